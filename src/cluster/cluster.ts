@@ -1,0 +1,62 @@
+import type { Action } from "../mesh/report.js";
+import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.js";
+
+export interface ListQuery {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** Absent: all namespaces, or a cluster-scoped kind. */
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+export interface Applied<T> {
+  readonly object: T;
+  readonly action: Exclude<Action, "deleted">;
+}
+
+/** What a wait saw: it is over, or it goes on and `seen` says why. A probe that throws ends the wait at once. */
+export type Probe<R> = { readonly done: R } | { readonly seen: string };
+
+/** A wait under way, for progress lines; `seen` is the last thing that it saw. */
+export interface Wait {
+  readonly cluster: string;
+  readonly what: string;
+  readonly since: number;
+  seen: string;
+}
+
+export interface ProxyResponse {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * One Kubernetes cluster. Every call is bounded by the run's deadline and retried where that can help; what remains is
+ * thrown as a `Failure` or, where the API server answered, an `ApiError`.
+ */
+export interface Cluster {
+  readonly name: string;
+  /** The API server's URL as the runner reaches it. */
+  readonly server: string;
+  /** Requests sent so far, retries counted. */
+  readonly requests: number;
+  /** `gitVersion`, e.g. `v1.33.1`. */
+  version(): Promise<string>;
+  /** The object, or `undefined` where there is none (or its kind is not served). */
+  get<T extends KubernetesObject>(ref: ObjectRef): Promise<T | undefined>;
+  list<T extends KubernetesObject>(query: ListQuery): Promise<T[]>;
+  /** Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict. */
+  apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
+  create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
+  /** `false` where there was nothing to delete. `uid`: only that very object. */
+  delete(ref: ObjectRef, uid?: string): Promise<boolean>;
+  /** Watches the query's objects until the probe is done; at the deadline throws a `Failure` with the last thing seen. */
+  waitFor<T extends KubernetesObject, R>(what: string, query: ListQuery, probe: (items: T[]) => Probe<R>): Promise<R>;
+  /** Asks again and again, for what cannot be watched. */
+  poll<R>(what: string, probe: () => Promise<Probe<R>>): Promise<R>;
+  /** GET of a pod's port through the API server. */
+  proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyResponse>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,71 @@
+/** Helm values of istiod, as the `Istio` resource's `spec.values` takes them. */
+export type Values = { readonly [key: string]: unknown };
+
+/** Who installs and owns the control planes. `existing`: somebody else; they are only connected. */
+export type Installer = "sail" | "existing";
+
+/** Where the root of trust comes from; see docs/SECURITY.md. */
+export type TrustMode = "auto" | "existing" | "provided" | "generate";
+
+export interface TrustSpec {
+  readonly mode: TrustMode;
+  /** The root CA handed in by the user, PEM. Present whenever the mode is `provided`. */
+  readonly root?: { readonly certificate: string; readonly key: string };
+}
+
+export interface GatewaySpec {
+  /** `false`: the clusters have east-west gateways of their own; ours are not made. */
+  readonly install: boolean;
+  readonly service: {
+    readonly type: "LoadBalancer" | "NodePort";
+    readonly annotations: Readonly<Record<string, string>>;
+    readonly loadBalancerClass?: string;
+  };
+  /** Smallest number of gateway pods; the autoscaler may add more. */
+  readonly replicas: number;
+  /** Kubernetes resource requirements of the gateway's container, instead of Istio's usual ones. */
+  readonly resources?: Values;
+}
+
+export interface ClusterSpec {
+  /** Istio's cluster ID: unique in the mesh, and the key in every remote secret that points here. */
+  readonly name: string;
+  readonly network: string;
+  /** The API server's URL as the *other* clusters reach it, where the kubeconfig's would not do. */
+  readonly apiServer?: string;
+  /** The name on the API server's certificate, where it differs from the host of the URL. */
+  readonly tlsServerName?: string;
+  /** The user's Helm values for this cluster, those for all clusters merged in. */
+  readonly values: Values;
+}
+
+/** The whole mesh as the user asked for it: validated, frozen, free of secrets other than `trust.root.key`. */
+export interface MeshSpec {
+  readonly id: string;
+  /** `X.Y.Z`, without a leading `v`. */
+  readonly istioVersion: string;
+  /** The control planes' namespace. */
+  readonly namespace: string;
+  /** Name of the `Istio` resource; any other than `default` means a revision of that name. */
+  readonly istioResource: string;
+  readonly installer: Installer;
+  readonly trust: TrustSpec;
+  readonly gateway: GatewaySpec;
+  /** `auto`, or the name of the ClusterRole that the reader account is bound to. */
+  readonly readerRole: string;
+  /** At least two, with unique names and networks. */
+  readonly clusters: readonly ClusterSpec[];
+}
+
+/** `observer` holds a remote secret by which its istiod reads `target`. */
+export interface RemotePair {
+  readonly observer: string;
+  readonly target: string;
+}
+
+/** Every ordered pair of different names: N·(N−1) of them. */
+export function orderedPairs(names: readonly string[]): RemotePair[] {
+  return names.flatMap((observer) =>
+    names.filter((target) => target !== observer).map((target) => ({ observer, target })),
+  );
+}
