@@ -1,5 +1,5 @@
-import type { Action } from "../mesh/report.js";
-import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.js";
+import type { Action } from "../mesh/report.ts";
+import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
 
 export interface ListQuery {
   readonly apiVersion: string;

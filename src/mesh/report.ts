@@ -1,4 +1,4 @@
-import type { RemotePair } from "./spec.js";
+import type { RemotePair } from "./spec.ts";
 
 /** Version of the published report; a field's removal or change of meaning raises it. */
 export const SCHEMA_VERSION = 1;
