@@ -26,10 +26,10 @@ export interface Wait {
   seen: string;
 }
 
-export interface ProxyResponse {
-  readonly status: number;
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string>>;
+export interface ExecResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /**
@@ -52,11 +52,18 @@ export interface Cluster {
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
   /** `false` where there was nothing to delete. `uid`: only that very object. */
   delete(ref: ObjectRef, uid?: string): Promise<boolean>;
-  /** Watches the query's objects until the probe is done; at the deadline throws a `Failure` with the last thing seen. */
-  waitFor<T extends KubernetesObject, R>(what: string, query: ListQuery, probe: (items: T[]) => Probe<R>): Promise<R>;
+  /**
+   * Watches what the queries find until the probe is done; at the deadline throws a `Failure` with the last thing seen.
+   * The probe may act on what it sees, and ends the wait by throwing.
+   */
+  waitFor<K extends string, R>(
+    what: string,
+    queries: Readonly<Record<K, ListQuery>>,
+    probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
+  ): Promise<R>;
   /** Asks again and again, for what cannot be watched. */
   poll<R>(what: string, probe: () => Promise<Probe<R>>): Promise<R>;
-  /** GET of a pod's port through the API server. */
-  proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyResponse>;
+  /** Runs a command in a pod's container. */
+  exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
   close(): Promise<void>;
 }

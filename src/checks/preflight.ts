@@ -1,0 +1,247 @@
+import type { Member } from "../cluster/member.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { remoteSecretName } from "../mesh/objects/secrets.ts";
+import type { Check, Verdict } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { operatorRefuses } from "../mesh/versions.ts";
+import { installRights, missingRights } from "./rights.ts";
+import type { Deployment, IstioResource, Survey } from "./survey.ts";
+
+export type Finding = Pick<Check, "verdict" | "evidence" | "cause" | "hint">;
+
+const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
+const finding = (verdict: Verdict, evidence: string, cause: string, hint: string): Finding => ({
+  verdict,
+  evidence,
+  cause,
+  hint,
+});
+const failed = (evidence: string, cause: string, hint: string) => finding("failed", evidence, cause, hint);
+
+/** Whether the kubeconfig's user may do all that the run needs. */
+export async function checkRights(mesh: MeshSpec, { cluster }: Member): Promise<Finding> {
+  const missing = await missingRights(cluster, installRights(mesh));
+  if (missing.length === 0) return passed("The kubeconfig's user has every right that the run needs.");
+  return failed(
+    "SelfSubjectAccessReview",
+    `The kubeconfig's user may not: ${missing.join("; ")}.`,
+    "Bind the role in docs/SECURITY.md to that user, or use a kubeconfig of an administrator.",
+  );
+}
+
+interface Crd extends KubernetesObject {
+  spec: { versions: { name: string; served: boolean; schema?: { openAPIV3Schema?: Schema } }[] };
+}
+interface Schema {
+  properties?: Record<string, Schema>;
+  enum?: string[];
+}
+
+/** Whether the Sail Operator is there, running, and able to install the wanted version. */
+export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promise<Finding> {
+  const [crd, deployments] = await Promise.all([
+    cluster.get<Crd>({
+      apiVersion: "apiextensions.k8s.io/v1",
+      kind: "CustomResourceDefinition",
+      name: "istios.sailoperator.io",
+    }),
+    cluster.list<Deployment>({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      labelSelector: "app.kubernetes.io/name in (sail-operator,servicemesh-operator3)",
+    }),
+  ]);
+  const served = crd?.spec.versions.find((version) => version.name === "v1" && version.served);
+  if (!served) {
+    return failed(
+      "CustomResourceDefinition istios.sailoperator.io",
+      `The Sail Operator is not installed: sailoperator.io/v1 Istio is not served${crd ? " (an older version is)" : ""}.`,
+      "Install the Sail Operator first (Helm chart sail-operator), or use `installer: existing` for control planes that are there already.",
+    );
+  }
+  const version = `v${mesh.istioVersion}`;
+  const versions = served.schema?.openAPIV3Schema?.properties?.["spec"]?.properties?.["version"]?.enum;
+  if (versions && !versions.includes(version)) {
+    return failed(
+      "CustomResourceDefinition istios.sailoperator.io, spec.version",
+      `The Sail Operator does not know Istio ${version}. It offers: ${versions.join(", ")}.`,
+      "Choose one of these as `istio-version`, or upgrade the operator together with its CRDs (Helm leaves CRDs as they are).",
+    );
+  }
+  const operator = deployments[0];
+  if (!operator) {
+    return finding(
+      "skipped",
+      `Istio ${version} is in the CRD's list.`,
+      "No Deployment of the Sail Operator was found by its label; whether it works is seen when it reconciles.",
+      "",
+    );
+  }
+  const name = `${operator.metadata.namespace}/${operator.metadata.name}`;
+  if ((operator.status?.availableReplicas ?? 0) < 1) {
+    return failed(
+      `Deployment ${name}`,
+      `The Sail Operator is not available: Deployment ${name} has no available pod.`,
+      `kubectl -n ${operator.metadata.namespace} describe deployment,pod`,
+    );
+  }
+  const refusal = operatorRefuses(operator.spec.template.spec.containers[0]?.image ?? "", mesh.istioVersion);
+  if (refusal) {
+    return failed(`image of Deployment ${name}`, `${refusal}.`, "Choose another `istio-version`, or another operator.");
+  }
+  return passed(`The operator ${name} is available and offers Istio ${version}.`);
+}
+
+const IDENTITY: readonly { what: string; read: (global: Record<string, unknown>) => unknown; of: "id" | "name" | "network" }[] = [
+  { what: "mesh ID", read: (global) => global["meshID"], of: "id" },
+  { what: "network", read: (global) => global["network"], of: "network" },
+  {
+    what: "cluster name",
+    read: (global) => (global["multiCluster"] as Record<string, unknown> | undefined)?.["clusterName"],
+    of: "name",
+  },
+];
+
+/** Whether the control planes that are there already are, or may become, the ones that the mesh needs. */
+export async function checkControlPlane(mesh: MeshSpec, member: Member, survey: Survey): Promise<Finding> {
+  const wanted = { id: mesh.id, name: member.spec.name, network: member.spec.network };
+  const differences = (global: Record<string, unknown>) =>
+    IDENTITY.flatMap(({ what, read, of }) => {
+      const value = read(global);
+      return value === undefined || value === wanted[of] ? [] : [`${what} ${String(value)} instead of ${wanted[of]}`];
+    });
+  for (const istio of survey.istios) {
+    const different = differences(istio.spec.values?.global ?? {});
+    if (different.length > 0) {
+      return failed(
+        `Istio ${istio.metadata.name}, spec.values.global`,
+        `There is an Istio ${istio.metadata.name} for namespace ${mesh.namespace} already, with ${different.join(", ")}.`,
+        "Give this action the same names, or remove that Istio resource first.",
+      );
+    }
+  }
+  if (mesh.installer === "existing") return checkExisting(mesh, member, survey, differences);
+  const elsewhere = await otherNamespace(mesh, member);
+  if (elsewhere) {
+    return failed(
+      `Istio ${mesh.istioResource}, spec.namespace`,
+      `The Istio ${mesh.istioResource} that exists is for namespace ${elsewhere}, which cannot be changed.`,
+      "Set `istio-namespace` to it, or choose another `istio-resource`.",
+    );
+  }
+  const [foreign] = survey.istiods;
+  if (foreign && survey.istios.length === 0) {
+    return failed(
+      `Deployment ${mesh.namespace}/${foreign.metadata.name}`,
+      `There is an istiod (Deployment ${foreign.metadata.name}) without an Istio resource: something else than the Sail Operator installed it.`,
+      "Use `installer: existing` to connect it as it is, or remove it first.",
+    );
+  }
+  return passed(
+    survey.istios.length === 0
+      ? "There is no other control plane in the namespace."
+      : `The Istio resource ${survey.istios.map((istio) => istio.metadata.name).join(", ")} has the mesh's identity.`,
+  );
+}
+
+async function otherNamespace(mesh: MeshSpec, { cluster }: Member): Promise<string | undefined> {
+  const istio = await cluster.get<IstioResource>({
+    apiVersion: "sailoperator.io/v1",
+    kind: "Istio",
+    name: mesh.istioResource,
+  });
+  return istio && istio.spec.namespace !== mesh.namespace ? istio.spec.namespace : undefined;
+}
+
+/** An istiod that is only connected must have the identity already, for nobody is going to change it. */
+async function checkExisting(
+  mesh: MeshSpec,
+  { cluster, spec }: Member,
+  survey: Survey,
+  differences: (global: Record<string, unknown>) => string[],
+): Promise<Finding> {
+  const [istiod] = survey.istiods;
+  if (!istiod) {
+    return failed(
+      `Deployments of ${mesh.namespace}`,
+      `There is no istiod in namespace ${mesh.namespace}, and \`installer: existing\` installs none.`,
+      "Install Istio first, set `istio-namespace`, or use `installer: sail`.",
+    );
+  }
+  const revision = istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
+  const injector = await cluster.get<KubernetesObject & { data?: Record<string, string> }>({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    namespace: mesh.namespace,
+    name: `istio-sidecar-injector${revision === "default" ? "" : `-${revision}`}`,
+  });
+  let global: Record<string, unknown> = {};
+  try {
+    global = (JSON.parse(injector?.data?.["values"] ?? "{}") as { global?: Record<string, unknown> }).global ?? {};
+  } catch {
+    // Values that are not JSON say nothing; the cluster ID below still does.
+  }
+  const id = istiod.spec.template.spec.containers[0]?.env?.find(({ name }) => name === "CLUSTER_ID")?.value;
+  const different = [
+    ...differences({ ...global, multiCluster: undefined }),
+    ...(id !== undefined && id !== spec.name ? [`cluster name ${id} instead of ${spec.name}`] : []),
+  ];
+  return different.length === 0
+    ? passed(`istiod ${istiod.metadata.name} has the mesh's identity.`)
+    : failed(
+        `Deployment ${istiod.metadata.name} and the sidecar injector's values`,
+        `istiod runs with ${different.join(", ")}; with that no other cluster will accept it.`,
+        "Give this action the names that istiod runs with, or change istiod's Helm values.",
+      );
+}
+
+/** Whether a secret that is not by our name registers one of the mesh's clusters already: istiod then refuses the second. */
+export function checkRemoteSecrets(mesh: MeshSpec, { spec }: Member, survey: Survey): Finding {
+  const others = mesh.clusters.map(({ name }) => name).filter((name) => name !== spec.name);
+  const duplicates = survey.remoteSecrets.flatMap((secret) =>
+    Object.keys(secret.data ?? {})
+      .filter((key) => key === spec.name || (others.includes(key) && secret.metadata.name !== remoteSecretName(key)))
+      .map((key) => ({ key, secret: secret.metadata.name })),
+  );
+  if (duplicates.length === 0) return passed("No remote secret is in the way.");
+  const list = duplicates.map(({ key, secret }) =>
+    key === spec.name ? `${secret} is for ${key}, which is this cluster itself` : `${secret} is for ${key} under another name`,
+  );
+  return failed(
+    "Secrets labelled istio/multiCluster=true",
+    `A remote secret is in the way, for istiod takes a cluster once only: ${list.join("; ")}.`,
+    duplicates.map(({ secret }) => `kubectl -n ${mesh.namespace} delete secret ${secret}`).join("; "),
+  );
+}
+
+/** Whether the ClusterRole that the user named for the reader exists: a binding to a missing one grants nothing. */
+export async function checkReaderRole(mesh: MeshSpec, { cluster }: Member): Promise<Finding> {
+  if (mesh.readerRole === "auto") return passed("The reader's role is chosen by what the cluster has.");
+  const role = await cluster.get({
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRole",
+    name: mesh.readerRole,
+  });
+  return role
+    ? passed(`ClusterRole ${mesh.readerRole} exists.`)
+    : failed(
+        `ClusterRole ${mesh.readerRole}`,
+        `The ClusterRole ${mesh.readerRole} does not exist; a binding to it would grant nothing.`,
+        "Correct the input `reader-role`, or leave it at `auto`.",
+      );
+}
+
+/** Throws where two of the kubeconfigs lead to one cluster. */
+export function checkDistinct(surveys: ReadonlyMap<string, Survey>): string {
+  const byUid = Map.groupBy([...surveys], ([, survey]) => survey.uid);
+  for (const [uid, same] of byUid) {
+    if (uid !== "" && same.length > 1) {
+      throw new Failure(
+        `${same.map(([name]) => name).join(" and ")} are the same cluster (kube-system has UID ${uid}).`,
+        "Check which kubeconfig, or which context, belongs to which cluster.",
+      );
+    }
+  }
+  return "The kubeconfigs lead to different clusters.";
+}

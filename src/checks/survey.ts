@@ -1,0 +1,163 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import { isLoopback } from "../cluster/kubeconfig.ts";
+import type { Member } from "../cluster/member.ts";
+import { inspectCaCerts, inspectRoot } from "../mesh/certificates.ts";
+import { Failure } from "../mesh/failure.ts";
+import { ISTIO } from "../mesh/objects/control-plane.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
+import { CLUSTER_READER, READER_TOKEN } from "../mesh/objects/reader.ts";
+import { REMOTE_SECRET_LABEL, type Secret, secretText } from "../mesh/objects/secrets.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import type { TrustState } from "../mesh/trust.ts";
+
+export interface IstioResource extends KubernetesObject {
+  spec: { version?: string; namespace?: string; values?: { global?: Record<string, unknown> } };
+  status?: {
+    observedGeneration?: number;
+    state?: string;
+    activeRevisionName?: string;
+    conditions?: { type: string; status: string; reason?: string; message?: string }[];
+  };
+}
+
+export interface Deployment extends KubernetesObject {
+  spec: {
+    replicas?: number;
+    template: {
+      metadata?: { labels?: Record<string, string> };
+      spec: { containers: { name: string; image?: string; env?: { name: string; value?: string }[] }[] };
+    };
+  };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    readyReplicas?: number;
+    updatedReplicas?: number;
+    availableReplicas?: number;
+  };
+}
+
+/** What was read of one cluster before anything is changed. */
+export interface Survey {
+  readonly kubernetesVersion: string;
+  /** UID of `kube-system`, by which a cluster is told from others. */
+  readonly uid: string;
+  /** The API server's URL that goes into the other clusters' remote secrets, and where it comes from. */
+  readonly apiServer: { readonly url: string; readonly source: string };
+  /** `Istio` resources for our namespace. */
+  readonly istios: readonly IstioResource[];
+  /** Deployments of istiod in our namespace. */
+  readonly istiods: readonly Deployment[];
+  readonly namespace: KubernetesObject | undefined;
+  readonly trust: TrustState;
+  readonly remoteSecrets: readonly Secret[];
+  /** The Secret in which istioctl keeps the reader's token. */
+  readonly readerToken: Secret | undefined;
+  readonly hasClusterReader: boolean;
+}
+
+/** Reads what the preflight and the steps after it need to know of a cluster; throws a `Failure` where it cannot. */
+export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Member): Promise<Survey> {
+  // The first answer tells whether the cluster is there at all; only then is it worth asking for more.
+  const kubernetesVersion = await cluster.version();
+  const inNamespace = { namespace: mesh.namespace };
+  const secret = (name: string) => cluster.get<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, name });
+  const [uid, apiServer, namespace, istios, istiods, cacerts, selfSigned, inEffect, remoteSecrets, readerToken, clusterReader] =
+    await Promise.all([
+      clusterUid(cluster),
+      peerServer(spec.apiServer, kubeconfig.server, cluster),
+      cluster.get({ apiVersion: "v1", kind: "Namespace", name: mesh.namespace }),
+      cluster.list<IstioResource>(ISTIO),
+      cluster.list<Deployment>({ apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, labelSelector: "app=istiod" }),
+      secret("cacerts"),
+      secret("istio-ca-secret"),
+      cluster.get<Secret>({ apiVersion: "v1", kind: "ConfigMap", ...inNamespace, name: "istio-ca-root-cert" }),
+      cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` }),
+      secret(READER_TOKEN),
+      cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
+    ]);
+  const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
+  return {
+    kubernetesVersion,
+    uid,
+    apiServer,
+    namespace,
+    istios: ours,
+    istiods,
+    trust: trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
+    remoteSecrets,
+    readerToken,
+    hasClusterReader: clusterReader !== undefined,
+  };
+}
+
+async function clusterUid(cluster: Cluster): Promise<string> {
+  const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
+  return found?.metadata.uid ?? "";
+}
+
+interface EndpointSlice extends KubernetesObject {
+  addressType?: string;
+  endpoints?: { addresses?: string[] }[];
+  ports?: { name?: string; port?: number }[];
+}
+
+/** The API server's URL as the other clusters reach it. kind's kubeconfig says 127.0.0.1, which is the reader itself. */
+async function peerServer(given: string | undefined, own: string, cluster: Cluster): Promise<Survey["apiServer"]> {
+  if (given) return { url: given, source: "the input" };
+  if (!isLoopback(own)) return { url: own, source: "the kubeconfig" };
+  const slice = await cluster.get<EndpointSlice>({
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    namespace: "default",
+    name: "kubernetes",
+  });
+  const address = slice?.endpoints?.[0]?.addresses?.[0];
+  const port = slice?.ports?.find((each) => each.name === "https")?.port ?? slice?.ports?.[0]?.port;
+  const url = address ? `https://${address.includes(":") ? `[${address}]` : address}:${port ?? 443}` : undefined;
+  if (!url || isLoopback(url)) {
+    throw new Failure(
+      `The kubeconfig's server ${own} is a loopback address, which the other clusters cannot reach, and the EndpointSlice default/kubernetes names no other${url ? ` (${url})` : ""}.`,
+      "Set the input `api-server` of this cluster to a URL that the other clusters reach.",
+    );
+  }
+  return { url, source: "the EndpointSlice default/kubernetes, for the kubeconfig's server is a loopback address" };
+}
+
+function trustState(
+  cluster: string,
+  cacerts: Secret | undefined,
+  selfSigned: Secret | undefined,
+  inEffect: (KubernetesObject & { data?: Record<string, string> }) | undefined,
+  hasIstio: boolean,
+  hasIstiod: boolean,
+): TrustState {
+  const inspection = cacerts && inspectCaCerts(cacerts.data ?? {});
+  const root = (pem: string | undefined) => {
+    if (pem === undefined) return undefined;
+    try {
+      return { rootSha256: inspectRoot(pem).sha256 };
+    } catch {
+      return undefined;
+    }
+  };
+  const own = root(secretText(selfSigned, "ca-cert.pem"));
+  // istiod renews the ConfigMap while it runs and leaves it behind when it goes.
+  const effect = hasIstiod ? root(inEffect?.data?.["root-cert.pem"]) : undefined;
+  return {
+    cluster,
+    ...(inspection && cacerts
+      ? {
+          cacerts: {
+            rootSha256: inspection.root?.sha256,
+            problems: inspection.problems,
+            ours: cacerts.metadata.labels?.[MANAGED_BY] === MANAGER,
+          },
+        }
+      : {}),
+    ...(own ? { selfSigned: own } : {}),
+    ...(effect ? { inEffect: effect } : {}),
+    controlPlane: hasIstio || hasIstiod,
+  };
+}

@@ -1,0 +1,237 @@
+import { describe, type KubernetesObject, type ManagedFieldsEntry, type ObjectRef, refOf } from "../mesh/objects/object.ts";
+import { MANAGER } from "../mesh/objects/ownership.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { Applied, Cluster, ExecResult, ListQuery, Probe, Wait } from "./cluster.ts";
+import { type Deadline, sleep } from "./deadline.ts";
+import { ApiError } from "./errors.ts";
+import type { Kubeconfig } from "./kubeconfig.ts";
+import { collectionPath, listPath, objectPath } from "./resources.ts";
+import { Transport, WATCH_SECONDS } from "./transport.ts";
+
+/** Told of waits and retries as they happen. */
+export interface Watcher {
+  waiting(wait: Wait): void;
+  waited(wait: Wait): void;
+  retrying(cluster: string, message: string): void;
+}
+
+interface List<T> {
+  metadata: { resourceVersion?: string };
+  items: T[] | null;
+}
+
+interface Event {
+  type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  object: KubernetesObject;
+}
+
+/** A cluster behind its API server; nothing is sent before the first call. */
+export function connect(name: string, kubeconfig: Kubeconfig, deadline: Deadline, watcher: Watcher): Cluster {
+  return new Client(
+    name,
+    new Transport(kubeconfig.config, kubeconfig.server, deadline, (message) => watcher.retrying(name, message)),
+    deadline,
+    watcher,
+  );
+}
+
+class Client implements Cluster {
+  readonly name: string;
+  readonly #transport: Transport;
+  readonly #deadline: Deadline;
+  readonly #watcher: Watcher;
+
+  constructor(name: string, transport: Transport, deadline: Deadline, watcher: Watcher) {
+    this.name = name;
+    this.#transport = transport;
+    this.#deadline = deadline;
+    this.#watcher = watcher;
+  }
+
+  get server() {
+    return this.#transport.server;
+  }
+
+  get requests() {
+    return this.#transport.requests;
+  }
+
+  async version(): Promise<string> {
+    return (await this.#transport.json<{ gitVersion: string }>("read the Kubernetes version", "GET", "/version")).gitVersion;
+  }
+
+  async get<T extends KubernetesObject>(ref: ObjectRef): Promise<T | undefined> {
+    return orUndefined(this.#transport.json<T>(`read ${describe(ref)}`, "GET", objectPath(ref)));
+  }
+
+  async list<T extends KubernetesObject>(query: ListQuery): Promise<T[]> {
+    return (await this.#list<T>(query)).items;
+  }
+
+  async apply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
+    const ref = refOf(object);
+    const before = await this.get<T>(ref);
+    const after = await this.#transport.json<T>(
+      `apply ${describe(ref)}`,
+      "PATCH",
+      `${objectPath(ref)}?fieldManager=${MANAGER}`,
+      { body: object, contentType: "application/apply-patch+yaml" },
+    );
+    return { object: after, action: !before ? "created" : isSame(before, after) ? "unchanged" : "updated" };
+  }
+
+  create<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
+    return this.#transport.json<T>(`create ${object.kind}`, "POST", collectionPath(refOf(object)), { body: object });
+  }
+
+  async delete(ref: ObjectRef, uid?: string): Promise<boolean> {
+    const body = { propagationPolicy: "Background", ...(uid ? { preconditions: { uid } } : {}) };
+    const gone = (error: unknown) => error instanceof ApiError && (error.status === 404 || (uid !== undefined && error.status === 409));
+    return this.#transport.json(`delete ${describe(ref)}`, "DELETE", objectPath(ref), { body }).then(
+      () => true,
+      (error: unknown) => {
+        if (gone(error)) return false;
+        throw error;
+      },
+    );
+  }
+
+  async waitFor<K extends string, R>(
+    what: string,
+    queries: Readonly<Record<K, ListQuery>>,
+    probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
+  ): Promise<R> {
+    const names = Object.keys(queries) as K[];
+    return this.#observed(what, async (wait) => {
+      const lists = await Promise.all(names.map((name) => this.#list<KubernetesObject>(queries[name])));
+      const seen = new Map(names.map((name, i) => [name, new Map(lists[i]?.items.map((item) => [keyOf(item), item]))]));
+      let result: { done: R } | undefined;
+      const look = async () => {
+        const items = Object.fromEntries(names.map((name) => [name, [...(seen.get(name)?.values() ?? [])]]));
+        const outcome = await probe(items as Record<K, KubernetesObject[]>);
+        if ("done" in outcome) result = outcome;
+        else wait.seen = outcome.seen;
+        return result !== undefined;
+      };
+      if (await look()) return result;
+
+      // All watches end when the first one has what is waited for, or breaks; then everything is listed afresh.
+      const over = new AbortController();
+      const watching = names.map(async (name, i) => {
+        for await (const event of this.#watch(queries[name], lists[i]?.metadata.resourceVersion, over.signal)) {
+          if (over.signal.aborted) return;
+          if (event.type === "DELETED") seen.get(name)?.delete(keyOf(event.object));
+          else seen.get(name)?.set(keyOf(event.object), event.object);
+          if (await look()) return;
+        }
+      });
+      try {
+        await Promise.race(watching);
+      } finally {
+        over.abort();
+        await Promise.allSettled(watching);
+      }
+      return result;
+    });
+  }
+
+  async poll<R>(what: string, probe: () => Promise<Probe<R>>): Promise<R> {
+    return this.#observed(what, async (wait) => {
+      const outcome = await probe();
+      if ("done" in outcome) return outcome;
+      wait.seen = outcome.seen;
+      return undefined;
+    });
+  }
+
+  exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {
+    const parameters = new URLSearchParams({ container, stdout: "true", stderr: "true" });
+    for (const word of command) parameters.append("command", word);
+    return this.#transport.exec(`run ${command[0]} in ${describe(pod)}`, `${objectPath(pod)}/exec?${parameters}`);
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
+  async #list<T extends KubernetesObject>(query: ListQuery): Promise<{ items: T[]; metadata: List<T>["metadata"] }> {
+    const list = await orUndefined(this.#transport.json<List<T>>(`list ${query.kind}s`, "GET", listPath(query)));
+    // A list's items come without the kind that the list names once.
+    const items = (list?.items ?? []).map((item) => ({ ...item, apiVersion: query.apiVersion, kind: query.kind }));
+    return { items, metadata: list?.metadata ?? {} };
+  }
+
+  async *#watch(query: ListQuery, resourceVersion: string | undefined, signal: AbortSignal): AsyncGenerator<Event> {
+    const parameters = { watch: "true", timeoutSeconds: String(WATCH_SECONDS), resourceVersion: resourceVersion ?? "" };
+    try {
+      for await (const line of this.#transport.lines(`watch ${query.kind}s`, listPath(query, parameters), signal)) {
+        const event = JSON.parse(line) as Event;
+        if (event.type === "ERROR") return;
+        if (event.type !== "BOOKMARK") yield event;
+      }
+    } catch (error) {
+      // A watch that broke is begun anew by a list, whose own retries and errors tell what the matter is.
+      if (error instanceof ApiError && error.status === 403) throw error;
+    }
+  }
+
+  /** Runs rounds until one gives a result; registers the wait for progress lines and ends it at the deadline. */
+  async #observed<R>(what: string, round: (wait: Wait) => Promise<{ done: R } | undefined>): Promise<R> {
+    const wait: Wait = { cluster: this.name, what, since: performance.now(), seen: "nothing yet" };
+    this.#watcher.waiting(wait);
+    try {
+      for (let rounds = 0; ; rounds++) {
+        const started = performance.now();
+        const result = await round(wait).catch((error: unknown) => {
+          if (this.#deadline.passed) return undefined;
+          throw error;
+        });
+        if (result) return result.done;
+        if (this.#deadline.passed) throw this.#late(wait);
+        // Short waits at first, for most things take a moment; a watch that lasted needs no pause.
+        const pause = Math.min(2_000, 150 * 1.5 ** rounds) - (performance.now() - started);
+        if (pause > 0) await sleep(pause, this.#deadline.signal);
+      }
+    } finally {
+      this.#watcher.waited(wait);
+    }
+  }
+
+  #late(wait: Wait): Failure {
+    const seconds = Math.round((performance.now() - wait.since) / 1000);
+    return new Failure(
+      `${wait.what}: not within ${seconds} s, when the run's deadline of ${this.#deadline.seconds} s passed. Last seen: ${wait.seen}`,
+      "If it is only slow, raise the input `timeout`; a new run goes on from here.",
+    );
+  }
+}
+
+function keyOf(object: KubernetesObject): string {
+  return `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
+}
+
+/** A 404 as `undefined`: no such object, or a kind that is not served. */
+async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Whether our apply changed nothing. The API server leaves our entry in managedFields as it is then; others may have
+ * written in between (a status, say), so a different resourceVersion alone says little.
+ */
+function isSame(before: KubernetesObject, after: KubernetesObject): boolean {
+  if (before.metadata.resourceVersion === after.metadata.resourceVersion) return true;
+  const ours = (object: KubernetesObject): ManagedFieldsEntry | undefined =>
+    object.metadata.managedFields?.find((entry) => entry.manager === MANAGER && entry.operation === "Apply");
+  return (
+    ours(before) !== undefined &&
+    JSON.stringify(ours(before)) === JSON.stringify(ours(after)) &&
+    before.metadata.generation === after.metadata.generation &&
+    JSON.stringify(before["data"]) === JSON.stringify(after["data"])
+  );
+}

@@ -1,0 +1,37 @@
+/** The one deadline of a run. Everything that waits or asks is bounded by it, and by the runner's cancellation. */
+export class Deadline {
+  readonly signal: AbortSignal;
+  readonly #end: number;
+  /** The whole span in seconds, for messages. */
+  readonly seconds: number;
+
+  constructor(milliseconds: number, cancelled?: AbortSignal) {
+    this.seconds = milliseconds / 1000;
+    this.#end = performance.now() + milliseconds;
+    const timeout = AbortSignal.timeout(milliseconds);
+    this.signal = cancelled ? AbortSignal.any([timeout, cancelled]) : timeout;
+  }
+
+  /** Milliseconds left, never negative. */
+  remaining(): number {
+    return Math.max(0, this.#end - performance.now());
+  }
+
+  get passed(): boolean {
+    return this.signal.aborted || this.remaining() === 0;
+  }
+}
+
+/** Resolves after `milliseconds`, or as soon as the signal aborts. */
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}

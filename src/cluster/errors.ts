@@ -1,0 +1,94 @@
+import { Failure } from "../mesh/failure.ts";
+
+/** The body that the Kubernetes API answers an error with. */
+export interface Status {
+  reason?: string;
+  message?: string;
+  code?: number;
+  details?: { causes?: { reason?: string; message?: string; field?: string }[]; retryAfterSeconds?: number };
+}
+
+/** The API server answered, and said no. */
+export class ApiError extends Failure {
+  readonly status: number;
+  readonly reason: string;
+  /** Other field managers that own what we wanted to set, where that is the matter. */
+  readonly conflicts: readonly { manager: string; field: string }[];
+
+  constructor(what: string, status: number, body: Status) {
+    const conflicts = (body.details?.causes ?? [])
+      .filter((cause) => cause.reason === "FieldManagerConflict")
+      .map((cause) => ({ manager: /"([^"]*)"/.exec(cause.message ?? "")?.[1] ?? "?", field: cause.field ?? "?" }));
+    const reason = body.reason || `HTTP ${status}`;
+    super(
+      conflicts.length > 0
+        ? `${what}: somebody else set it differently: ${conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", ")}`
+        : `${what}: ${reason}${body.message ? `: ${clip(body.message)}` : ""}`,
+      hintFor(status, conflicts.length > 0),
+    );
+    this.name = "ApiError";
+    this.status = status;
+    this.reason = reason;
+    this.conflicts = conflicts;
+  }
+}
+
+function hintFor(status: number, conflict: boolean): string | undefined {
+  if (conflict) {
+    return "Nothing was overwritten. Set the same value in this action's inputs, or have the other manager give the field up.";
+  }
+  if (status === 401) return "The credentials in the kubeconfig are not accepted; renew them.";
+  if (status === 403) return "Grant the kubeconfig's user this right; docs/SECURITY.md has the list.";
+  return undefined;
+}
+
+/** Keeps a message that a cluster supplied to one line of readable length. */
+export function clip(text: string, length = 600): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > length ? `${line.slice(0, length)} …` : line;
+}
+
+interface Cause {
+  code?: string;
+  message?: string;
+  cause?: unknown;
+}
+
+/** The innermost code and message of a transport error: undici and fetch wrap what happened in `cause`. */
+export function rootCause(error: unknown): { code: string; message: string } {
+  let current = error as Cause;
+  while (current?.cause instanceof Error) current = current.cause as Cause;
+  // Several addresses tried at once fail with an aggregate without a message of its own.
+  const first = (current as { errors?: Cause[] })?.errors?.[0];
+  if (first && !current.message) current = first;
+  return { code: String(current?.code ?? ""), message: clip(String(current?.message ?? error), 200) };
+}
+
+const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ALTNAME|ERR_TLS|ERR_SSL|EPROTO|HPE_INVALID/;
+
+/** Whether another try could help: not where a certificate is wrong or the name does not exist. */
+export function isTransient(error: unknown): boolean {
+  const { code } = rootCause(error);
+  return !CERTIFICATE.test(code) && code !== "ENOTFOUND" && code !== "ERR_INVALID_URL";
+}
+
+/** A transport error as the user should read it. */
+export function unreachable(server: string, error: unknown): Failure {
+  const { code, message } = rootCause(error);
+  const [why, hint] = CERTIFICATE.test(code)
+    ? [
+        "its certificate was not accepted",
+        "Check certificate-authority-data, server and tls-server-name in the kubeconfig.",
+      ]
+    : code === "ENOTFOUND"
+      ? ["its host name does not resolve", "Check `server` in the kubeconfig, and the runner's DNS."]
+      : code === "ECONNREFUSED"
+        ? ["the connection was refused", "Check that the API server runs and that `server` in the kubeconfig has the right port."]
+        : [
+            "no answer",
+            "Check that this runner may reach the API server: firewall, private endpoint, proxy.",
+          ];
+  return new Failure(`The API server at ${server} cannot be reached: ${why} (${code ? `${code}: ` : ""}${message}).`, hint, {
+    cause: error,
+  });
+}

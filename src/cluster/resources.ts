@@ -1,0 +1,57 @@
+import type { ObjectRef } from "../mesh/objects/object.ts";
+import type { ListQuery } from "./cluster.ts";
+
+// Every kind that the action touches. A table instead of discovery: no request, and one place to see what they are.
+const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> = {
+  "v1/Namespace": { plural: "namespaces", namespaced: false },
+  "v1/Secret": { plural: "secrets", namespaced: true },
+  "v1/ConfigMap": { plural: "configmaps", namespaced: true },
+  "v1/ServiceAccount": { plural: "serviceaccounts", namespaced: true },
+  "v1/Service": { plural: "services", namespaced: true },
+  "v1/Pod": { plural: "pods", namespaced: true },
+  "apps/v1/Deployment": { plural: "deployments", namespaced: true },
+  "policy/v1/PodDisruptionBudget": { plural: "poddisruptionbudgets", namespaced: true },
+  "autoscaling/v2/HorizontalPodAutoscaler": { plural: "horizontalpodautoscalers", namespaced: true },
+  "rbac.authorization.k8s.io/v1/Role": { plural: "roles", namespaced: true },
+  "rbac.authorization.k8s.io/v1/RoleBinding": { plural: "rolebindings", namespaced: true },
+  "rbac.authorization.k8s.io/v1/ClusterRole": { plural: "clusterroles", namespaced: false },
+  "rbac.authorization.k8s.io/v1/ClusterRoleBinding": { plural: "clusterrolebindings", namespaced: false },
+  "discovery.k8s.io/v1/EndpointSlice": { plural: "endpointslices", namespaced: true },
+  "apiextensions.k8s.io/v1/CustomResourceDefinition": { plural: "customresourcedefinitions", namespaced: false },
+  "authorization.k8s.io/v1/SelfSubjectAccessReview": { plural: "selfsubjectaccessreviews", namespaced: false },
+  "sailoperator.io/v1/Istio": { plural: "istios", namespaced: false },
+  "networking.istio.io/v1/Gateway": { plural: "gateways", namespaced: true },
+};
+
+function kindOf({ apiVersion, kind }: { apiVersion: string; kind: string }) {
+  const known = KINDS[`${apiVersion}/${kind}`];
+  if (!known) throw new Error(`${apiVersion} ${kind} is missing in src/cluster/resources.ts`);
+  return known;
+}
+
+/** The group and plural of a kind, as access reviews name it. */
+export function groupResource(of: { apiVersion: string; kind: string }): { group: string; resource: string } {
+  const slash = of.apiVersion.indexOf("/");
+  return { group: slash < 0 ? "" : of.apiVersion.slice(0, slash), resource: kindOf(of).plural };
+}
+
+/** The API path of a collection. */
+export function collectionPath(of: { apiVersion: string; kind: string; namespace?: string }): string {
+  const { plural, namespaced } = kindOf(of);
+  const root = of.apiVersion.includes("/") ? `/apis/${of.apiVersion}` : `/api/${of.apiVersion}`;
+  return `${root}${namespaced && of.namespace ? `/namespaces/${encodeURIComponent(of.namespace)}` : ""}/${plural}`;
+}
+
+/** The API path of one object. */
+export function objectPath(ref: ObjectRef): string {
+  return `${collectionPath(ref)}/${encodeURIComponent(ref.name)}`;
+}
+
+/** The API path of a list or watch with its selectors. */
+export function listPath(query: ListQuery, extra: Record<string, string> = {}): string {
+  const parameters = new URLSearchParams(extra);
+  if (query.labelSelector) parameters.set("labelSelector", query.labelSelector);
+  if (query.fieldSelector) parameters.set("fieldSelector", query.fieldSelector);
+  const text = parameters.toString();
+  return `${collectionPath(query)}${text ? `?${text}` : ""}`;
+}

@@ -1,0 +1,75 @@
+import { parse } from "yaml";
+
+/** What a remote secret's kubeconfig says, as istiod reads it. */
+export interface RemoteKubeconfig {
+  /** The API server's URL; empty where there is none. */
+  readonly server: string;
+  /** The CA's certificates, PEM; empty where there are none. */
+  readonly ca: string;
+  /** A secret. Empty where there is none. */
+  readonly token: string;
+  readonly tlsServerName?: string;
+  /** Why istiod would refuse it, or could not use it; never holds a part of the token. Empty: it is fit for use. */
+  readonly problems: readonly string[];
+}
+
+/** Ways to name a file: istiod refuses them, for the file would not be in its container (pkg/kube/util.go). */
+const FILES = ["tokenFile", "client-certificate", "client-key"] as const;
+
+/**
+ * Reads the kubeconfig in a remote secret by its current context. Never throws: what is wrong is in `problems`. The rules
+ * are istiod's (`sanitizeKubeConfig` in Istio's pkg/kube/util.go), and a bearer token is expected.
+ */
+export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
+  const none = { server: "", ca: "", token: "" };
+  let config: Fields;
+  try {
+    config = fields(parse(text));
+  } catch {
+    // The parser's message quotes the line that it stumbles over.
+    return { ...none, problems: ["The kubeconfig is not YAML."] };
+  }
+  const current = config["current-context"];
+  const context = entry(config.contexts, current, "context");
+  if (!context)
+    return { ...none, problems: ["The kubeconfig's current-context is missing or names no context in it."] };
+  const cluster = entry(config.clusters, context.cluster, "cluster");
+  const user = entry(config.users, context.user, "user");
+  const problems: string[] = [];
+
+  const server = string(cluster?.server);
+  if (!server) problems.push("The kubeconfig names no API server.");
+  const ca = decoded(string(cluster?.["certificate-authority-data"]));
+  if (cluster?.["certificate-authority"]) problems.push("The kubeconfig names its CA by a file, which istiod does not have.");
+  else if (!ca.includes("-----BEGIN CERTIFICATE-----")) problems.push("The kubeconfig holds no CA certificate.");
+  if (cluster?.["insecure-skip-tls-verify"] === true)
+    problems.push("The kubeconfig turns off the verification of the API server's certificate.");
+
+  const token = string(user?.token);
+  if (user?.exec) problems.push("The kubeconfig runs a command to log in (exec), which istiod refuses.");
+  if (user?.["auth-provider"]) problems.push("The kubeconfig logs in by an auth provider, not by a token.");
+  for (const name of FILES)
+    if (user?.[name]) problems.push(`The kubeconfig names a file (${name}), which istiod refuses.`);
+  if (!token) problems.push("The kubeconfig holds no token.");
+  const tlsServerName = string(cluster?.["tls-server-name"]);
+  return { server, ca, token, ...(tlsServerName ? { tlsServerName } : {}), problems };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function string(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function decoded(base64: string): string {
+  return Buffer.from(base64, "base64").toString("utf8");
+}
+
+function entry(list: unknown, name: unknown, kind: string): Fields | undefined {
+  const found = Array.isArray(list) && name ? list.map(fields).find((item) => item.name === name) : undefined;
+  return found && fields(found[kind]);
+}

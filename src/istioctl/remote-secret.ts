@@ -1,0 +1,226 @@
+import { execFile } from "node:child_process";
+import { parse } from "yaml";
+import { Failure } from "../mesh/failure.ts";
+import { parseRemoteKubeconfig } from "./remote-kubeconfig.ts";
+
+export interface RemoteSecretRequest {
+  /** Path of the binary. */
+  readonly istioctl: string;
+  /** Path of the target's kubeconfig. */
+  readonly kubeconfigFile: string;
+  readonly context: string;
+  /** Istio's name of the target. */
+  readonly cluster: string;
+  /** The control planes' namespace, where the service account is, too. */
+  readonly namespace: string;
+  /** The target's API server, as the observers reach it. */
+  readonly server: string;
+  readonly serviceAccount: string;
+  /** Known to istioctl from 1.26 on. */
+  readonly tlsServerName?: string;
+  readonly signal?: AbortSignal;
+  /** Environment of the child as a whole; default: `childEnvironment()`. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What an observer needs to read the target. `kubeconfig` and `token` are secret. */
+export interface RemoteSecret {
+  readonly name: string;
+  readonly namespace: string;
+  /** The key in the Secret: istiod's name of the target. */
+  readonly key: string;
+  readonly kubeconfig: string;
+  readonly token: string;
+  readonly server: string;
+}
+
+/** The command line after the program's name. Holds no secret: the credentials are in the kubeconfig's file. */
+export function buildArgs(request: RemoteSecretRequest): string[] {
+  return [
+    "create-remote-secret",
+    `--kubeconfig=${request.kubeconfigFile}`,
+    `--context=${request.context}`,
+    // Without it the namespace is that of the kubeconfig's current-context, whatever --context says.
+    `--namespace=${request.namespace}`,
+    `--name=${request.cluster}`,
+    `--server=${request.server}`,
+    `--service-account=${request.serviceAccount}`,
+    // The account belongs to the operator's base chart; an account made by istioctl breaks the operator's install.
+    "--create-service-account=false",
+    ...(request.tlsServerName ? [`--tls-server-name=${request.tlsServerName}`] : []),
+  ];
+}
+
+/**
+ * The environment for a child that reads a kubeconfig: all that a credential plugin may need (cloud settings, proxies, PATH),
+ * but not the action's inputs, the job's tokens, nor the variables that hold kubeconfigs.
+ * @param secretNames names of the variables that hold kubeconfigs
+ */
+export function childEnvironment(
+  env: NodeJS.ProcessEnv = process.env,
+  secretNames: Iterable<string> = [],
+): Record<string, string> {
+  // Windows does not tell capital letters from small ones.
+  const secret = new Set(["GITHUB_TOKEN", ...[...secretNames].map((name) => name.toUpperCase())]);
+  return Object.fromEntries(
+    Object.entries(env).filter((pair): pair is [string, string] => {
+      const name = pair[0].toUpperCase();
+      return pair[1] !== undefined && !/^(INPUT|ACTIONS)_/.test(name) && !secret.has(name);
+    }),
+  );
+}
+
+/**
+ * Has istioctl make the remote secret that points at the target, and checks it: its label, its key, and that istiod will
+ * take its kubeconfig. Nothing is written to a cluster but the service account's token Secret, which istioctl creates in
+ * the target where there is none. Throws a `Failure` with istioctl's own message, tokens removed.
+ */
+export async function createRemoteSecret(request: RemoteSecretRequest): Promise<RemoteSecret> {
+  const { code, stdout, stderr } = await run(request);
+  if (code !== 0)
+    throw new Failure(
+      `istioctl could not make the remote secret of ${request.cluster}: ${message(stderr) || message(stdout) || `exit code ${code}`}`,
+      hintFor(stderr + stdout, request),
+    );
+  return parseRemoteSecret(stdout, request);
+}
+
+/** The Secret in istioctl's output, which may have log lines before and between. Throws a `Failure` that quotes none of it. */
+export function parseRemoteSecret(
+  stdout: string,
+  asked: Pick<RemoteSecretRequest, "cluster" | "namespace" | "server" | "tlsServerName">,
+): RemoteSecret {
+  const wrong = (what: string) =>
+    new Failure(
+      `istioctl made no usable remote secret of ${asked.cluster}: ${what}`,
+      "Is it an istioctl of the mesh's own version? `istioctl-path` or `istio-version` sets another.",
+    );
+  const secrets = documents(stdout).filter(({ kind }) => kind === "Secret");
+  const [secret] = secrets;
+  if (!secret || secrets.length > 1) throw wrong(`its output holds ${secrets.length} Secrets, not one.`);
+  const metadata = fields(secret.metadata);
+  if (fields(metadata.labels)["istio/multiCluster"] !== "true")
+    throw wrong("the Secret lacks the label istio/multiCluster=true, by which istiod finds it.");
+  if (typeof metadata.name !== "string") throw wrong("the Secret has no name.");
+  // istioctl sets it from the flag; a Secret for another namespace would never be read.
+  if (metadata.namespace !== asked.namespace) throw wrong(`the Secret is not for the namespace ${asked.namespace}.`);
+  const data = Object.entries({ ...decodedData(secret.data), ...fields(secret.stringData) });
+  const [key, kubeconfig] = data[0] ?? [];
+  if (data.length !== 1 || key !== asked.cluster || typeof kubeconfig !== "string")
+    throw wrong("the Secret's only key must be the cluster's name, for istiod takes it for that.");
+  const { server, token, tlsServerName, problems } = parseRemoteKubeconfig(kubeconfig);
+  if (problems.length > 0) throw wrong(problems.join(" "));
+  if (server !== asked.server) throw wrong(`its API server is ${server}, not ${asked.server}.`);
+  if (tlsServerName !== asked.tlsServerName)
+    throw wrong(`its tls-server-name is ${tlsServerName ?? "not set"}, not ${asked.tlsServerName ?? "unset"}.`);
+  return { name: metadata.name, namespace: asked.namespace, key, kubeconfig, token, server };
+}
+
+/**
+ * Node's own execFile, not @actions/exec: that one cannot end a child at the deadline (a credential plugin that waits for
+ * a browser waits for ever), and prints the command line unless told otherwise.
+ */
+function run(request: RemoteSecretRequest): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { istioctl, signal, env = childEnvironment() } = request;
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      istioctl,
+      buildArgs(request),
+      { env: { ...env }, windowsHide: true, maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) },
+      (error, stdout, stderr) => {
+        if (!error) return resolve({ code: 0, stdout, stderr });
+        if (typeof error.code === "number") return resolve({ code: error.code, stdout, stderr });
+        // The error itself is left out of the cause: it carries the output.
+        if (signal?.aborted)
+          return reject(
+            new Failure(
+              `istioctl did not finish the remote secret of ${request.cluster} in time.${quoted(stderr)}`,
+              "Does the cluster answer, and can the kubeconfig's credential plugin log in without a terminal? `timeout` sets another deadline.",
+            ),
+          );
+        const why = error.code ?? (error.signal ? `ended by ${error.signal}` : "unknown error");
+        reject(
+          new Failure(
+            `istioctl could not be run at ${istioctl}: ${why}.${quoted(stderr)}`,
+            "Is it an istioctl for this machine's platform, and executable? `istioctl-path` sets another.",
+          ),
+        );
+      },
+    );
+    // Nobody answers a question that a credential plugin may ask; a child that is gone already cannot take this.
+    child.stdin?.on("error", () => {});
+    child.stdin?.end();
+  });
+}
+
+function hintFor(output: string, { serviceAccount, namespace, cluster }: RemoteSecretRequest): string {
+  if (/unknown flag: --tls-server-name/.test(output)) return "tls-server-name needs Istio 1.26 or later.";
+  if (/failed retrieving service account/.test(output))
+    return `Is there a ServiceAccount ${namespace}/${serviceAccount} in ${cluster}? The Sail Operator makes it with the control plane.`;
+  if (/no "(token|ca\.crt)" data found/.test(output))
+    return `Kubernetes has not filled the token Secret of ${namespace}/${serviceAccount} yet: run again, and look at the kube-controller-manager if it stays so.`;
+  if (/forbidden/i.test(output))
+    return `The kubeconfig of ${cluster} needs to get service accounts, and list and create secrets, in ${namespace}.`;
+  return `Does the kubeconfig of ${cluster} reach its API server from this runner?`;
+}
+
+const MAX_MESSAGE = 600;
+
+/** istioctl's message, in one line: what it repeats left out, tokens and keys removed. */
+function message(output: string): string {
+  const lines = redact(output)
+    .split("\n")
+    .map((line) => line.trim().replace(/^(error|Error): /, ""))
+    .filter((line) => line !== "");
+  const text = [...new Set(lines)].join("; ");
+  return text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
+}
+
+function quoted(output: string): string {
+  const text = message(output);
+  return text && ` It said: ${text}`;
+}
+
+/** Removes what looks like a credential: PEM blocks, JWTs, values called token or password, long mixed strings. */
+export function redact(text: string): string {
+  return text
+    .replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g, "***")
+    .replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g, "***")
+    .replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi, "$1***")
+    .replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi, "$1$2***")
+    .replace(/[A-Za-z0-9+_=-]{32,}/g, (word) =>
+      /[A-Z]/.test(word) && /[a-z]/.test(word) && /\d/.test(word) ? "***" : word,
+    );
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function decodedData(data: unknown): Fields {
+  return Object.fromEntries(
+    Object.entries(fields(data)).map(([key, value]) => [key, Buffer.from(String(value), "base64").toString("utf8")]),
+  );
+}
+
+/**
+ * The objects in an output that is not YAML as a whole: each begins at a line `apiVersion:`, and of the lines that are not
+ * indented only an object's own fields belong to it; the others are log lines, comments and separators.
+ */
+function documents(output: string): Fields[] {
+  const found: string[][] = [];
+  for (const line of output.split(/\r?\n/)) {
+    if (/^apiVersion:/.test(line)) found.push([line]);
+    else if (/^(\s|$|(kind|metadata|data|stringData|type|immutable|items):)/.test(line)) found.at(-1)?.push(line);
+  }
+  return found.flatMap((lines) => {
+    try {
+      return [fields(parse(lines.join("\n")))];
+    } catch {
+      // Not an object after all; the caller counts what is left.
+      return [];
+    }
+  });
+}

@@ -1,0 +1,170 @@
+import type { ClusterSpec, MeshSpec } from "../spec.ts";
+import { NETWORK_LABEL } from "./control-plane.ts";
+import type { KubernetesObject } from "./object.ts";
+import { ownership } from "./ownership.ts";
+
+export const GATEWAY_NAME = "istio-eastwestgateway";
+/** By this label the exposure selects the gateway's pods, and istiod finds the network's gateway Service. */
+export const GATEWAY_SELECTOR = { istio: "eastwestgateway" } as const;
+
+const SERVICE_ACCOUNT = "istio-eastwestgateway-service-account";
+const SECRET_READER = "istio-eastwestgateway-sds";
+
+/** Where traffic between networks arrives: SNI-routed mTLS. */
+export const MTLS_PORT = 15443;
+
+/** The gateway's objects; `early` may exist before istiod does, `late` needs istiod's injection webhook. */
+export interface GatewayObjects {
+  readonly early: KubernetesObject[];
+  readonly late: KubernetesObject[];
+}
+
+/**
+ * An east-west gateway for the cluster's network.
+ * @param revision the control plane's revision; pods must ask for any other than `default` themselves
+ */
+export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string): GatewayObjects {
+  const { service, replicas, resources } = mesh.gateway;
+  const selector = { app: GATEWAY_NAME, ...GATEWAY_SELECTOR, [NETWORK_LABEL]: cluster.network };
+  const metadata = (name: string) => ({
+    name,
+    namespace: mesh.namespace,
+    labels: { ...ownership(mesh, "east-west-gateway"), ...selector },
+  });
+
+  const serviceAccount = { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata(SERVICE_ACCOUNT) };
+
+  const role = {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "Role",
+    metadata: metadata(SECRET_READER),
+    rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get", "watch", "list"] }],
+  };
+
+  const roleBinding = {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "RoleBinding",
+    metadata: metadata(SECRET_READER),
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: SECRET_READER },
+    subjects: [{ kind: "ServiceAccount", name: SERVICE_ACCOUNT, namespace: mesh.namespace }],
+  };
+
+  const port = (name: string, number: number) => ({ name, port: number, targetPort: number, protocol: "TCP" });
+  const gatewayService = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: {
+      ...metadata(GATEWAY_NAME),
+      ...(Object.keys(service.annotations).length > 0 ? { annotations: { ...service.annotations } } : {}),
+    },
+    spec: {
+      type: service.type,
+      ...(service.loadBalancerClass ? { loadBalancerClass: service.loadBalancerClass } : {}),
+      selector,
+      ports: [
+        port("status-port", 15021),
+        port("tls", MTLS_PORT),
+        port("tls-istiod", 15012),
+        port("tls-webhook", 15017),
+      ],
+    },
+  };
+
+  const containerPort = (number: number, name?: string) => ({
+    containerPort: number,
+    protocol: "TCP",
+    ...(name ? { name } : {}),
+  });
+  const deployment = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: metadata(GATEWAY_NAME),
+    spec: {
+      selector: { matchLabels: selector },
+      strategy: { rollingUpdate: { maxSurge: "100%", maxUnavailable: "25%" } },
+      template: {
+        metadata: {
+          annotations: {
+            "inject.istio.io/templates": "gateway",
+            "sidecar.istio.io/inject": "true",
+            "prometheus.io/port": "15020",
+            "prometheus.io/scrape": "true",
+            "prometheus.io/path": "/stats/prometheus",
+          },
+          labels: {
+            ...selector,
+            "sidecar.istio.io/inject": "true",
+            ...(revision === "default" ? {} : { "istio.io/rev": revision }),
+          },
+        },
+        spec: {
+          serviceAccountName: SERVICE_ACCOUNT,
+          containers: [
+            {
+              name: "istio-proxy",
+              // The injection webhook puts the mesh's proxy image in its place.
+              image: "auto",
+              env: [
+                { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: cluster.network },
+                { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
+              ],
+              ports: [
+                containerPort(15021),
+                containerPort(MTLS_PORT),
+                containerPort(15012),
+                containerPort(15017),
+                containerPort(15090, "http-envoy-prom"),
+              ],
+              resources: resources ?? {
+                requests: { cpu: "100m", memory: "128Mi" },
+                limits: { cpu: "2", memory: "1Gi" },
+              },
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                capabilities: { drop: ["ALL"] },
+                privileged: false,
+                readOnlyRootFilesystem: true,
+              },
+              volumeMounts: [
+                { name: "ingressgateway-certs", mountPath: "/etc/istio/ingressgateway-certs", readOnly: true },
+                { name: "ingressgateway-ca-certs", mountPath: "/etc/istio/ingressgateway-ca-certs", readOnly: true },
+              ],
+            },
+          ],
+          volumes: [
+            { name: "ingressgateway-certs", secret: { secretName: "istio-ingressgateway-certs", optional: true } },
+            {
+              name: "ingressgateway-ca-certs",
+              secret: { secretName: "istio-ingressgateway-ca-certs", optional: true },
+            },
+          ],
+        },
+      },
+    },
+  };
+
+  const disruptionBudget = {
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    metadata: metadata(GATEWAY_NAME),
+    spec: { minAvailable: 1, selector: { matchLabels: selector } },
+  };
+
+  const autoscaler = {
+    apiVersion: "autoscaling/v2",
+    kind: "HorizontalPodAutoscaler",
+    metadata: metadata(GATEWAY_NAME),
+    spec: {
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: GATEWAY_NAME },
+      minReplicas: replicas,
+      maxReplicas: Math.max(5, replicas),
+      metrics: [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }],
+    },
+  };
+
+  return {
+    // A cloud takes its time to give a load balancer an address: the sooner it is asked for, the better.
+    early: [serviceAccount, role, roleBinding, gatewayService],
+    late: [deployment, disruptionBudget, autoscaler],
+  };
+}

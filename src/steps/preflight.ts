@@ -1,0 +1,124 @@
+import type { Finding } from "../checks/preflight.ts";
+import * as checks from "../checks/preflight.ts";
+import { survey as surveyCluster, type Survey } from "../checks/survey.ts";
+import type { Member } from "../cluster/member.ts";
+import { inspectRoot, type RootCa } from "../mesh/certificates.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { Check } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { decideTrust, type TrustPlan } from "../mesh/trust.ts";
+import { attempt, type Outcome, type Run } from "./run.ts";
+
+export interface Ready {
+  readonly surveys: ReadonlyMap<string, Survey>;
+  readonly trust: TrustPlan;
+}
+
+const MESH = {};
+const CLUSTER_CHECKS = ["api", "rights", "control-plane", "remote-secrets", "reader-role", "operator"] as const;
+
+/** The preflight's steps, for the run's plan. */
+export function planPreflight(mesh: MeshSpec): Pick<Check, "id" | "phase" | "subject">[] {
+  const ids = CLUSTER_CHECKS.filter((id) => id !== "operator" || mesh.installer === "sail");
+  return [
+    ...mesh.clusters.flatMap(({ name }) =>
+      ids.map((id) => ({ id: `preflight.${id}`, phase: "preflight" as const, subject: { cluster: name } })),
+    ),
+    { id: "preflight.distinct", phase: "preflight", subject: MESH },
+    { id: "preflight.trust", phase: "preflight", subject: MESH },
+  ];
+}
+
+/**
+ * Looks at every cluster, all at once, and changes nothing. All findings are noted together.
+ * @param surveyed called for each cluster as soon as it was read
+ * @returns what was read, or `undefined` where something stands in the way
+ */
+export async function preflight(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  root: RootCa | undefined,
+  surveyed: (name: string, survey: Survey) => void,
+): Promise<Ready | undefined> {
+  const surveys = new Map<string, Survey>();
+  await Promise.all(
+    members.map(async (member) => {
+      const survey = await look(run, mesh, member, surveyed);
+      if (survey) surveys.set(member.spec.name, survey);
+    }),
+  );
+  const ordered = new Map(members.flatMap(({ spec }) => (surveys.has(spec.name) ? [[spec.name, surveys.get(spec.name)!]] : [])));
+  await attempt(run.step("preflight.distinct", MESH, async () => outcome(checks.checkDistinct(ordered))));
+  const trust =
+    ordered.size < members.length
+      ? undefined
+      : await attempt(run.step("preflight.trust", MESH, async () => trustPlan(mesh, ordered, root)));
+  if (!trust) run.skipRest("Not every cluster could be read.");
+  return run.failed || !trust ? undefined : { surveys: ordered, trust };
+}
+
+async function look(
+  run: Run,
+  mesh: MeshSpec,
+  member: Member,
+  surveyed: (name: string, survey: Survey) => void,
+): Promise<Survey | undefined> {
+  const { name } = member.spec;
+  const subject = { cluster: name };
+  const step = (id: (typeof CLUSTER_CHECKS)[number], finding: () => Finding | Promise<Finding>) =>
+    attempt(run.step(`preflight.${id}`, subject, async () => toOutcome(await finding())));
+
+  // Rights that are missing would make the survey fail too; both are told.
+  const rights = step("rights", () => checks.checkRights(mesh, member));
+  const survey = await attempt(
+    run.step("preflight.api", subject, async () => {
+      const value = await surveyCluster(mesh, member);
+      return { value, evidence: `Kubernetes ${value.kubernetesVersion} answers at ${member.cluster.server}.` };
+    }),
+  );
+  if (!survey) {
+    await rights;
+    run.skipRest("The cluster could not be read.", name);
+    return undefined;
+  }
+  surveyed(name, survey);
+  const report = run.clusterReport(name);
+  report.kubernetesVersion = survey.kubernetesVersion;
+  report.apiServer = survey.apiServer.url;
+  if (survey.apiServer.source !== "the kubeconfig") {
+    run.say("preflight", subject, `The other clusters are given ${survey.apiServer.url}: from ${survey.apiServer.source}.`);
+  }
+  await Promise.all([
+    rights,
+    step("control-plane", () => checks.checkControlPlane(mesh, member, survey)),
+    step("remote-secrets", () => checks.checkRemoteSecrets(mesh, member, survey)),
+    step("reader-role", () => checks.checkReaderRole(mesh, member)),
+    ...(mesh.installer === "sail" ? [step("operator", () => checks.checkOperator(mesh, member))] : []),
+  ]);
+  return survey;
+}
+
+function trustPlan(mesh: MeshSpec, surveys: ReadonlyMap<string, Survey>, root: RootCa | undefined): Outcome<TrustPlan> {
+  const provided = root && { sha256: inspectRoot(root.certificate).sha256 };
+  const states = [...surveys.values()].map((survey) => survey.trust);
+  const decision = decideTrust(mesh.trust.mode, provided, states, mesh.namespace);
+  if ("problems" in decision) {
+    throw new Failure(
+      decision.problems.map(({ cluster, cause }) => (cluster ? `${cluster}: ${cause}` : cause)).join(" "),
+      [...new Set(decision.problems.map(({ hint }) => hint))].join(" "),
+    );
+  }
+  const sum = decision.rootSha256 ? ` with SHA-256 ${decision.rootSha256}` : "";
+  const source = { existing: "the one that all clusters have", provided: "the one provided", generated: "generated in this run" };
+  return { value: decision, evidence: `The root of trust is ${source[decision.source]}${sum}.` };
+}
+
+function outcome(evidence: string): Outcome<void> {
+  return { value: undefined, evidence };
+}
+
+function toOutcome({ verdict, evidence, cause = "", hint }: Finding): Outcome<void> {
+  if (verdict === "failed") throw new Failure(cause, hint);
+  return outcome(cause ? `${evidence} ${cause}` : evidence);
+}

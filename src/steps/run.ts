@@ -1,0 +1,243 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import { ApiError } from "../cluster/errors.ts";
+import type { Member } from "../cluster/member.ts";
+import { Failure } from "../mesh/failure.ts";
+import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
+import type { Change, Check, ClusterReport, Phase, PhaseReport, Report, Result, Subject } from "../mesh/report.ts";
+import { PHASES, SCHEMA_VERSION } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+
+/** Told what happens while it happens; all else is in the report. */
+export interface Progress {
+  event(phase: Phase, subject: Subject, text: string): void;
+  phaseEnded(phase: Phase): void;
+  warning(text: string): void;
+  /** A value that was read from a cluster and must not be shown. */
+  secret(value: string): void;
+}
+
+/** A step that could not be taken because one before it failed. */
+export class NotReached extends Error {}
+
+/** The step's value, or `undefined` where it was noted as failed or skipped already. */
+export async function attempt<T>(step: Promise<T>): Promise<T | undefined> {
+  try {
+    return await step;
+  } catch (error) {
+    if (error instanceof NotReached) return undefined;
+    throw error;
+  }
+}
+
+/** What a step's work has at hand. */
+export interface Step {
+  say(text: string): void;
+  /** Applies an object, notes the change, and gives the object as it is now. */
+  apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<T>;
+  delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
+}
+
+export interface Outcome<T> {
+  readonly value: T;
+  /** What was seen that makes it true, in a sentence. */
+  readonly evidence: string;
+}
+
+type Planned = Pick<Check, "id" | "phase" | "subject">;
+
+const keyOf = ({ id, subject }: Pick<Check, "id" | "subject">) => JSON.stringify([id, subject]);
+
+/** A name for logs: `cluster1`, or `cluster1 → cluster2` for who reads whom. */
+export function subjectName(subject: Subject): string {
+  if ("cluster" in subject) return subject.cluster as string;
+  return "observer" in subject ? `${subject.observer} → ${subject.target}` : "mesh";
+}
+
+/** One run of a command: collects what was checked and changed, and becomes the report. */
+export class Run {
+  readonly #command: string;
+  readonly #mesh: MeshSpec;
+  readonly #members: readonly Member[];
+  readonly #progress: Progress;
+  readonly #started = new Date();
+  readonly #clock = performance.now();
+  readonly #planned = new Map<string, Planned>();
+  readonly #open = new Map<Phase, number>();
+  readonly #spans = new Map<Phase, { start: number; end: number; clusters: Map<string, { start: number; end: number }> }>();
+  readonly #checks: Check[] = [];
+  readonly #changes: Change[] = [];
+  readonly #warnings: string[] = [];
+  readonly clusters: ReadonlyMap<string, ClusterReport>;
+  rootSha256: string | undefined;
+
+  constructor(command: string, mesh: MeshSpec, members: readonly Member[], progress: Progress) {
+    this.#command = command;
+    this.#mesh = mesh;
+    this.#members = members;
+    this.#progress = progress;
+    this.clusters = new Map(
+      mesh.clusters.map(({ name, network }) => [name, { name, network, gatewayAddresses: [], requests: 0 }]),
+    );
+  }
+
+  clusterReport(name: string): ClusterReport {
+    return this.clusters.get(name) as ClusterReport;
+  }
+
+  /** Announces a step, so that it is in the report even if it is never reached. */
+  plan(...steps: Planned[]): void {
+    for (const step of steps) {
+      this.#planned.set(keyOf(step), step);
+      this.#open.set(step.phase, (this.#open.get(step.phase) ?? 0) + 1);
+    }
+  }
+
+  /**
+   * Takes a planned step and notes how it ended. What it throws is noted as its cause and thrown on as `NotReached`, by
+   * which the steps that build on it are skipped.
+   */
+  async step<T>(id: string, subject: Subject, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
+    const planned = this.#planned.get(keyOf({ id, subject }));
+    if (!planned) throw new Error(`step ${id} for ${subjectName(subject)} is not planned or was taken already`);
+    const { phase } = planned;
+    const start = performance.now();
+    const step: Step = {
+      say: (text) => this.#progress.event(phase, subject, text),
+      apply: async (cluster, object) => {
+        const applied = await cluster.apply(object);
+        this.#changed(cluster, refOf(object), applied.action, phase);
+        return applied.object;
+      },
+      delete: async (cluster, ref, uid) => {
+        if (await cluster.delete(ref, uid)) this.#changed(cluster, ref, "deleted", phase);
+      },
+    };
+    try {
+      const { value, evidence } = await work(step);
+      this.#settle(planned, { verdict: "passed", evidence }, start);
+      return value;
+    } catch (error) {
+      this.#settle(planned, this.#explain(error), start);
+      throw new NotReached(id, { cause: error });
+    }
+  }
+
+  /** Notes a finding that is no planned step's. */
+  add(check: Check): void {
+    this.#checks.push(check);
+    if (check.verdict !== "passed") this.#progress.event(check.phase, check.subject, `${check.verdict}: ${check.cause}`);
+  }
+
+  /** Marks every planned step that was not taken, of one cluster or of all, as skipped. */
+  skipRest(cause: string, cluster?: string): void {
+    for (const planned of [...this.#planned.values()]) {
+      if (cluster && subjectName(planned.subject) !== cluster) continue;
+      this.#settle(planned, { verdict: "skipped", evidence: "", cause });
+    }
+  }
+
+  warn(text: string): void {
+    this.#warnings.push(text);
+    this.#progress.warning(text);
+  }
+
+  say(phase: Phase, subject: Subject, text: string): void {
+    this.#progress.event(phase, subject, text);
+  }
+
+  secret(value: string): void {
+    this.#progress.secret(value);
+  }
+
+  /** Measures work that belongs to a phase but is no planned step. */
+  async timed<T>(phase: Phase, subject: Subject, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.#span(phase, subject, start);
+    }
+  }
+
+  phaseEnded(phase: Phase): void {
+    this.#progress.phaseEnded(phase);
+  }
+
+  get failed(): boolean {
+    return this.#checks.some((check) => check.verdict === "failed");
+  }
+
+  report(): Report {
+    this.skipRest("It was not reached.");
+    for (const { cluster } of this.#members) this.clusterReport(cluster.name).requests = cluster.requests;
+    const round = (milliseconds: number) => Math.round(milliseconds) / 1000;
+    const phases: PhaseReport[] = (Object.keys(PHASES) as Phase[]).flatMap((phase) => {
+      const span = this.#spans.get(phase);
+      if (!span) return [];
+      const clusters = [...span.clusters].map(([name, { start, end }]) => [name, round(end - start)] as const);
+      return [{ phase, seconds: round(span.end - span.start), clusters: Object.fromEntries(clusters) }];
+    });
+    return {
+      schemaVersion: SCHEMA_VERSION,
+      command: this.#command,
+      result: this.#result(),
+      changed: this.#changes.some((change) => change.action !== "unchanged"),
+      mesh: {
+        id: this.#mesh.id,
+        istioVersion: this.#mesh.istioVersion,
+        namespace: this.#mesh.namespace,
+        ...(this.rootSha256 ? { rootSha256: this.rootSha256 } : {}),
+      },
+      clusters: [...this.clusters.values()],
+      checks: this.#checks,
+      warnings: this.#warnings,
+      changes: this.#changes,
+      phases,
+      startedAt: this.#started.toISOString(),
+      seconds: round(performance.now() - this.#clock),
+    };
+  }
+
+  #result(): Result {
+    if (this.failed) return "failed";
+    return this.#checks.some((check) => check.verdict === "unknown") ? "incomplete" : "passed";
+  }
+
+  #changed(cluster: Cluster, ref: ObjectRef, action: Change["action"], phase: Phase): void {
+    this.#changes.push({ cluster: cluster.name, ...ref, action });
+    if (action !== "unchanged") this.#progress.event(phase, { cluster: cluster.name }, `${action} ${describe(ref)}`);
+  }
+
+  #explain(error: unknown): Pick<Check, "verdict" | "evidence" | "cause" | "hint"> {
+    if (error instanceof NotReached) return { verdict: "skipped", evidence: "", cause: "Something before it failed." };
+    const cause = error instanceof Error ? error.message : String(error);
+    const hint = error instanceof Failure ? error.hint : "This is a defect of the action: please report it with this message.";
+    const evidence = error instanceof ApiError ? `The API server answered ${error.status}.` : "";
+    return { verdict: "failed", evidence, cause, ...(hint ? { hint } : {}) };
+  }
+
+  #settle(planned: Planned, end: Pick<Check, "verdict" | "evidence" | "cause" | "hint">, start?: number): void {
+    const { phase, subject } = planned;
+    if (!this.#planned.delete(keyOf(planned))) return;
+    this.#checks.push({ ...planned, ...end });
+    if (start !== undefined) this.#span(phase, subject, start);
+    if (end.verdict === "passed") this.#progress.event(phase, subject, end.evidence);
+    if (end.verdict === "failed") this.#progress.event(phase, subject, `failed: ${end.cause}`);
+    const open = (this.#open.get(phase) ?? 1) - 1;
+    this.#open.set(phase, open);
+    if (open === 0) this.#progress.phaseEnded(phase);
+  }
+
+  #span(phase: Phase, subject: Subject, start: number): void {
+    const end = performance.now();
+    const widen = (old: { start: number; end: number } | undefined) => ({
+      start: Math.min(old?.start ?? start, start),
+      end: Math.max(old?.end ?? end, end),
+    });
+    const span = this.#spans.get(phase);
+    const clusters = span?.clusters ?? new Map();
+    const cluster = "cluster" in subject ? subject.cluster : "observer" in subject ? subject.observer : undefined;
+    if (cluster) clusters.set(cluster, widen(clusters.get(cluster)));
+    this.#spans.set(phase, { ...widen(span), clusters });
+  }
+}

@@ -1,0 +1,33 @@
+import { existsSync } from "node:fs";
+
+export interface Settings {
+  readonly kubeconfigs: readonly string[];
+  readonly istioVersion: string;
+  readonly istioctlMirror: string | undefined;
+  readonly sampleImage: string;
+}
+
+const HELP = `The end-to-end tests run on clusters that you name:
+  E2E_KUBECONFIGS        two or more kubeconfig files, separated by colons; fresh clusters, each with the Sail Operator
+  E2E_ISTIO_VERSION      the Istio version to install, one that the operator knows
+  E2E_SAMPLE_IMAGE       an image that the clusters can pull: an HTTP server on port 5000 that answers
+                         "hello from $VERSION", and, as /sample get URL, a client that prints "<status> <body>"
+  E2E_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from`;
+
+/** What the environment says; throws an error that says all that is missing. */
+export function settings(): Settings {
+  const { E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE, E2E_ISTIOCTL_MIRROR } = process.env;
+  const kubeconfigs = (E2E_KUBECONFIGS ?? "").split(":").filter((path) => path !== "");
+  const problems = Object.entries({ E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE })
+    .filter(([, value]) => !value)
+    .map(([name]) => `${name} is not set.`);
+  if (kubeconfigs.length === 1) problems.push("E2E_KUBECONFIGS names one cluster; a mesh needs two or more.");
+  problems.push(...kubeconfigs.filter((path) => !existsSync(path)).map((path) => `${path} does not exist.`));
+  if (problems.length > 0) throw new Error(`${problems.join("\n")}\n\n${HELP}`);
+  return {
+    kubeconfigs,
+    istioVersion: E2E_ISTIO_VERSION!,
+    istioctlMirror: E2E_ISTIOCTL_MIRROR || undefined,
+    sampleImage: E2E_SAMPLE_IMAGE!,
+  };
+}
