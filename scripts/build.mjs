@@ -13,7 +13,16 @@ run("node_modules/typescript/bin/tsc");
 if (!check) rmSync(out, { recursive: true, force: true });
 for (const entry of ["main", "post"]) {
   const bundle = mkdtempSync(join(tmpdir(), `ncc-${entry}-`));
-  run("node_modules/@vercel/ncc/dist/ncc/cli.js", "build", `lib/${entry}.js`, "-o", bundle, "--minify", "--no-cache", "-q");
+  run(
+    "node_modules/@vercel/ncc/dist/ncc/cli.js",
+    "build",
+    `lib/${entry}.js`,
+    "-o",
+    bundle,
+    "--minify",
+    "--no-cache",
+    "-q",
+  );
   cpSync(join(bundle, "index.js"), join(out, `${entry}.js`));
   rmSync(bundle, { recursive: true });
 }

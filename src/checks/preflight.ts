@@ -61,7 +61,7 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promis
     );
   }
   const version = `v${mesh.istioVersion}`;
-  const versions = served.schema?.openAPIV3Schema?.properties?.["spec"]?.properties?.["version"]?.enum;
+  const versions = served.schema?.openAPIV3Schema?.properties?.spec?.properties?.version?.enum;
   if (versions && !versions.includes(version)) {
     return failed(
       "CustomResourceDefinition istios.sailoperator.io, spec.version",
@@ -93,12 +93,16 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promis
   return passed(`The operator ${name} is available and offers Istio ${version}.`);
 }
 
-const IDENTITY: readonly { what: string; read: (global: Record<string, unknown>) => unknown; of: "id" | "name" | "network" }[] = [
-  { what: "mesh ID", read: (global) => global["meshID"], of: "id" },
-  { what: "network", read: (global) => global["network"], of: "network" },
+const IDENTITY: readonly {
+  what: string;
+  read: (global: Record<string, unknown>) => unknown;
+  of: "id" | "name" | "network";
+}[] = [
+  { what: "mesh ID", read: (global) => global.meshID, of: "id" },
+  { what: "network", read: (global) => global.network, of: "network" },
   {
     what: "cluster name",
-    read: (global) => (global["multiCluster"] as Record<string, unknown> | undefined)?.["clusterName"],
+    read: (global) => (global.multiCluster as Record<string, unknown> | undefined)?.clusterName,
     of: "name",
   },
 ];
@@ -178,7 +182,7 @@ async function checkExisting(
   });
   let global: Record<string, unknown> = {};
   try {
-    global = (JSON.parse(injector?.data?.["values"] ?? "{}") as { global?: Record<string, unknown> }).global ?? {};
+    global = (JSON.parse(injector?.data?.values ?? "{}") as { global?: Record<string, unknown> }).global ?? {};
   } catch {
     // Values that are not JSON say nothing; the cluster ID below still does.
   }
@@ -206,7 +210,9 @@ export function checkRemoteSecrets(mesh: MeshSpec, { spec }: Member, survey: Sur
   );
   if (duplicates.length === 0) return passed("No remote secret is in the way.");
   const list = duplicates.map(({ key, secret }) =>
-    key === spec.name ? `${secret} is for ${key}, which is this cluster itself` : `${secret} is for ${key} under another name`,
+    key === spec.name
+      ? `${secret} is for ${key}, which is this cluster itself`
+      : `${secret} is for ${key} under another name`,
   );
   return failed(
     "Secrets labelled istio/multiCluster=true",

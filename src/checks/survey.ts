@@ -63,20 +63,41 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
   const kubernetesVersion = await cluster.version();
   const inNamespace = { namespace: mesh.namespace };
   const secret = (name: string) => cluster.get<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, name });
-  const [uid, apiServer, namespace, istios, istiods, cacerts, selfSigned, inEffect, remoteSecrets, readerToken, clusterReader] =
-    await Promise.all([
-      clusterUid(cluster),
-      peerServer(spec.apiServer, kubeconfig.server, cluster),
-      cluster.get({ apiVersion: "v1", kind: "Namespace", name: mesh.namespace }),
-      cluster.list<IstioResource>(ISTIO),
-      cluster.list<Deployment>({ apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, labelSelector: "app=istiod" }),
-      secret("cacerts"),
-      secret("istio-ca-secret"),
-      cluster.get<Secret>({ apiVersion: "v1", kind: "ConfigMap", ...inNamespace, name: "istio-ca-root-cert" }),
-      cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` }),
-      secret(READER_TOKEN),
-      cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
-    ]);
+  const [
+    uid,
+    apiServer,
+    namespace,
+    istios,
+    istiods,
+    cacerts,
+    selfSigned,
+    inEffect,
+    remoteSecrets,
+    readerToken,
+    clusterReader,
+  ] = await Promise.all([
+    clusterUid(cluster),
+    peerServer(spec.apiServer, kubeconfig.server, cluster),
+    cluster.get({ apiVersion: "v1", kind: "Namespace", name: mesh.namespace }),
+    cluster.list<IstioResource>(ISTIO),
+    cluster.list<Deployment>({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      ...inNamespace,
+      labelSelector: "app=istiod",
+    }),
+    secret("cacerts"),
+    secret("istio-ca-secret"),
+    cluster.get<Secret>({ apiVersion: "v1", kind: "ConfigMap", ...inNamespace, name: "istio-ca-root-cert" }),
+    cluster.list<Secret>({
+      apiVersion: "v1",
+      kind: "Secret",
+      ...inNamespace,
+      labelSelector: `${REMOTE_SECRET_LABEL}=true`,
+    }),
+    secret(READER_TOKEN),
+    cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
+  ]);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
     kubernetesVersion,

@@ -1,6 +1,12 @@
-import { describe, type KubernetesObject, type ManagedFieldsEntry, type ObjectRef, refOf } from "../mesh/objects/object.ts";
-import { MANAGER } from "../mesh/objects/ownership.ts";
 import { Failure } from "../mesh/failure.ts";
+import {
+  describe,
+  type KubernetesObject,
+  type ManagedFieldsEntry,
+  type ObjectRef,
+  refOf,
+} from "../mesh/objects/object.ts";
+import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { Applied, Cluster, ExecResult, ListQuery, Probe, Wait } from "./cluster.ts";
 import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError } from "./errors.ts";
@@ -57,7 +63,8 @@ class Client implements Cluster {
   }
 
   async version(): Promise<string> {
-    return (await this.#transport.json<{ gitVersion: string }>("read the Kubernetes version", "GET", "/version")).gitVersion;
+    return (await this.#transport.json<{ gitVersion: string }>("read the Kubernetes version", "GET", "/version"))
+      .gitVersion;
   }
 
   async get<T extends KubernetesObject>(ref: ObjectRef): Promise<T | undefined> {
@@ -86,7 +93,8 @@ class Client implements Cluster {
 
   async delete(ref: ObjectRef, uid?: string): Promise<boolean> {
     const body = { propagationPolicy: "Background", ...(uid ? { preconditions: { uid } } : {}) };
-    const gone = (error: unknown) => error instanceof ApiError && (error.status === 404 || (uid !== undefined && error.status === 409));
+    const gone = (error: unknown) =>
+      error instanceof ApiError && (error.status === 404 || (uid !== undefined && error.status === 409));
     return this.#transport.json(`delete ${describe(ref)}`, "DELETE", objectPath(ref), { body }).then(
       () => true,
       (error: unknown) => {
@@ -199,8 +207,11 @@ class Client implements Cluster {
 
   #late(wait: Wait): Failure {
     const seconds = Math.round((performance.now() - wait.since) / 1000);
+    if (this.#deadline.cancelled) {
+      return new Failure(`The run was cancelled while waiting for ${wait.what}.`, "A new run goes on from here.");
+    }
     return new Failure(
-      `${wait.what}: not within ${seconds} s, when the run's deadline of ${this.#deadline.seconds} s passed. Last seen: ${wait.seen}`,
+      `Waited ${seconds} s for ${wait.what}, until the run's deadline of ${this.#deadline.seconds} s. Last seen: ${wait.seen}.`,
       "If it is only slow, raise the input `timeout`; a new run goes on from here.",
     );
   }
@@ -232,6 +243,6 @@ function isSame(before: KubernetesObject, after: KubernetesObject): boolean {
     ours(before) !== undefined &&
     JSON.stringify(ours(before)) === JSON.stringify(ours(after)) &&
     before.metadata.generation === after.metadata.generation &&
-    JSON.stringify(before["data"]) === JSON.stringify(after["data"])
+    JSON.stringify(before.data) === JSON.stringify(after.data)
   );
 }

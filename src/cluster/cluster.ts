@@ -1,5 +1,5 @@
-import type { Action } from "../mesh/report.ts";
 import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
+import type { Action } from "../mesh/report.ts";
 
 export interface ListQuery {
   readonly apiVersion: string;

@@ -2,12 +2,14 @@
 export class Deadline {
   readonly signal: AbortSignal;
   readonly #end: number;
+  readonly #cancelled: AbortSignal | undefined;
   /** The whole span in seconds, for messages. */
   readonly seconds: number;
 
   constructor(milliseconds: number, cancelled?: AbortSignal) {
     this.seconds = milliseconds / 1000;
     this.#end = performance.now() + milliseconds;
+    this.#cancelled = cancelled;
     const timeout = AbortSignal.timeout(milliseconds);
     this.signal = cancelled ? AbortSignal.any([timeout, cancelled]) : timeout;
   }
@@ -15,6 +17,11 @@ export class Deadline {
   /** Milliseconds left, never negative. */
   remaining(): number {
     return Math.max(0, this.#end - performance.now());
+  }
+
+  /** Whether the run was cancelled, rather than too slow. */
+  get cancelled(): boolean {
+    return this.#cancelled?.aborted === true;
   }
 
   get passed(): boolean {

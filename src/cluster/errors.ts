@@ -83,12 +83,16 @@ export function unreachable(server: string, error: unknown): Failure {
     : code === "ENOTFOUND"
       ? ["its host name does not resolve", "Check `server` in the kubeconfig, and the runner's DNS."]
       : code === "ECONNREFUSED"
-        ? ["the connection was refused", "Check that the API server runs and that `server` in the kubeconfig has the right port."]
-        : [
-            "no answer",
-            "Check that this runner may reach the API server: firewall, private endpoint, proxy.",
-          ];
-  return new Failure(`The API server at ${server} cannot be reached: ${why} (${code ? `${code}: ` : ""}${message}).`, hint, {
-    cause: error,
-  });
+        ? [
+            "the connection was refused",
+            "Check that the API server runs and that `server` in the kubeconfig has the right port.",
+          ]
+        : ["no answer", "Check that this runner may reach the API server: firewall, private endpoint, proxy."];
+  return new Failure(
+    `The API server at ${server} cannot be reached: ${why} (${code ? `${code}: ` : ""}${message}).`,
+    hint,
+    {
+      cause: error,
+    },
+  );
 }

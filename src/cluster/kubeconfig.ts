@@ -45,21 +45,26 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
     return Array.isArray(entries) ? (entries as Entry[]).filter((entry) => entry && typeof entry === "object") : [];
   };
   const named = (key: string, name: unknown) => list(key).find((entry) => entry.name === name);
-  const names = (key: string) => list(key).map((entry) => String(entry.name)).join(", ") || "none";
+  const names = (key: string) =>
+    list(key)
+      .map((entry) => String(entry.name))
+      .join(", ") || "none";
 
   const context = wanted || text(document["current-context"]);
   if (!context) return { problem: `has no current-context; name one of its contexts: ${names("contexts")}` };
   const contextEntry = named("contexts", context)?.context;
   if (!contextEntry) return { problem: `has no context "${context}"; its contexts are: ${names("contexts")}` };
-  const cluster = named("clusters", contextEntry["cluster"])?.cluster;
+  const cluster = named("clusters", contextEntry.cluster)?.cluster;
   if (!cluster) return { problem: `context "${context}" names a cluster that the kubeconfig does not hold` };
-  const user = named("users", contextEntry["user"])?.user;
+  const user = named("users", contextEntry.user)?.user;
   if (!user) return { problem: `context "${context}" names a user that the kubeconfig does not hold` };
 
-  const server = text(cluster["server"]);
+  const server = text(cluster.server);
   if (!server || !URL.canParse(server)) return { problem: `context "${context}": the cluster's server is not a URL` };
   if (!/^https:$/.test(new URL(server).protocol)) {
-    return { problem: `context "${context}": the server's URL must begin with https://, found ${new URL(server).protocol}//` };
+    return {
+      problem: `context "${context}": the server's URL must begin with https://, found ${new URL(server).protocol}//`,
+    };
   }
   for (const problem of [fileProblem(cluster), fileProblem(user), credentialProblem(user, now), pluginProblem(user)]) {
     if (problem) return { problem: `context "${context}": ${problem}` };
@@ -106,7 +111,7 @@ function parseKubeconfig(content: string): { value: Record<string, unknown> } | 
     return { problem: "is neither a kubeconfig (a YAML mapping) nor the base64 of one" };
   }
   const config = value as Record<string, unknown>;
-  if (!Array.isArray(config["clusters"]) || !Array.isArray(config["contexts"])) {
+  if (!Array.isArray(config.clusters) || !Array.isArray(config.contexts)) {
     return { problem: "is not a kubeconfig: it has no lists `clusters` and `contexts`" };
   }
   return { value: config };
@@ -142,14 +147,14 @@ function credentialProblem(user: Record<string, unknown>, now: Date): string | u
 }
 
 function pluginProblem(user: Record<string, unknown>): string | undefined {
-  const command = text((user["exec"] as Record<string, unknown> | undefined)?.["command"]);
+  const command = text((user.exec as Record<string, unknown> | undefined)?.command);
   if (!command || isExecutable(command)) return undefined;
   return `its credentials come from the program "${command}", which is not on this runner's PATH; install it in a step before this one`;
 }
 
 function isExecutable(command: string): boolean {
-  const suffixes = process.platform === "win32" ? ["", ...(process.env["PATHEXT"] ?? ".EXE;.CMD").split(";")] : [""];
-  const folders = /[\\/]/.test(command) ? [""] : (process.env["PATH"] ?? "").split(delimiter);
+  const suffixes = process.platform === "win32" ? ["", ...(process.env.PATHEXT ?? ".EXE;.CMD").split(";")] : [""];
+  const folders = /[\\/]/.test(command) ? [""] : (process.env.PATH ?? "").split(delimiter);
   return folders.some((folder) =>
     suffixes.some((suffix) => {
       try {
@@ -193,5 +198,12 @@ export function bodyLines(pem: string): string[] {
 /** Whether the URL's host is the machine itself, which is somewhere else for everybody else. */
 export function isLoopback(server: string): boolean {
   const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
-  return host === "localhost" || host.endsWith(".localhost") || host.startsWith("127.") || host === "::1" || host === "0.0.0.0" || host === "::";
+  return (
+    host === "localhost" ||
+    host.endsWith(".localhost") ||
+    host.startsWith("127.") ||
+    host === "::1" ||
+    host === "0.0.0.0" ||
+    host === "::"
+  );
 }

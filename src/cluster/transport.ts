@@ -2,8 +2,8 @@ import type { KubeConfig } from "@kubernetes/client-node";
 import pLimit from "p-limit";
 import { type Dispatcher, request, WebSocket } from "undici";
 import { Failure } from "../mesh/failure.ts";
-import { type Deadline, sleep } from "./deadline.ts";
 import type { ExecResult } from "./cluster.ts";
+import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError, clip, isTransient, type Status, unreachable } from "./errors.ts";
 
 /** Requests to one API server under way at once; watches are not counted. */
@@ -115,14 +115,16 @@ export class Transport {
       socket.addEventListener("message", ({ data }) => {
         const bytes = new Uint8Array(data as ArrayBuffer);
         const stream = bytes[0] ?? 0;
-        if (stream < output.length) output[stream] += decoders[stream]?.decode(bytes.subarray(1), { stream: true }) ?? "";
+        if (stream < output.length)
+          output[stream] += decoders[stream]?.decode(bytes.subarray(1), { stream: true }) ?? "";
       });
       socket.addEventListener("close", () => {
         const [, stdout = "", stderr = "", end = ""] = output;
         if (!end) return fail("the connection ended before the command did");
         const status = JSON.parse(end) as Status & { status?: string };
         const code = status.details?.causes?.find((cause) => cause.reason === "ExitCode")?.message;
-        if (status.status !== "Success" && code === undefined) return fail(clip(status.message ?? "it could not be run"));
+        if (status.status !== "Success" && code === undefined)
+          return fail(clip(status.message ?? "it could not be run"));
         resolve({ exitCode: Number(code ?? 0), stdout, stderr });
       });
     });
@@ -165,7 +167,10 @@ export class Transport {
       let problem: string;
       let pause = Math.min(5_000, 100 * 2 ** tries) * (0.5 + Math.random() / 2);
       const left = () =>
-        Math.min(this.#deadline.remaining(), started + (this.#answered ? PATIENCE : PATIENCE_AT_FIRST) - performance.now());
+        Math.min(
+          this.#deadline.remaining(),
+          started + (this.#answered ? PATIENCE : PATIENCE_AT_FIRST) - performance.now(),
+        );
       try {
         const response = await attempt();
         const first = !this.#answered;

@@ -40,7 +40,8 @@ export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
   const server = string(cluster?.server);
   if (!server) problems.push("The kubeconfig names no API server.");
   const ca = decoded(string(cluster?.["certificate-authority-data"]));
-  if (cluster?.["certificate-authority"]) problems.push("The kubeconfig names its CA by a file, which istiod does not have.");
+  if (cluster?.["certificate-authority"])
+    problems.push("The kubeconfig names its CA by a file, which istiod does not have.");
   else if (!ca.includes("-----BEGIN CERTIFICATE-----")) problems.push("The kubeconfig holds no CA certificate.");
   if (cluster?.["insecure-skip-tls-verify"] === true)
     problems.push("The kubeconfig turns off the verification of the API server's certificate.");

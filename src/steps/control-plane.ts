@@ -4,13 +4,15 @@ import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, istio } from "../mesh/objects/control-plane.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import type { Run } from "./run.ts";
+import type { Needs, Run } from "./run.ts";
 
-/** A control plane that the operator has laid out: its objects exist, istiod may still be starting. */
-export interface Reconciled {
+/** A control plane that is laid out: its objects exist, istiod may still be starting. */
+export interface ControlPlane {
   readonly revision: string;
-  /** Resolves when the control plane is truly ready. */
-  readonly healthy: () => Promise<void>;
+  /** Generation of the `Istio` resource that was applied. */
+  readonly generation?: number;
+  /** The Deployment of an istiod that somebody else installed. */
+  readonly istiod?: string;
 }
 
 // Messages of the operator after which no waiting helps. From the Sail Operator's reconcilers and Helm.
@@ -24,83 +26,97 @@ const INCURABLE: readonly [pattern: RegExp, hint: string][] = [
 ];
 
 /** Applies the `Istio` resource and waits until the operator has reconciled it. */
-export async function installControlPlane(run: Run, mesh: MeshSpec, { spec, cluster }: Member): Promise<Reconciled> {
-  const subject = { cluster: spec.name };
-  const query = { ...ISTIO, fieldSelector: `metadata.name=${mesh.istioResource}` };
-
-  const generation = await run.step("control-plane.reconciled", subject, async (step) => {
-    const applied = await step.apply(cluster, istio(mesh, spec));
-    const wanted = applied.metadata.generation ?? 1;
-    const revision = await cluster.waitFor(`the operator to reconcile Istio ${mesh.istioResource}`, { istio: query }, (seen) =>
-      reconciled(seen.istio[0] as IstioResource | undefined, wanted),
-    );
-    return { value: { wanted, revision }, evidence: `The operator has reconciled revision ${revision}.` };
-  });
-
-  return {
-    revision: generation.revision,
-    healthy: () =>
-      run.step("control-plane.healthy", subject, async () => {
-        const seconds = await cluster.waitFor(
-          `Istio ${mesh.istioResource} to be healthy`,
-          {
-            istio: query,
-            istiod: { apiVersion: "v1", kind: "Pod", namespace: mesh.namespace, labelSelector: istiodSelector(generation.revision) },
-          },
-          (seen) => healthy(seen.istio[0] as IstioResource | undefined, generation.wanted, seen.istiod as Pod[]),
-        );
-        run.clusterReport(spec.name).istioVersion = mesh.istioVersion;
-        return { value: seconds, evidence: "Istio is Healthy, and that is said of the resource as it is now." };
-      }),
-  };
-}
-
-/** As `installControlPlane`, for a control plane that somebody else installed: it must be ready as it is. */
-export async function existingControlPlane(
+export function installControlPlane(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
+  needs: Needs,
+): Promise<ControlPlane> {
+  return run.step("control-plane.reconciled", { cluster: spec.name }, needs, async (step) => {
+    const { metadata } = await step.apply(cluster, istio(mesh, spec));
+    const generation = metadata.generation ?? 1;
+    const revision = await cluster.waitFor(
+      `the operator to reconcile Istio ${mesh.istioResource}`,
+      { istio: istioQuery(mesh) },
+      (seen) => reconciled(seen.istio[0] as IstioResource | undefined, generation),
+    );
+    return { value: { generation, revision }, evidence: `The operator has reconciled revision ${revision}.` };
+  });
+}
+
+/** As `installControlPlane`, for a control plane that somebody else installed: it is taken as it is. */
+export function existingControlPlane(
+  run: Run,
+  mesh: MeshSpec,
+  { spec }: Member,
   istiods: readonly Deployment[],
-): Promise<Reconciled> {
-  const subject = { cluster: spec.name };
-  const revisionOf = (istiod: Deployment) => istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
-  const istiod = await run.step("control-plane.reconciled", subject, async () => {
-    const found = istiods.find((each) => revisionOf(each) === mesh.istioResource) ?? (istiods.length === 1 ? istiods[0] : undefined);
+  needs: Needs,
+): Promise<ControlPlane> {
+  return run.step("control-plane.reconciled", { cluster: spec.name }, needs, async () => {
+    const revisionOf = (istiod: Deployment) => istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
+    const found =
+      istiods.find((each) => revisionOf(each) === mesh.istioResource) ??
+      (istiods.length === 1 ? istiods[0] : undefined);
     if (!found) {
       throw new Failure(
         `There are several istiods (${istiods.map((each) => each.metadata.name).join(", ")}) and none has the revision ${mesh.istioResource}.`,
         "Set `istio-resource` to the revision that is to be connected.",
       );
     }
-    return { value: found, evidence: `istiod ${found.metadata.name} is there, revision ${revisionOf(found)}.` };
+    const { name } = found.metadata;
+    const revision = revisionOf(found);
+    return { value: { revision, istiod: name }, evidence: `istiod ${name} is there, revision ${revision}.` };
   });
-  return {
-    revision: revisionOf(istiod),
-    healthy: () =>
-      run.step("control-plane.healthy", subject, async () => {
-        const { name } = istiod.metadata;
-        const image = await cluster.waitFor(
-          `Deployment ${mesh.namespace}/${name} to be available`,
-          {
-            istiod: {
-              apiVersion: "apps/v1",
-              kind: "Deployment",
-              namespace: mesh.namespace,
-              fieldSelector: `metadata.name=${name}`,
-            },
-          },
-          (seen): Probe<string> => {
-            const now = seen.istiod[0] as Deployment | undefined;
-            const [ready, wanted] = [now?.status?.readyReplicas ?? 0, now?.spec.replicas ?? 1];
-            const done = now && ready >= wanted && ready > 0;
-            return done ? { done: now.spec.template.spec.containers[0]?.image ?? "" } : { seen: `${ready} of ${wanted} pods are ready` };
-          },
-        );
-        const version = /:v?(\d+\.\d+\.\d+[^@-]*)/.exec(image)?.[1];
-        if (version) run.clusterReport(spec.name).istioVersion = version;
-        return { value: undefined, evidence: `Every replica of istiod is ready (${image}).` };
-      }),
-  };
+}
+
+/** Waits until the control plane is truly ready. */
+export function controlPlaneHealthy(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  controlPlane: Promise<ControlPlane>,
+): Promise<void> {
+  return run.step("control-plane.healthy", { cluster: spec.name }, [controlPlane], async () => {
+    const { revision, generation, istiod } = await controlPlane;
+    const inNamespace = { namespace: mesh.namespace };
+    const report = run.clusterReport(spec.name);
+    if (istiod === undefined) {
+      await cluster.waitFor(
+        `Istio ${mesh.istioResource} to be healthy`,
+        {
+          istio: istioQuery(mesh),
+          pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: istiodSelector(revision) },
+        },
+        (seen) => healthy(seen.istio[0] as IstioResource | undefined, generation ?? 1, seen.pods as unknown as Pod[]),
+      );
+      report.istioVersion = mesh.istioVersion;
+      return {
+        value: undefined,
+        evidence: `Istio ${mesh.istioResource} is Healthy as it is now, generation ${generation}.`,
+      };
+    }
+    const image = await cluster.waitFor(
+      `Deployment ${mesh.namespace}/${istiod} to be available`,
+      {
+        istiod: { apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, fieldSelector: `metadata.name=${istiod}` },
+      },
+      (seen) => ready(seen.istiod[0] as Deployment | undefined),
+    );
+    const version = /:v?(\d+\.\d+\.\d+[^@]*)/.exec(image)?.[1];
+    if (version) report.istioVersion = version;
+    return { value: undefined, evidence: `Every replica of istiod is ready (${image}).` };
+  });
+}
+
+function istioQuery(mesh: MeshSpec) {
+  return { ...ISTIO, fieldSelector: `metadata.name=${mesh.istioResource}` };
+}
+
+/** The image of a Deployment whose replicas are all ready. */
+function ready(deployment: Deployment | undefined): Probe<string> {
+  const [now, wanted] = [deployment?.status?.readyReplicas ?? 0, deployment?.spec.replicas ?? 1];
+  if (!deployment || now < wanted || now === 0) return { seen: `${now} of ${wanted} pods are ready` };
+  return { done: deployment.spec.template.spec.containers[0]?.image ?? "" };
 }
 
 /** Selects the istiod pods of a revision. */
@@ -129,7 +145,11 @@ export interface Pod {
   status?: {
     phase?: string;
     conditions?: { type: string; status: string; message?: string }[];
-    containerStatuses?: { name: string; ready?: boolean; state?: { waiting?: { reason?: string; message?: string } } }[];
+    containerStatuses?: {
+      name: string;
+      ready?: boolean;
+      state?: { waiting?: { reason?: string; message?: string } };
+    }[];
   };
 }
 
@@ -137,7 +157,11 @@ export interface Pod {
  * Truly ready: `Healthy`, and said of this generation. The condition `Ready` alone can be True beside a failed
  * reconciliation, or be left over from before the last change.
  */
-export function healthy(resource: IstioResource | undefined, generation: number, istiods: readonly Pod[]): Probe<undefined> {
+export function healthy(
+  resource: IstioResource | undefined,
+  generation: number,
+  istiods: readonly Pod[],
+): Probe<undefined> {
   const known = reconciled(resource, generation);
   if ("seen" in known) return known;
   if (resource?.status?.state === "Healthy") return { done: undefined };

@@ -6,8 +6,8 @@ import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { type Pod, podTrouble } from "./control-plane.ts";
-import type { Run, Step } from "./run.ts";
+import { type ControlPlane, type Pod, podTrouble } from "./control-plane.ts";
+import type { Needs, Run, Step } from "./run.ts";
 
 interface Service extends KubernetesObject {
   spec?: { type?: string };
@@ -15,68 +15,91 @@ interface Service extends KubernetesObject {
 }
 
 /** Asks for the gateway's Service before istiod is there: a cloud takes its time to give it an address. */
-export async function requestGatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Member): Promise<void> {
-  if (!mesh.gateway.install) return;
-  await run.step("gateway.service", { cluster: spec.name }, async (step) => {
+export function requestGatewayAddress(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  needs: Needs,
+): Promise<void> {
+  return run.step("gateway.service", { cluster: spec.name }, needs, async (step) => {
     // Nothing of these depends on the revision, which is not known yet.
     await Promise.all(gateway(mesh, spec, "default").early.map((object) => step.apply(cluster, object)));
     return { value: undefined, evidence: `Service ${mesh.namespace}/${GATEWAY_NAME} asks for an address.` };
   });
 }
 
-/** Runs the gateway and waits for its pods and its address. Not before istiod is ready, whose webhook makes it a proxy. */
-export async function installGateway(run: Run, mesh: MeshSpec, { spec, cluster }: Member, revision: string): Promise<void> {
-  const subject = { cluster: spec.name };
-  const inNamespace = { namespace: mesh.namespace };
-  await Promise.all([
-    run.step("gateway.exposure", subject, async (step) => {
-      await step.apply(cluster, exposure(mesh));
-      return { value: undefined, evidence: "Gateway cross-network-gateway exposes *.local on 15443, AUTO_PASSTHROUGH." };
-    }),
-    ...(mesh.gateway.install
-      ? [
-          run.step("gateway.available", subject, async (step) => {
-            await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
-            const replaced = new Set<string>();
-            const ready = await cluster.waitFor(
-              `the gateway Deployment ${mesh.namespace}/${GATEWAY_NAME} to be available`,
-              {
-                deployment: { apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, fieldSelector: `metadata.name=${GATEWAY_NAME}` },
-                pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: `app=${GATEWAY_NAME}` },
-              },
-              async (seen) => {
-                const pods = (seen.pods as unknown as Pod[]).filter((pod) => !pod.metadata.deletionTimestamp);
-                await replaceUninjected(step, cluster, pods, replaced);
-                return available(seen.deployment[0] as Deployment | undefined, pods);
-              },
-            );
-            return { value: undefined, evidence: `${ready} gateway pod${ready === 1 ? " is" : "s are"} ready and injected.` };
-          }),
-        ]
-      : []),
-    run.step("gateway.address", subject, async () => {
-      const services: ListQuery = {
-        apiVersion: "v1",
-        kind: "Service",
-        ...inNamespace,
-        labelSelector: `istio=${GATEWAY_SELECTOR.istio},${NETWORK_LABEL}=${spec.network}`,
-      };
-      const addresses = await cluster.waitFor("the gateway's Service to get an address", { services }, (seen) =>
-        addressed(seen.services as Service[]),
-      );
-      run.clusterReport(spec.name).gatewayAddresses = addresses;
-      return {
-        value: undefined,
-        evidence: addresses.length > 0 ? `The gateway's address is ${addresses.join(", ")}.` : "The gateway is a NodePort Service.",
-      };
-    }),
-  ]);
+/** Runs the gateway. Not before istiod is ready, whose webhook makes the pods proxies. */
+export function runGateway(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  controlPlane: Promise<ControlPlane>,
+  needs: Needs,
+): Promise<void> {
+  return run.step("gateway.available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
+    const { revision } = await controlPlane;
+    await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
+    const inNamespace = { namespace: mesh.namespace };
+    const replaced = new Set<string>();
+    const ready = await cluster.waitFor(
+      `the gateway Deployment ${mesh.namespace}/${GATEWAY_NAME} to be available`,
+      {
+        deployment: {
+          apiVersion: "apps/v1",
+          kind: "Deployment",
+          ...inNamespace,
+          fieldSelector: `metadata.name=${GATEWAY_NAME}`,
+        },
+        pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: `app=${GATEWAY_NAME}` },
+      },
+      async (seen) => {
+        const pods = (seen.pods as unknown as Pod[]).filter((pod) => !pod.metadata.deletionTimestamp);
+        await replaceUninjected(step, cluster, pods, replaced);
+        return available(seen.deployment[0] as Deployment | undefined, pods);
+      },
+    );
+    return { value: undefined, evidence: `${ready} gateway pod${ready === 1 ? " is" : "s are"} ready and injected.` };
+  });
+}
+
+/** Waits until the network's gateway, ours or the cluster's own, has an address. */
+export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Member, needs: Needs): Promise<void> {
+  return run.step("gateway.address", { cluster: spec.name }, needs, async () => {
+    const services: ListQuery = {
+      apiVersion: "v1",
+      kind: "Service",
+      namespace: mesh.namespace,
+      labelSelector: `istio=${GATEWAY_SELECTOR.istio},${NETWORK_LABEL}=${spec.network}`,
+    };
+    const addresses = await cluster.waitFor("the gateway's Service to get an address", { services }, (seen) =>
+      addressed(seen.services as Service[]),
+    );
+    run.clusterReport(spec.name).gatewayAddresses = addresses;
+    const list = addresses.join(", ");
+    return {
+      value: undefined,
+      evidence: list ? `The gateway's address is ${list}.` : "The gateway is a NodePort Service.",
+    };
+  });
+}
+
+/** Exposes the cluster's services through the gateway. Needs istiod, whose webhook looks at the object. */
+export function exposeServices(run: Run, mesh: MeshSpec, { spec, cluster }: Member, needs: Needs): Promise<void> {
+  return run.step("gateway.exposure", { cluster: spec.name }, needs, async (step) => {
+    await step.apply(cluster, exposure(mesh));
+    return { value: undefined, evidence: "Gateway cross-network-gateway exposes *.local on 15443, AUTO_PASSTHROUGH." };
+  });
 }
 
 /**
  * Pods that were made before istiod's webhook served keep the placeholder image for ever: only new ones are injected.
  */
-async function replaceUninjected(step: Step, cluster: Cluster, pods: readonly Pod[], replaced: Set<string>): Promise<void> {
+async function replaceUninjected(
+  step: Step,
+  cluster: Cluster,
+  pods: readonly Pod[],
+  replaced: Set<string>,
+): Promise<void> {
   for (const { metadata, spec } of pods) {
     const uid = metadata.uid ?? "";
     if (!spec?.containers.some(({ image }) => image === "auto") || replaced.has(uid)) continue;
@@ -93,7 +116,8 @@ function available(deployment: Deployment | undefined, pods: readonly Pod[]): Pr
   const current = status?.observedGeneration === deployment?.metadata.generation;
   const wanted = status?.replicas ?? 0;
   const ready = status?.availableReplicas ?? 0;
-  if (deployment && current && wanted > 0 && ready >= wanted && status?.updatedReplicas === wanted) return { done: ready };
+  if (deployment && current && wanted > 0 && ready >= wanted && status?.updatedReplicas === wanted)
+    return { done: ready };
   const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
   return { seen: troubles.length > 0 ? troubles.join("; ") : `${ready} of ${wanted} pods are available` };
 }

@@ -1,12 +1,14 @@
 import type { Finding } from "../checks/preflight.ts";
 import * as checks from "../checks/preflight.ts";
-import { survey as surveyCluster, type Survey } from "../checks/survey.ts";
+import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Istioctl } from "../istioctl/istioctl.ts";
 import { inspectRoot, type RootCa } from "../mesh/certificates.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Check } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { decideTrust, type TrustPlan } from "../mesh/trust.ts";
+import { isCurrent } from "./remote-access.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
 
 export interface Ready {
@@ -26,53 +28,62 @@ export function planPreflight(mesh: MeshSpec): Pick<Check, "id" | "phase" | "sub
     ),
     { id: "preflight.distinct", phase: "preflight", subject: MESH },
     { id: "preflight.trust", phase: "preflight", subject: MESH },
+    { id: "preflight.istioctl", phase: "preflight", subject: MESH },
   ];
 }
 
 /**
  * Looks at every cluster, all at once, and changes nothing. All findings are noted together.
- * @param surveyed called for each cluster as soon as it was read
  * @returns what was read, or `undefined` where something stands in the way
  */
 export async function preflight(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
-  root: RootCa | undefined,
-  surveyed: (name: string, survey: Survey) => void,
+  { istioctl, root }: { istioctl: Istioctl; root: RootCa | undefined },
 ): Promise<Ready | undefined> {
-  const surveys = new Map<string, Survey>();
-  await Promise.all(
+  const read = await Promise.all(
     members.map(async (member) => {
-      const survey = await look(run, mesh, member, surveyed);
-      if (survey) surveys.set(member.spec.name, survey);
+      const survey = await look(run, mesh, member);
+      // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
+      if (survey && survey.remoteSecrets.length < members.length - 1) istioctl.ready().catch(() => {});
+      return survey;
     }),
   );
-  const ordered = new Map(members.flatMap(({ spec }) => (surveys.has(spec.name) ? [[spec.name, surveys.get(spec.name)!]] : [])));
-  await attempt(run.step("preflight.distinct", MESH, async () => outcome(checks.checkDistinct(ordered))));
-  const trust =
-    ordered.size < members.length
-      ? undefined
-      : await attempt(run.step("preflight.trust", MESH, async () => trustPlan(mesh, ordered, root)));
-  if (!trust) run.skipRest("Not every cluster could be read.");
-  return run.failed || !trust ? undefined : { surveys: ordered, trust };
+  const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
+  await attempt(run.step("preflight.distinct", MESH, [], async () => outcome(checks.checkDistinct(surveys))));
+  if (surveys.size < members.length) return undefined;
+  const [trust] = await Promise.all([
+    attempt(run.step("preflight.trust", MESH, [], async () => trustPlan(mesh, surveys, root))),
+    attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(members, surveys, istioctl))),
+  ]);
+  return run.failed || !trust ? undefined : { surveys, trust };
 }
 
-async function look(
-  run: Run,
-  mesh: MeshSpec,
-  member: Member,
-  surveyed: (name: string, survey: Survey) => void,
-): Promise<Survey | undefined> {
+async function haveIstioctl(
+  members: readonly Member[],
+  surveys: ReadonlyMap<string, Survey>,
+  istioctl: Istioctl,
+): Promise<Outcome<void>> {
+  const of = (member: Member) => surveys.get(member.spec.name) as Survey;
+  const current = members.every((target) =>
+    members.every((observer) => observer === target || isCurrent(of(observer), of(target), target)),
+  );
+  return outcome(
+    current ? "Every remote secret is current; istioctl is not needed." : `istioctl is at ${await istioctl.ready()}.`,
+  );
+}
+
+async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
   const step = (id: (typeof CLUSTER_CHECKS)[number], finding: () => Finding | Promise<Finding>) =>
-    attempt(run.step(`preflight.${id}`, subject, async () => toOutcome(await finding())));
+    attempt(run.step(`preflight.${id}`, subject, [], async () => toOutcome(await finding())));
 
   // Rights that are missing would make the survey fail too; both are told.
   const rights = step("rights", () => checks.checkRights(mesh, member));
   const survey = await attempt(
-    run.step("preflight.api", subject, async () => {
+    run.step("preflight.api", subject, [], async () => {
       const value = await surveyCluster(mesh, member);
       return { value, evidence: `Kubernetes ${value.kubernetesVersion} answers at ${member.cluster.server}.` };
     }),
@@ -82,12 +93,15 @@ async function look(
     run.skipRest("The cluster could not be read.", name);
     return undefined;
   }
-  surveyed(name, survey);
   const report = run.clusterReport(name);
   report.kubernetesVersion = survey.kubernetesVersion;
   report.apiServer = survey.apiServer.url;
   if (survey.apiServer.source !== "the kubeconfig") {
-    run.say("preflight", subject, `The other clusters are given ${survey.apiServer.url}: from ${survey.apiServer.source}.`);
+    run.say(
+      "preflight",
+      subject,
+      `The other clusters are given ${survey.apiServer.url}: from ${survey.apiServer.source}.`,
+    );
   }
   await Promise.all([
     rights,
@@ -110,7 +124,11 @@ function trustPlan(mesh: MeshSpec, surveys: ReadonlyMap<string, Survey>, root: R
     );
   }
   const sum = decision.rootSha256 ? ` with SHA-256 ${decision.rootSha256}` : "";
-  const source = { existing: "the one that all clusters have", provided: "the one provided", generated: "generated in this run" };
+  const source = {
+    existing: "the one that all clusters have",
+    provided: "the one provided",
+    generated: "generated in this run",
+  };
   return { value: decision, evidence: `The root of trust is ${source[decision.source]}${sum}.` };
 }
 

@@ -4,6 +4,7 @@ import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { CLUSTER_READER, chartReaderRole, READER, readerAccount, readerBinding } from "../mesh/objects/reader.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import type { ControlPlane } from "./control-plane.ts";
 import type { Run } from "./run.ts";
 
 interface Binding extends KubernetesObject {
@@ -14,14 +15,15 @@ interface Binding extends KubernetesObject {
  * Ensures the reader account and its role. Only after the operator has reconciled, for Helm refuses an account that it
  * did not make; and one that exists is left as it is, for it is the chart's.
  */
-export async function ensureReader(
+export function ensureReader(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
-  revision: string,
+  controlPlane: Promise<ControlPlane>,
   survey: Survey,
 ): Promise<void> {
-  await run.step("remote.reader", { cluster: spec.name }, async (step) => {
+  return run.step("remote.reader", { cluster: spec.name }, [controlPlane], async (step) => {
+    const { revision } = await controlPlane;
     const account = readerAccount(mesh);
     const { name, namespace = "" } = account.metadata;
     const existing = await cluster.get({ apiVersion: "v1", kind: "ServiceAccount", namespace, name });

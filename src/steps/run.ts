@@ -3,20 +3,30 @@ import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
-import type { Change, Check, ClusterReport, Phase, PhaseReport, Report, Result, Subject } from "../mesh/report.ts";
+import type {
+  Change,
+  Check,
+  ClusterReport,
+  Phase,
+  PhaseReport,
+  Report,
+  Result,
+  Subject,
+  Verdict,
+} from "../mesh/report.ts";
 import { PHASES, SCHEMA_VERSION } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 
 /** Told what happens while it happens; all else is in the report. */
 export interface Progress {
-  event(phase: Phase, subject: Subject, text: string): void;
+  event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void;
   phaseEnded(phase: Phase): void;
   warning(text: string): void;
   /** A value that was read from a cluster and must not be shown. */
   secret(value: string): void;
 }
 
-/** A step that could not be taken because one before it failed. */
+/** A step failed, or was not taken because one that it needs failed; `message` names the step that failed. */
 export class NotReached extends Error {}
 
 /** The step's value, or `undefined` where it was noted as failed or skipped already. */
@@ -43,6 +53,9 @@ export interface Outcome<T> {
   readonly evidence: string;
 }
 
+/** Steps that come before another. */
+export type Needs = readonly Promise<unknown>[];
+
 type Planned = Pick<Check, "id" | "phase" | "subject">;
 
 const keyOf = ({ id, subject }: Pick<Check, "id" | "subject">) => JSON.stringify([id, subject]);
@@ -63,7 +76,10 @@ export class Run {
   readonly #clock = performance.now();
   readonly #planned = new Map<string, Planned>();
   readonly #open = new Map<Phase, number>();
-  readonly #spans = new Map<Phase, { start: number; end: number; clusters: Map<string, { start: number; end: number }> }>();
+  readonly #spans = new Map<
+    Phase,
+    { start: number; end: number; clusters: Map<string, { start: number; end: number }> }
+  >();
   readonly #checks: Check[] = [];
   readonly #changes: Change[] = [];
   readonly #warnings: string[] = [];
@@ -93,13 +109,28 @@ export class Run {
   }
 
   /**
-   * Takes a planned step and notes how it ended. What it throws is noted as its cause and thrown on as `NotReached`, by
-   * which the steps that build on it are skipped.
+   * Takes a planned step and notes how it ended. What it throws is noted as its cause and thrown on as `NotReached`.
+   * @param needs steps that come before it; where one of them failed, this one is noted as skipped
    */
-  async step<T>(id: string, subject: Subject, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
+  step<T>(id: string, subject: Subject, needs: Needs, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
     const planned = this.#planned.get(keyOf({ id, subject }));
     if (!planned) throw new Error(`step ${id} for ${subjectName(subject)} is not planned or was taken already`);
-    const { phase } = planned;
+    const taken = this.#take(planned, needs, work);
+    // Its end is noted already; those that need it look at it in their own time.
+    taken.catch(() => {});
+    return taken;
+  }
+
+  async #take<T>(planned: Planned, needs: Needs, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
+    const { id, phase, subject } = planned;
+    try {
+      await Promise.all(needs);
+    } catch (error) {
+      const cause =
+        error instanceof NotReached ? `Not reached: ${error.message}.` : "Not reached: something before it failed.";
+      this.#settle(planned, { verdict: "skipped", evidence: "", cause });
+      throw error;
+    }
     const start = performance.now();
     const step: Step = {
       say: (text) => this.#progress.event(phase, subject, text),
@@ -117,15 +148,9 @@ export class Run {
       this.#settle(planned, { verdict: "passed", evidence }, start);
       return value;
     } catch (error) {
-      this.#settle(planned, this.#explain(error), start);
-      throw new NotReached(id, { cause: error });
+      this.#settle(planned, explain(error), start);
+      throw new NotReached(`${id} of ${subjectName(subject)} failed`, { cause: error });
     }
-  }
-
-  /** Notes a finding that is no planned step's. */
-  add(check: Check): void {
-    this.#checks.push(check);
-    if (check.verdict !== "passed") this.#progress.event(check.phase, check.subject, `${check.verdict}: ${check.cause}`);
   }
 
   /** Marks every planned step that was not taken, of one cluster or of all, as skipped. */
@@ -147,20 +172,6 @@ export class Run {
 
   secret(value: string): void {
     this.#progress.secret(value);
-  }
-
-  /** Measures work that belongs to a phase but is no planned step. */
-  async timed<T>(phase: Phase, subject: Subject, work: () => Promise<T>): Promise<T> {
-    const start = performance.now();
-    try {
-      return await work();
-    } finally {
-      this.#span(phase, subject, start);
-    }
-  }
-
-  phaseEnded(phase: Phase): void {
-    this.#progress.phaseEnded(phase);
   }
 
   get failed(): boolean {
@@ -208,21 +219,12 @@ export class Run {
     if (action !== "unchanged") this.#progress.event(phase, { cluster: cluster.name }, `${action} ${describe(ref)}`);
   }
 
-  #explain(error: unknown): Pick<Check, "verdict" | "evidence" | "cause" | "hint"> {
-    if (error instanceof NotReached) return { verdict: "skipped", evidence: "", cause: "Something before it failed." };
-    const cause = error instanceof Error ? error.message : String(error);
-    const hint = error instanceof Failure ? error.hint : "This is a defect of the action: please report it with this message.";
-    const evidence = error instanceof ApiError ? `The API server answered ${error.status}.` : "";
-    return { verdict: "failed", evidence, cause, ...(hint ? { hint } : {}) };
-  }
-
   #settle(planned: Planned, end: Pick<Check, "verdict" | "evidence" | "cause" | "hint">, start?: number): void {
     const { phase, subject } = planned;
     if (!this.#planned.delete(keyOf(planned))) return;
     this.#checks.push({ ...planned, ...end });
     if (start !== undefined) this.#span(phase, subject, start);
-    if (end.verdict === "passed") this.#progress.event(phase, subject, end.evidence);
-    if (end.verdict === "failed") this.#progress.event(phase, subject, `failed: ${end.cause}`);
+    if (end.verdict !== "skipped") this.#progress.event(phase, subject, end.cause ?? end.evidence, end.verdict);
     const open = (this.#open.get(phase) ?? 1) - 1;
     this.#open.set(phase, open);
     if (open === 0) this.#progress.phaseEnded(phase);
@@ -240,4 +242,12 @@ export class Run {
     if (cluster) clusters.set(cluster, widen(clusters.get(cluster)));
     this.#spans.set(phase, { ...widen(span), clusters });
   }
+}
+
+function explain(error: unknown): Pick<Check, "verdict" | "evidence" | "cause" | "hint"> {
+  const cause = error instanceof Error ? error.message : String(error);
+  const hint =
+    error instanceof Failure ? error.hint : "This is a defect of the action: please report it with this message.";
+  const evidence = error instanceof ApiError ? `The API server answered ${error.status}.` : "";
+  return { verdict: "failed", evidence, cause, ...(hint ? { hint } : {}) };
 }

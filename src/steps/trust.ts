@@ -17,7 +17,7 @@ export async function rootFor(run: Run, plan: TrustPlan, provided: RootCa | unde
 }
 
 /** Makes the control plane's namespace and, where planned, its `cacerts`: istiod reads them when it starts. */
-export async function establishTrust(
+export function establishTrust(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
@@ -25,8 +25,9 @@ export async function establishTrust(
   plan: TrustPlan,
   root: RootCa | undefined,
 ): Promise<void> {
-  await run.step("trust.root", { cluster: spec.name }, async (step) => {
-    const issuing = root && plan.issueFor.includes(spec.name) ? issueIntermediate(root, spec.name, mesh.namespace) : undefined;
+  return run.step("trust.root", { cluster: spec.name }, [], async (step) => {
+    const issuing =
+      root && plan.issueFor.includes(spec.name) ? issueIntermediate(root, spec.name, mesh.namespace) : undefined;
     const ours = !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER;
     await step.apply(cluster, namespace(mesh, spec, ours));
     if (!issuing) {

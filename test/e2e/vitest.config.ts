@@ -21,7 +21,7 @@ export default defineConfig({
     sequence: { sequencer: JoinFirst },
     testTimeout: 15 * 60_000,
     hookTimeout: 5 * 60_000,
-    reporters: ["verbose", new PlainEnd()],
+    reporters: [new PlainEnd()],
     // The runs' durations and request counts are for the reader, as they come.
     disableConsoleIntercept: true,
   },

@@ -407,6 +407,19 @@ describe("inspecting cacerts", () => {
     ["an empty root", () => ({ ...issued, "root-cert.pem": "" }), [/^root-cert.pem holds no PEM certificate/]],
     ["another root", () => ({ ...issued, "root-cert.pem": short.pem }), [/does not chain to a root in root-cert.pem/]],
     [
+      "a root of the same name",
+      async () => {
+        const cert = await certificate({ name: "C", issuer: await certificate() });
+        return {
+          "ca-cert.pem": cert.pem,
+          "ca-key.pem": pkcs8(cert.key),
+          "root-cert.pem": (await certificate()).pem,
+          "cert-chain.pem": cert.pem,
+        };
+      },
+      [/does not chain to a root/],
+    ],
+    [
       "another key",
       () => ({ ...issued, "ca-key.pem": pkcs8(short.key) }),
       [/^ca-key.pem does not belong to ca-cert.pem/],

@@ -158,7 +158,9 @@ export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string):
       scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: GATEWAY_NAME },
       minReplicas: replicas,
       maxReplicas: Math.max(5, replicas),
-      metrics: [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }],
+      metrics: [
+        { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } },
+      ],
     },
   };
 

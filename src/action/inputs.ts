@@ -1,0 +1,452 @@
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { parseDocument } from "yaml";
+import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
+import { loadRoot, type RootCa } from "../mesh/certificates.ts";
+import { Failure } from "../mesh/failure.ts";
+import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
+import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, Values } from "../mesh/spec.ts";
+import { parseDuration } from "./duration.ts";
+
+export const COMMANDS = ["install"] as const;
+export type Command = (typeof COMMANDS)[number];
+
+export interface Inputs {
+  readonly command: Command;
+  readonly mesh: MeshSpec;
+  /** By the cluster's name. */
+  readonly kubeconfigs: ReadonlyMap<string, Kubeconfig>;
+  readonly root: RootCa | undefined;
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly istioctl: { readonly mirror: string; readonly path?: string };
+}
+
+/** Where inputs come from: the runner, or a test. */
+export interface InputSource {
+  get(name: string): string;
+  env(name: string): string | undefined;
+}
+
+/** Everything that is wrong with the inputs, at once. */
+export class InputError extends Failure {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(
+      `The inputs cannot be used:\n${problems.map((problem) => `- ${problem}`).join("\n")}`,
+      "Nothing was changed.",
+    );
+    this.name = "InputError";
+    this.problems = problems;
+  }
+}
+
+const FORK =
+  "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets";
+
+// A label's value and, for clusters and networks, a DNS label (RFC 1123).
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const VERSION = /^v?(\d+\.\d+\.\d+(-[0-9A-Za-z][0-9A-Za-z.-]*)?)$/;
+
+const mapping = v.record(v.string(), v.unknown());
+const clusterSchema = v.strictObject({
+  name: v.string(),
+  network: v.string(),
+  kubeconfig: v.optional(v.string()),
+  "kubeconfig-env": v.optional(v.string()),
+  "kubeconfig-file": v.optional(v.string()),
+  context: v.optional(v.string()),
+  "api-server": v.optional(v.string()),
+  "tls-server-name": v.optional(v.string()),
+  values: v.optional(mapping),
+});
+const gatewaySchema = v.strictObject({
+  install: v.optional(v.boolean(), true),
+  service: v.optional(
+    v.strictObject({
+      type: v.optional(v.picklist(["LoadBalancer", "NodePort"]), "LoadBalancer"),
+      annotations: v.optional(v.record(v.string(), v.string()), {}),
+      loadBalancerClass: v.optional(v.string()),
+    }),
+    {},
+  ),
+  replicas: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)), 1),
+  resources: v.optional(mapping),
+});
+
+/** One entry of `clusters`, or its equal from `cluster1-*`; `label` is how messages name an input of it. */
+interface Entry {
+  readonly label: (key: string) => string;
+  readonly name: string;
+  readonly network: string;
+  readonly kubeconfig: string;
+  readonly context: string;
+  readonly apiServer: string;
+  readonly tlsServerName: string;
+  readonly values: Values;
+}
+
+/** Reads all inputs, without a call to any cluster; throws one `InputError` that lists everything that is wrong. */
+export async function readInputs(source: InputSource, mask: (secret: string) => void): Promise<Inputs> {
+  const problems: string[] = [];
+  const report = (input: string, problem: string) => problems.push(`\`${input}\` ${problem}.`);
+  const oneOf = <T extends string>(input: string, allowed: readonly T[]): T => {
+    const value = source.get(input) as T;
+    if (!allowed.includes(value)) report(input, `is ${shown(value)}; expected one of: ${allowed.join(", ")}`);
+    return value;
+  };
+  const matching = (input: string, value: string, pattern: RegExp, expected: string) => {
+    if (!pattern.test(value)) report(input, `is ${shown(value)}; expected ${expected}`);
+    return value;
+  };
+
+  const command = oneOf("command", COMMANDS);
+  const installer = oneOf<Installer>("installer", ["sail", "existing"]);
+  const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, "letters, digits, `-`, `_` and `.`, at most 63");
+  const version = VERSION.exec(source.get("istio-version"))?.[1];
+  if (!version)
+    report("istio-version", `is ${shown(source.get("istio-version"))}; expected a full version such as 1.26.3`);
+  const dnsLabel = (input: string, value = source.get(input)) =>
+    matching(input, value, DNS_LABEL, "a DNS label: lower-case letters, digits and `-`, at most 63");
+  const namespace = dnsLabel("istio-namespace");
+  const istioResource = dnsLabel("istio-resource");
+  const readerRole = source.get("reader-role") || "auto";
+
+  const timeout = parseDuration(source.get("timeout"));
+  if (timeout === undefined)
+    report("timeout", `is ${shown(source.get("timeout"))}; expected a duration such as 90s, 10m or 1h30m`);
+
+  const mirror = source.get("istioctl-mirror");
+  if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) report("istioctl-mirror", "is not an http or https URL");
+  const path = source.get("istioctl-path");
+
+  const allValues = yaml("values", source.get("values"), mapping, {}, report);
+  if (installer === "existing" && Object.keys(allValues).length > 0) {
+    report("values", "has no effect with `installer: existing`, which leaves the control planes alone; leave it out");
+  }
+  const gateway = yaml("gateway", source.get("gateway"), gatewaySchema, v.parse(gatewaySchema, {}), report);
+  if (gateway.service.type === "NodePort" && !gateway.service.annotations["traffic.istio.io/nodeSelector"]) {
+    report(
+      "gateway",
+      "has service type NodePort without the annotation traffic.istio.io/nodeSelector, by which istiod finds the nodes' addresses; add it to service.annotations",
+    );
+  }
+
+  const entries = source.get("clusters") ? listed(source, report) : numbered(source, report);
+  const kubeconfigs = new Map<string, Kubeconfig>();
+  const clusters: ClusterSpec[] = entries.map((entry) => {
+    dnsLabel(entry.label("name"), entry.name);
+    dnsLabel(entry.label("network"), entry.network);
+    if (entry.apiServer) {
+      if (!URL.canParse(entry.apiServer) || new URL(entry.apiServer).protocol !== "https:") {
+        report(entry.label("api-server"), `is ${shown(entry.apiServer)}; expected an https URL`);
+      } else if (isLoopback(entry.apiServer)) {
+        report(
+          entry.label("api-server"),
+          `is ${shown(entry.apiServer)}, which is the other cluster's own machine; expected an address that it reaches`,
+        );
+      }
+    }
+    const read = entry.kubeconfig ? readKubeconfig(entry.kubeconfig, entry.context) : undefined;
+    if (read && "problem" in read) report(entry.label("kubeconfig"), read.problem);
+    else if (read) {
+      read.secrets.forEach(mask);
+      kubeconfigs.set(entry.name, read);
+    }
+    const values = mergeValues(allValues, entry.values);
+    const taken = overridden(values, identityValues({ id }, entry));
+    if (taken.length > 0)
+      report(
+        entry.label("values"),
+        `sets ${taken.join(", ")}, which the mesh's ID and the cluster's name and network decide`,
+      );
+    return {
+      name: entry.name,
+      network: entry.network,
+      ...(entry.apiServer ? { apiServer: entry.apiServer.replace(/\/+$/, "") } : {}),
+      ...(entry.tlsServerName ? { tlsServerName: entry.tlsServerName } : {}),
+      values,
+    };
+  });
+  unique(entries, "name", (entry) => entry.name, report);
+  unique(entries, "network", (entry) => entry.network, report);
+  unique(entries, "kubeconfig", (entry) => kubeconfigs.get(entry.name)?.server, report);
+
+  const { root, mode } = await readTrust(
+    source,
+    installer,
+    oneOf<TrustMode>("ca", ["auto", "existing", "provided", "generate"]),
+    report,
+    mask,
+  );
+
+  if (problems.length > 0) throw new InputError([...new Set(problems)]);
+  return {
+    command,
+    kubeconfigs,
+    root,
+    timeout: timeout as number,
+    istioctl: { mirror, ...(path ? { path } : {}) },
+    mesh: {
+      id,
+      istioVersion: version as string,
+      namespace,
+      istioResource,
+      installer,
+      trust: { mode },
+      gateway: gateway as GatewaySpec,
+      readerRole,
+      clusters,
+    },
+  };
+}
+
+type Report = (input: string, problem: string) => void;
+
+/** A value for a message: quoted, on one line, not too long. */
+function shown(value: string): string {
+  if (value === "") return "empty";
+  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+}
+
+/** Parses YAML by a schema. What was read is never quoted, for it may hold a secret. */
+function yaml<S extends v.GenericSchema>(
+  input: string,
+  text: string,
+  schema: S,
+  empty: v.InferOutput<S>,
+  report: Report,
+): v.InferOutput<S> {
+  if (text.trim() === "") return empty;
+  let value: unknown;
+  try {
+    const document = parseDocument(text, { prettyErrors: false });
+    const [error] = document.errors;
+    if (error) {
+      report(input, `is not valid YAML (line ${text.slice(0, error.pos[0]).split("\n").length}: ${error.code})`);
+      return empty;
+    }
+    value = document.toJS({ maxAliasCount: 20 });
+  } catch {
+    report(input, "is not valid YAML");
+    return empty;
+  }
+  const parsed = v.safeParse(schema, value);
+  if (parsed.success) return parsed.output;
+  for (const issue of parsed.issues) {
+    const where = v.getDotPath(issue);
+    const unknown = issue.type === "strict_object" && issue.expected === "never";
+    const missing = issue.received === "undefined";
+    const keys = unknown && issue.kind === "schema" ? Object.keys((schemaAt(schema, issue) ?? {}) as object) : [];
+    report(
+      input,
+      unknown
+        ? `has an unknown key \`${where}\`${keys.length > 0 ? `; known are: ${keys.join(", ")}` : ""}`
+        : `${where ? `key \`${where}\` ` : ""}${missing ? "is missing" : `is ${kindOf(issue.input)}`}; expected ${expected(issue)}`,
+    );
+  }
+  return empty;
+}
+
+function schemaAt(schema: v.GenericSchema, issue: v.BaseIssue<unknown>): unknown {
+  // The path's last element is the unknown key; the others lead to the object that it is in.
+  let at: unknown = schema;
+  for (const { key } of (issue.path ?? []).slice(0, -1)) {
+    at = unwrap(at);
+    const inner = at as { item?: unknown; entries?: Record<string, unknown> };
+    at = typeof key === "number" ? inner.item : inner.entries?.[String(key)];
+  }
+  return (unwrap(at) as { entries?: unknown } | undefined)?.entries;
+}
+
+function unwrap(schema: unknown): unknown {
+  let at = schema as { type?: string; wrapped?: unknown; pipe?: unknown[] } | undefined;
+  while (at?.type === "optional") at = at.wrapped as typeof at;
+  return at;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "empty";
+  return Array.isArray(value) ? "a list" : typeof value === "object" ? "a mapping" : `a ${typeof value}`;
+}
+
+function expected(issue: v.BaseIssue<unknown>): string {
+  switch (issue.type) {
+    case "strict_object":
+    case "record":
+      return issue.received === "undefined" ? "a value" : "a mapping";
+    case "array":
+      return "a list";
+    case "picklist":
+      return `one of ${String(issue.expected).replaceAll('"', "").replace(/[()]/g, "").replaceAll(" | ", ", ")}`;
+    case "integer":
+    case "min_value":
+    case "max_value":
+      return "a whole number from 1 to 100";
+    case "min_length":
+      return "at least two entries";
+    default:
+      return `a ${issue.expected}`;
+  }
+}
+
+/** The clusters of the inputs `cluster1-*` and `cluster2-*`. */
+function numbered(source: InputSource, report: Report): Entry[] {
+  return ["cluster1", "cluster2"].map((prefix) => {
+    const label = (key: string) => `${prefix}-${key}`;
+    const kubeconfig = source.get(label("kubeconfig"));
+    if (!kubeconfig) report(label("kubeconfig"), `is empty; expected the content of a kubeconfig. ${FORK}`);
+    return {
+      label,
+      name: source.get(label("name")),
+      network: source.get(label("network")),
+      kubeconfig,
+      context: source.get(label("context")),
+      apiServer: source.get(label("api-server")),
+      tlsServerName: "",
+      values: {},
+    };
+  });
+}
+
+/** The clusters of the input `clusters`. */
+function listed(source: InputSource, report: Report): Entry[] {
+  for (const other of ["cluster1-kubeconfig", "cluster2-kubeconfig"]) {
+    if (source.get(other)) report(other, "is set beside `clusters`; use one or the other");
+  }
+  const list = yaml("clusters", source.get("clusters"), v.array(clusterSchema), [], report);
+  if (list.length === 1) report("clusters", "has one entry; a mesh of several clusters needs at least two");
+  return list.map((each, index) => {
+    const label = (key: string) => `clusters[${index}].${key}`;
+    return {
+      label: (key) => (key === "kubeconfig" ? label(given(each)[0] ?? "kubeconfig") : label(key)),
+      name: each.name,
+      network: each.network,
+      kubeconfig: kubeconfigOf(each, label, source, report),
+      context: each.context ?? "",
+      apiServer: each["api-server"] ?? "",
+      tlsServerName: each["tls-server-name"] ?? "",
+      values: each.values ?? {},
+    };
+  });
+}
+
+type Listed = v.InferOutput<typeof clusterSchema>;
+const KUBECONFIG_KEYS = ["kubeconfig", "kubeconfig-env", "kubeconfig-file"] as const;
+
+function given(each: Listed): (typeof KUBECONFIG_KEYS)[number][] {
+  return KUBECONFIG_KEYS.filter((key) => each[key] !== undefined);
+}
+
+function kubeconfigOf(each: Listed, label: (key: string) => string, source: InputSource, report: Report): string {
+  const [key, ...more] = given(each);
+  if (!key || more.length > 0) {
+    report(
+      label("kubeconfig"),
+      `: ${key ? `${[key, ...more].join(" and ")} are given` : "none is given"}; expected exactly one of: ${KUBECONFIG_KEYS.join(", ")}`,
+    );
+    return "";
+  }
+  const value = each[key] ?? "";
+  let content: string | undefined = value;
+  if (key === "kubeconfig-env") content = source.env(value);
+  if (key === "kubeconfig-file") {
+    try {
+      content = readFileSync(value, "utf8");
+    } catch (error) {
+      report(
+        label(key),
+        `names the file ${shown(value)}, which cannot be read (${(error as NodeJS.ErrnoException).code})`,
+      );
+      return "";
+    }
+  }
+  if (!content?.trim()) {
+    const what =
+      key === "kubeconfig"
+        ? "is empty"
+        : key === "kubeconfig-env"
+          ? `names the variable ${shown(value)}, which is empty or not set`
+          : `names the file ${shown(value)}, which is empty`;
+    report(label(key), `${what}; expected the content of a kubeconfig. ${FORK}`);
+    return "";
+  }
+  return content;
+}
+
+function unique(
+  entries: readonly Entry[],
+  key: string,
+  of: (entry: Entry) => string | undefined,
+  report: Report,
+): void {
+  const seen = new Map<string, Entry>();
+  for (const entry of entries) {
+    const value = of(entry);
+    if (!value) continue;
+    const first = seen.get(value);
+    if (first) {
+      const what = key === "kubeconfig" ? "leads to the same API server" : `is ${shown(value)}`;
+      report(
+        entry.label(key),
+        `${what}, as \`${first.label(key)}\`${key === "kubeconfig" ? " does" : " is"}; every cluster needs its own`,
+      );
+    } else seen.set(value, entry);
+  }
+}
+
+/** Paths of values that the user set otherwise than the mesh needs them. */
+function overridden(values: Values, identity: Values, path = ""): string[] {
+  return Object.entries(identity).flatMap(([key, value]) => {
+    const given = values[key];
+    if (given === undefined || given === value) return [];
+    return typeof value === "object" && typeof given === "object" && given !== null
+      ? overridden(given as Values, value as Values, `${path}${key}.`)
+      : [`${path}${key}`];
+  });
+}
+
+async function readTrust(
+  source: InputSource,
+  installer: Installer,
+  mode: TrustMode,
+  report: Report,
+  mask: (secret: string) => void,
+): Promise<{ mode: TrustMode; root: RootCa | undefined }> {
+  const certificate = source.get("ca-root-cert");
+  const key = source.get("ca-root-key");
+  if (key) {
+    mask(key);
+    for (const line of key.split(/\r?\n/)) if (line.length >= 16 && !line.startsWith("-----")) mask(line);
+  }
+  if (certificate && !key)
+    report("ca-root-key", `is empty, though \`ca-root-cert\` is given; expected its private key. ${FORK}`);
+  if (key && !certificate) report("ca-root-cert", "is empty, though `ca-root-key` is given; expected its certificate");
+  if (mode === "provided" && !certificate && !key)
+    report("ca-root-cert", `is empty; \`ca: provided\` expects it and \`ca-root-key\`. ${FORK}`);
+  if ((mode === "existing" || mode === "generate") && (certificate || key)) {
+    report(
+      "ca",
+      `is ${mode}, which does not use \`ca-root-cert\` and \`ca-root-key\`; leave them out, or choose provided`,
+    );
+  }
+  if (installer === "existing" && (mode === "provided" || mode === "generate")) {
+    report(
+      "ca",
+      `is ${mode}, but \`installer: existing\` leaves the control planes and their root of trust alone; choose existing or auto`,
+    );
+  }
+  if (!certificate || !key) return { mode, root: undefined };
+  try {
+    return { mode, root: await loadRoot(certificate, key) };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    report(
+      "ca-root-cert",
+      `and \`ca-root-key\` cannot be used: ${error.message.replace(/\.$/, "")}${error.hint ? `. ${error.hint.replace(/\.$/, "")}` : ""}`,
+    );
+    return { mode, root: undefined };
+  }
+}

@@ -1,0 +1,103 @@
+import * as core from "@actions/core";
+import type { Watcher } from "../cluster/client.ts";
+import type { Wait } from "../cluster/cluster.ts";
+import { PHASES, type Phase, type Subject, type Verdict } from "../mesh/report.ts";
+import { type Progress, subjectName } from "../steps/run.ts";
+import { mask } from "./masking.ts";
+
+const ORDER = Object.keys(PHASES) as Phase[];
+const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
+/** Milliseconds between looks at what is waited for, and for how long an unchanged wait stays unmentioned. */
+const TICK = 5_000;
+const REPEAT = 15_000;
+
+/**
+ * The log: a group for each phase, in order. Clusters run ahead of each other; what belongs to a later phase is kept
+ * back until the phases before it are over, while progress lines tell of all of them.
+ */
+export class Log implements Progress, Watcher {
+  readonly #start = performance.now();
+  readonly #kept = new Map<Phase, string[]>();
+  readonly #ended = new Set<Phase>();
+  readonly #waits = new Map<Wait, { seen: string; at: number }>();
+  readonly #timer = setInterval(() => this.#tick(), TICK).unref();
+  #current: Phase | undefined;
+
+  event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void {
+    const mark = verdict ? MARKS[verdict] : "·";
+    const line = `${this.#time()} ${mark} ${subjectName(subject)}: ${oneLine(text)}`;
+    if (this.#current === undefined && !this.#ended.has(phase)) this.#open(phase);
+    // What comes late, of a phase that is over, is told where the log is now.
+    if (phase === this.#current || this.#ended.has(phase)) core.info(line);
+    else this.#kept.set(phase, [...(this.#kept.get(phase) ?? []), line]);
+  }
+
+  phaseEnded(phase: Phase): void {
+    this.#ended.add(phase);
+    if (phase !== this.#current) return;
+    core.endGroup();
+    this.#current = undefined;
+    const next = ORDER.find((each) => this.#kept.has(each));
+    if (next) this.#open(next);
+  }
+
+  warning(text: string): void {
+    core.warning(text, { title: "Multi-cluster mesh" });
+  }
+
+  secret(value: string): void {
+    mask(value);
+  }
+
+  waiting(wait: Wait): void {
+    this.#waits.set(wait, { seen: "", at: performance.now() });
+  }
+
+  waited(wait: Wait): void {
+    this.#waits.delete(wait);
+  }
+
+  retrying(cluster: string, message: string): void {
+    core.info(`${this.#time()} ↻ ${cluster}: ${oneLine(message)}`);
+  }
+
+  /** Tells all that was kept back. */
+  end(): void {
+    clearInterval(this.#timer);
+    for (const phase of ORDER) {
+      if (this.#current === undefined && this.#kept.has(phase)) this.#open(phase);
+      this.phaseEnded(phase);
+    }
+  }
+
+  #open(phase: Phase): void {
+    this.#current = phase;
+    core.startGroup(PHASES[phase]);
+    for (const line of this.#kept.get(phase) ?? []) core.info(line);
+    this.#kept.delete(phase);
+    if (this.#ended.has(phase)) this.phaseEnded(phase);
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const [wait, told] of this.#waits) {
+      const changed = wait.seen !== told.seen;
+      if (now - told.at < (changed ? TICK - 500 : REPEAT)) continue;
+      this.#waits.set(wait, { seen: wait.seen, at: now });
+      const seconds = Math.round((now - wait.since) / 1000);
+      core.info(
+        `${this.#time()} … ${wait.cluster}: waiting (${seconds} s) for ${wait.what}; last seen: ${oneLine(wait.seen)}`,
+      );
+    }
+  }
+
+  #time(): string {
+    return `${((performance.now() - this.#start) / 1000).toFixed(1).padStart(6)}s`;
+  }
+}
+
+/** Clusters supply some of what is logged: no line break of theirs may begin a line that the runner takes for a command. */
+function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
+}

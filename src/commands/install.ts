@@ -1,0 +1,101 @@
+import type { Survey } from "../checks/survey.ts";
+import type { Member } from "../cluster/member.ts";
+import type { Istioctl } from "../istioctl/istioctl.ts";
+import type { RootCa } from "../mesh/certificates.ts";
+import type { Check, Phase } from "../mesh/report.ts";
+import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { controlPlaneHealthy, existingControlPlane, installControlPlane } from "../steps/control-plane.ts";
+import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
+import { planPreflight, preflight } from "../steps/preflight.ts";
+import { ensureReader } from "../steps/reader.ts";
+import { confirmSynced, shareRemoteSecret } from "../steps/remote-access.ts";
+import type { Run } from "../steps/run.ts";
+import { establishTrust, rootFor } from "../steps/trust.ts";
+
+export interface Tools {
+  readonly istioctl: Istioctl;
+  /** The root CA that the user provided. */
+  readonly root: RootCa | undefined;
+}
+
+/**
+ * Makes the clusters one mesh. Nothing is changed before all of them passed the preflight; after that every step begins as
+ * soon as the steps that it needs are done, no matter how far the other clusters are.
+ */
+export async function install(run: Run, mesh: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
+  run.plan(...planPreflight(mesh), ...planInstall(mesh));
+
+  const ready = await preflight(run, mesh, members, tools);
+  if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
+  const { surveys, trust } = ready;
+  const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
+  const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
+    const begun = new Map(members.map((member) => [member, begin(member)]));
+    return (member) => begun.get(member) as T;
+  };
+
+  const root = await rootFor(run, trust, tools.root);
+  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member).namespace, trust, root));
+
+  // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
+  // it, an interrupted run could never be completed.
+  const othersTrusted = trust.source === "generated" ? members.map(trusted) : [];
+  const controlPlane = perCluster((member) => {
+    const needs = [trusted(member), ...othersTrusted];
+    return mesh.installer === "sail"
+      ? installControlPlane(run, mesh, member, needs)
+      : existingControlPlane(run, mesh, member, survey(member).istiods, needs);
+  });
+  const healthy = perCluster((member) => controlPlaneHealthy(run, mesh, member, controlPlane(member)));
+
+  const gateways = perCluster((member) => {
+    const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
+    return [
+      gatewayAddress(run, mesh, member, [healthy(member), ...requested]),
+      exposeServices(run, mesh, member, [healthy(member)]),
+      ...(mesh.gateway.install
+        ? [runGateway(run, mesh, member, controlPlane(member), [healthy(member), ...requested])]
+        : []),
+    ];
+  });
+
+  const reader = perCluster((member) => ensureReader(run, mesh, member, controlPlane(member), survey(member)));
+  const secretsFor = perCluster((target) => {
+    const observers = members.filter((member) => member !== target);
+    return shareRemoteSecret(run, mesh, target, observers, surveys, tools.istioctl, reader(target), trusted);
+  });
+
+  const confirmed = perCluster((observer) => {
+    const targets = members.filter((member) => member !== observer);
+    const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
+    return confirmSynced(run, mesh, observer, controlPlane(observer), secrets, [healthy(observer)]);
+  });
+
+  await Promise.allSettled(members.flatMap((member) => [...gateways(member), ...confirmed(member)]));
+}
+
+/** The steps after the preflight, for the run's plan. */
+function planInstall(mesh: MeshSpec): Pick<Check, "id" | "phase" | "subject">[] {
+  const perCluster: [id: string, phase: Phase][] = [
+    ["trust.root", "trust"],
+    ["control-plane.reconciled", "controlPlane"],
+    ["control-plane.healthy", "controlPlane"],
+    ["gateway.address", "gateway"],
+    ["gateway.exposure", "gateway"],
+    ...(mesh.gateway.install
+      ? ([
+          ["gateway.service", "gateway"],
+          ["gateway.available", "gateway"],
+        ] as [string, Phase][])
+      : []),
+    ["remote.reader", "remoteAccess"],
+  ];
+  const names = mesh.clusters.map(({ name }) => name);
+  return [
+    ...names.flatMap((cluster) => perCluster.map(([id, phase]) => ({ id, phase, subject: { cluster } }))),
+    ...orderedPairs(names).flatMap((subject) => [
+      { id: "remote.secret", phase: "remoteAccess" as const, subject },
+      { id: "remote.synced", phase: "confirmation" as const, subject },
+    ]),
+  ];
+}

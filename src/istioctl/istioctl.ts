@@ -1,0 +1,58 @@
+import { randomUUID } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Member } from "../cluster/member.ts";
+import { READER } from "../mesh/objects/reader.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { ensureIstioctl, type IstioctlOptions } from "./download.ts";
+import { childEnvironment, createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
+
+/** istioctl of the mesh's version, fetched when it is first needed. */
+export interface Istioctl {
+  /** Path of the program; throws a `Failure` where it cannot be had. */
+  ready(): Promise<string>;
+  /** @param server the target's API server as the observers reach it */
+  createRemoteSecret(mesh: MeshSpec, target: Member, server: string): Promise<RemoteSecret>;
+}
+
+/**
+ * @param directory where a kubeconfig is kept while istioctl reads it; private to this user, and emptied after the run
+ * @param kubeconfigVariables environment variables that hold kubeconfigs, which no child is given
+ */
+export function istioctlFor(
+  options: IstioctlOptions,
+  directory: string,
+  kubeconfigVariables: readonly string[],
+  signal: AbortSignal,
+): Istioctl {
+  let path: Promise<string> | undefined;
+  const ready = () => {
+    path ??= ensureIstioctl({ ...options, signal });
+    return path;
+  };
+  return {
+    ready,
+    async createRemoteSecret(mesh, { spec, kubeconfig }, server) {
+      const istioctl = await ready();
+      const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
+      try {
+        await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
+        const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
+        return await createRemoteSecret({
+          istioctl,
+          kubeconfigFile,
+          context: kubeconfig.context,
+          cluster: spec.name,
+          namespace: mesh.namespace,
+          server,
+          serviceAccount: READER,
+          ...(tlsServerName ? { tlsServerName } : {}),
+          signal,
+          env: childEnvironment(process.env, kubeconfigVariables),
+        });
+      } finally {
+        await rm(kubeconfigFile, { force: true });
+      }
+    },
+  };
+}

@@ -1,0 +1,219 @@
+import { type Check, PHASES, type Report, type Subject, type Verdict } from "../mesh/report.ts";
+
+const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
+
+/** Above this the picture is a tangle that shows nothing. */
+const MOST_DRAWN = 6;
+
+/** Text from outside, safe in a table's cell: no markup, no line break, no mention, no HTML. */
+export function escaped(text: string): string {
+  return (
+    text
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
+      .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")
+      .replace(/&/g, "&amp;")
+      .replace(/</g, "&lt;")
+      .replace(/>/g, "&gt;")
+      .replace(/[\\`*_[\]|~#!$]/g, (character) => `&#${character.charCodeAt(0)};`)
+      // An invisible break keeps GitHub from making links and mentions of what a cluster said.
+      .replace(/@/g, "&#64;")
+      .replace(/(https?):\/\//g, "$1:&#47;&#47;")
+  );
+}
+
+/** A message of ours, in which only `code` and what was quoted from outside has meaning: kept readable, made safe. */
+function prose(text: string): string {
+  return text
+    .split(/(`[^`]*`)/)
+    .map((part) => (/^`[^`]+`$/.test(part) ? `<code>${escaped(part.slice(1, -1))}</code>` : escaped(part)))
+    .join("");
+}
+
+/** The report as GitHub-flavoured Markdown, what is wrong first. */
+export function toMarkdown(report: Report): string {
+  return `${[
+    headline(report),
+    warnings(report),
+    problems(report),
+    clusters(report),
+    matrix(report),
+    topology(report),
+    timings(report),
+    details(report),
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n")}\n`;
+}
+
+function headline(report: Report): string {
+  const count = report.clusters.length;
+  const pairs = count * (count - 1);
+  const synced = report.checks.filter(({ id, verdict }) => id === "remote.synced" && verdict === "passed").length;
+  const writes = report.changes.filter(({ action }) => action !== "unchanged").length;
+  const changed = report.changed ? `${writes} object${writes === 1 ? "" : "s"} changed` : "nothing had to be changed";
+  const mesh = `mesh ${escaped(report.mesh.id)}`;
+  if (report.result === "passed") {
+    return `## ✅ ${count} clusters are one ${mesh}\n\nEvery istiod has read every other cluster (${synced} of ${pairs} ordered pairs), every east-west gateway is up; ${changed}. ${duration(report.seconds)}.`;
+  }
+  const failed = report.checks.filter(({ verdict }) => verdict === "failed");
+  if (report.result === "failed") {
+    const before = failed.every(({ phase }) => phase === "preflight");
+    return `## ❌ The clusters are not one ${mesh}\n\n${failed.length} check${failed.length === 1 ? "" : "s"} failed${before ? " before anything was changed" : `; ${changed}, and a new run goes on from here`}. ${duration(report.seconds)}.`;
+  }
+  return `## ❔ Not all of ${mesh} could be checked\n\n${duration(report.seconds)}.`;
+}
+
+function warnings(report: Report): string {
+  return report.warnings.map((text) => `> [!WARNING]\n> ${prose(text)}`).join("\n\n");
+}
+
+function problems(report: Report): string {
+  const list = report.checks.filter(({ verdict }) => verdict === "failed" || verdict === "unknown");
+  if (list.length === 0) return "";
+  const rows = list.map(({ id, subject, verdict, cause, hint }) => [
+    MARKS[verdict],
+    `${name(subject)}<br><code>${id}</code>`,
+    prose(cause ?? ""),
+    prose(hint ?? ""),
+  ]);
+  return `### What is wrong\n\n${table(["", "Where", "Why", "What to do next"], rows)}`;
+}
+
+function clusters(report: Report): string {
+  const state = (cluster: string) => {
+    const own = report.checks.filter(({ subject }) => concerns(subject, cluster));
+    return own.some(({ verdict }) => verdict === "failed")
+      ? "✗"
+      : own.every(({ verdict }) => verdict === "passed" || verdict === "skipped") &&
+          own.some(({ id, verdict }) => id === "control-plane.healthy" && verdict === "passed")
+        ? "✓"
+        : "–";
+  };
+  const rows = report.clusters.map((cluster) => [
+    state(cluster.name),
+    `**${escaped(cluster.name)}**`,
+    escaped(cluster.network),
+    escaped(cluster.kubernetesVersion ?? "–"),
+    escaped(cluster.istioVersion ?? "–"),
+    cluster.gatewayAddresses.map(escaped).join("<br>") || "–",
+    escaped(cluster.apiServer ?? "–"),
+  ]);
+  return `### Clusters\n\n${table(["", "Cluster", "Network", "Kubernetes", "Istio", "East-west gateway", "API server for the others"], rows)}`;
+}
+
+/** Who reads whom: the row's istiod holds a remote secret for the column's cluster, and has read it. */
+function matrix(report: Report): string {
+  const verdicts = new Map<string, Verdict[]>();
+  for (const { id, subject, verdict } of report.checks) {
+    if (!("observer" in subject) || !id.startsWith("remote.")) continue;
+    const key = `${subject.observer} ${subject.target}`;
+    verdicts.set(key, [...(verdicts.get(key) ?? []), verdict]);
+  }
+  if (
+    verdicts.size === 0 ||
+    report.checks.every(({ phase, verdict }) => phase === "preflight" || verdict === "skipped")
+  )
+    return "";
+  const names = report.clusters.map((cluster) => cluster.name);
+  const cell = (observer: string, target: string) => {
+    const seen = verdicts.get(`${observer} ${target}`) ?? [];
+    const worst = (["failed", "unknown", "skipped"] as const).find((verdict) => seen.includes(verdict));
+    return observer === target ? "·" : MARKS[worst ?? (seen.length > 0 ? "passed" : "skipped")];
+  };
+  const rows = names.map((observer) => [`**${escaped(observer)}**`, ...names.map((target) => cell(observer, target))]);
+  return `### Remote secrets\n\nThe row's istiod holds a remote secret for the column's cluster and reports it synced.\n\n${table(["reads →", ...names.map(escaped)], rows)}`;
+}
+
+function topology(report: Report): string {
+  if (
+    report.clusters.length > MOST_DRAWN ||
+    report.clusters.every(({ gatewayAddresses }) => gatewayAddresses.length === 0)
+  )
+    return "";
+  // Mermaid has a syntax of its own, so only what cannot be part of it is let through.
+  const plain = (text: string) => text.replace(/[^A-Za-z0-9.:-]/g, "");
+  const nodes = report.clusters.map(
+    ({ name, network, istioVersion, gatewayAddresses }, i) =>
+      `  subgraph c${i}["${plain(name)} · ${plain(network)}"]\n    i${i}["istiod ${plain(istioVersion ?? "")}"]\n    g${i}(["east-west gateway<br/>${gatewayAddresses.map(plain).join("<br/>")}"])\n  end`,
+  );
+  const edges = report.clusters.flatMap((_, i) =>
+    report.clusters.slice(i + 1).map((__, j) => `  g${i} <-->|mTLS 15443| g${i + 1 + j}`),
+  );
+  return `### Mesh\n\n\`\`\`mermaid\nflowchart LR\n${[...nodes, ...edges].join("\n")}\n\`\`\``;
+}
+
+function timings(report: Report): string {
+  const names = report.clusters.map(({ name }) => name);
+  const rows = report.phases.map(({ phase, seconds, clusters }) => [
+    PHASES[phase],
+    ...names.map((cluster) => (clusters[cluster] === undefined ? "–" : seconds_(clusters[cluster]))),
+    `**${seconds_(seconds)}**`,
+  ]);
+  const most = report.clusters.length <= 8;
+  return folded(
+    `Time per phase (${duration(report.seconds)} in all, for the clusters go side by side)`,
+    table(
+      ["Phase", ...(most ? names.map(escaped) : []), "All"],
+      rows.map((row) => (most ? row : [row[0] as string, row.at(-1) as string])),
+    ),
+  );
+}
+
+function details(report: Report): string {
+  const checks = report.checks.map(({ id, subject, verdict, evidence, cause }) => [
+    MARKS[verdict],
+    `<code>${id}</code>`,
+    name(subject),
+    prose(cause ?? evidence),
+  ]);
+  const changes = report.changes
+    .filter(({ action }) => action !== "unchanged")
+    .map(({ cluster, action, kind, namespace, name: object }) => [
+      escaped(cluster),
+      action,
+      escaped(kind),
+      escaped(namespace ? `${namespace}/${object}` : object),
+    ]);
+  const requests = report.clusters.map(({ name: cluster, requests: sent }) => `${escaped(cluster)} ${sent}`).join(", ");
+  return [
+    folded(`All checks (${checks.length})`, table(["", "Check", "Where", "Seen"], limited(checks))),
+    ...(changes.length > 0
+      ? [folded(`Changes (${changes.length})`, table(["Cluster", "", "Kind", "Object"], limited(changes)))]
+      : []),
+    `API requests: ${requests}.`,
+  ].join("\n\n");
+}
+
+/** A summary of over 1 MiB is dropped whole; the JSON report has every row. */
+function limited(rows: string[][]): string[][] {
+  const most = 500;
+  if (rows.length <= most) return rows;
+  const rest = (rows[0] ?? []).map((_, i) => (i === 1 ? `… ${rows.length - most} more in the JSON report` : ""));
+  return [...rows.slice(0, most), rest];
+}
+
+function folded(summary: string, body: string): string {
+  return `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;
+}
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function concerns(subject: Check["subject"], cluster: string): boolean {
+  return "cluster" in subject ? subject.cluster === cluster : "observer" in subject && subject.observer === cluster;
+}
+
+function name(subject: Subject): string {
+  if ("cluster" in subject) return escaped(String(subject.cluster));
+  return "observer" in subject ? `${escaped(String(subject.observer))} → ${escaped(String(subject.target))}` : "mesh";
+}
+
+function seconds_(value: number): string {
+  return `${value.toFixed(1)} s`;
+}
+
+function duration(seconds: number): string {
+  return seconds < 120 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}

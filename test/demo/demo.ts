@@ -1,0 +1,78 @@
+// The main job as a GitHub runner does it: the built action joins two clusters, and its job summary is shown here and as
+// a page. `npm run demo` uses two embedded Kubernetes APIs; `npm run demo -- --kind` two kind clusters; `--png` adds a
+// picture of the page.
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ROOT, type RunOptions, type RunResult, runAction } from "../runner.ts";
+import { startEmbeddedClusters } from "./embedded.ts";
+import { writePage } from "./html.ts";
+import { ISTIO_VERSION, missingForKind, startKindClusters } from "./kind.ts";
+import { logPrinter } from "./log.ts";
+import { picture } from "./picture.ts";
+import { style, terminal } from "./terminal.ts";
+
+const PAGE = join(ROOT, "demo/summary.html");
+const PNG = join(ROOT, "demo/summary.png");
+
+interface Clusters {
+  readonly inputs: RunOptions["inputs"];
+  readonly env?: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+}
+
+async function embedded(): Promise<Clusters> {
+  say("Starting two embedded Kubernetes APIs. No real cluster is touched.");
+  return startEmbeddedClusters(2);
+}
+
+async function kind(): Promise<Clusters> {
+  const missing = await missingForKind();
+  if (missing.length > 0) {
+    console.error(
+      `The demo on kind needs more than there is here:\n${missing.map((line) => `  - ${line}`).join("\n")}`,
+    );
+    process.exit(1);
+  }
+  say("Starting two kind clusters. This takes a few minutes.");
+  const { kubeconfigs, stop } = await startKindClusters((line) => console.log(`  ${line}`));
+  const [one = "", two = ""] = kubeconfigs;
+  return {
+    inputs: { "cluster1-kubeconfig": one, "cluster2-kubeconfig": two, "istio-version": ISTIO_VERSION },
+    stop,
+  };
+}
+
+async function show(result: RunResult): Promise<void> {
+  say("The job summary");
+  console.log(`\n${terminal(result.summary)}`);
+  say("The outputs");
+  for (const [name, value] of Object.entries(result.outputs)) console.log(`  ${style("cyan", name)}: ${value}`);
+  await writePage(PAGE, "istio-mesh-action: job summary", result.summary);
+}
+
+function say(text: string): void {
+  console.log(`\n${style("bold", `== ${text}`)}`);
+}
+
+const { values: flags } = parseArgs({ options: { kind: { type: "boolean" }, png: { type: "boolean" } } });
+const clusters = await (flags.kind ? kind() : embedded());
+let code = 1;
+try {
+  say("Running dist/main.js as a GitHub runner does");
+  const first = await runAction({ inputs: clusters.inputs, env: clusters.env ?? {}, onLine: logPrinter() });
+  await show(first);
+  code = first.exitCode === 0 && first.outputs.result === "passed" ? 0 : 1;
+
+  if (code === 0) {
+    say("Running it again: there is nothing to change");
+    const again = await runAction({ inputs: clusters.inputs, env: clusters.env ?? {} });
+    const { result, changed } = again.outputs;
+    console.log(`  result: ${result}, changed: ${changed}, in ${again.seconds.toFixed(1)} s`);
+    if (result !== "passed" || changed !== "false") code = 1;
+  }
+} finally {
+  await clusters.stop();
+}
+if (flags.png) await picture(PAGE, PNG);
+console.log(`\nThe summary as a page: ${PAGE}${flags.png ? `\nIts picture: ${PNG}` : ""}`);
+process.exit(code);
