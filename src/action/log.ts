@@ -21,24 +21,27 @@ export class Log implements Progress, Watcher {
   readonly #ended = new Set<Phase>();
   readonly #waits = new Map<Wait, { seen: string; at: number }>();
   readonly #timer = setInterval(() => this.#tick(), TICK).unref();
-  #current: Phase | undefined;
+  #current: Phase | undefined = ORDER[0];
+  #open = false;
 
   event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void {
     const mark = verdict ? MARKS[verdict] : "·";
     const line = `${this.#time()} ${mark} ${subjectName(subject)}: ${oneLine(text)}`;
-    if (this.#current === undefined && !this.#ended.has(phase)) this.#open(phase);
     // What comes late, of a phase that is over, is told where the log is now.
-    if (phase === this.#current || this.#ended.has(phase)) core.info(line);
+    if (phase === this.#current || this.#ended.has(phase)) this.#tell(line);
     else this.#kept.set(phase, [...(this.#kept.get(phase) ?? []), line]);
   }
 
   phaseEnded(phase: Phase): void {
     this.#ended.add(phase);
-    if (phase !== this.#current) return;
-    core.endGroup();
-    this.#current = undefined;
-    const next = ORDER.find((each) => this.#kept.has(each));
-    if (next) this.#open(next);
+    while (this.#current && this.#ended.has(this.#current)) {
+      if (this.#open) core.endGroup();
+      this.#open = false;
+      this.#current = ORDER.find((each) => !this.#ended.has(each) || this.#kept.has(each));
+      const kept = this.#current && this.#kept.get(this.#current);
+      if (this.#current) this.#kept.delete(this.#current);
+      for (const line of kept ?? []) this.#tell(line);
+    }
   }
 
   warning(text: string): void {
@@ -64,18 +67,15 @@ export class Log implements Progress, Watcher {
   /** Tells all that was kept back. */
   end(): void {
     clearInterval(this.#timer);
-    for (const phase of ORDER) {
-      if (this.#current === undefined && this.#kept.has(phase)) this.#open(phase);
-      this.phaseEnded(phase);
-    }
+    for (const phase of ORDER) this.phaseEnded(phase);
   }
 
-  #open(phase: Phase): void {
-    this.#current = phase;
-    core.startGroup(PHASES[phase]);
-    for (const line of this.#kept.get(phase) ?? []) core.info(line);
-    this.#kept.delete(phase);
-    if (this.#ended.has(phase)) this.phaseEnded(phase);
+  #tell(line: string): void {
+    if (!this.#open && this.#current) {
+      core.startGroup(PHASES[this.#current]);
+      this.#open = true;
+    }
+    core.info(line);
   }
 
   #tick(): void {

@@ -163,12 +163,14 @@ function trustState(
       return undefined;
     }
   };
-  const own = root(secretText(selfSigned, "ca-cert.pem"));
+  // istiod can keep the root that it made for itself under the name cacerts, too.
+  const generated = inspection?.istioGenerated ? cacerts : undefined;
+  const own = root(secretText(selfSigned, "ca-cert.pem") ?? secretText(generated, "ca-cert.pem"));
   // istiod renews the ConfigMap while it runs and leaves it behind when it goes.
   const effect = hasIstiod ? root(inEffect?.data?.["root-cert.pem"]) : undefined;
   return {
     cluster,
-    ...(inspection && cacerts
+    ...(inspection && cacerts && !generated
       ? {
           cacerts: {
             rootSha256: inspection.root?.sha256,

@@ -10,7 +10,7 @@ import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
 import { confirmSynced, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
-import { establishTrust, rootFor } from "../steps/trust.ts";
+import { establishTrust } from "../steps/trust.ts";
 
 export interface Tools {
   readonly istioctl: Istioctl;
@@ -27,15 +27,16 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
 
   const ready = await preflight(run, mesh, members, tools);
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
-  const { surveys, trust } = ready;
+  const { surveys, trust, issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
   const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
     const begun = new Map(members.map((member) => [member, begin(member)]));
     return (member) => begun.get(member) as T;
   };
 
-  const root = await rootFor(run, trust, tools.root);
-  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member).namespace, trust, root));
+  if (trust.warning) run.warn(trust.warning);
+  run.rootSha256 = await issuing.rootSha256;
+  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member).namespace, issuing));
 
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.

@@ -132,13 +132,16 @@ export async function loadRoot(certPem: string, keyPem: string, now = new Date()
  * calls run side by side.
  */
 export async function issueIntermediate(
-  root: RootCa,
+  rootCa: RootCa | Promise<RootCa>,
   clusterName: string,
   namespace: string,
   now = new Date(),
 ): Promise<CaCerts> {
+  const [root, keys] = await Promise.all([
+    rootCa,
+    webcrypto.subtle.generateKey(rsa(), true, ["sign", "verify"]) as Promise<webcrypto.CryptoKeyPair>,
+  ]);
   const issuer = new x509.X509Certificate(root.certificate);
-  const keys = (await webcrypto.subtle.generateKey(rsa(), true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
   const rootKeyId = issuer.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),

@@ -10,10 +10,13 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { decideTrust, type TrustPlan } from "../mesh/trust.ts";
 import { isCurrent } from "./remote-access.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
+import { beginIssuing, type Issuing } from "./trust.ts";
 
 export interface Ready {
   readonly surveys: ReadonlyMap<string, Survey>;
   readonly trust: TrustPlan;
+  /** What the trust plan asks for, being issued already. */
+  readonly issuing: Issuing;
 }
 
 const MESH = {};
@@ -54,10 +57,15 @@ export async function preflight(
   await attempt(run.step("preflight.distinct", MESH, [], async () => outcome(checks.checkDistinct(surveys))));
   if (surveys.size < members.length) return undefined;
   const [trust] = await Promise.all([
-    attempt(run.step("preflight.trust", MESH, [], async () => trustPlan(mesh, surveys, root))),
+    attempt(
+      run.step("preflight.trust", MESH, [], async () => {
+        const { value, evidence } = trustPlan(mesh, surveys, root);
+        return { value: { trust: value, issuing: beginIssuing(mesh, value, root) }, evidence };
+      }),
+    ),
     attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(members, surveys, istioctl))),
   ]);
-  return run.failed || !trust ? undefined : { surveys, trust };
+  return run.failed || !trust ? undefined : { surveys, ...trust };
 }
 
 async function haveIstioctl(

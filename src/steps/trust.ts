@@ -1,5 +1,5 @@
 import type { Member } from "../cluster/member.ts";
-import { generateRoot, inspectRoot, issueIntermediate, type RootCa } from "../mesh/certificates.ts";
+import { type CaCerts, generateRoot, inspectRoot, issueIntermediate, type RootCa } from "../mesh/certificates.ts";
 import { namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
@@ -8,12 +8,23 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import type { Run } from "./run.ts";
 
-/** The root that intermediates are issued from, where any are to be issued. */
-export async function rootFor(run: Run, plan: TrustPlan, provided: RootCa | undefined): Promise<RootCa | undefined> {
-  if (plan.warning) run.warn(plan.warning);
-  const root = plan.issueFor.length === 0 ? undefined : plan.source === "generated" ? await generateRoot() : provided;
-  run.rootSha256 = root ? inspectRoot(root.certificate).sha256 : plan.rootSha256;
-  return root;
+/** What is being issued, by cluster, while other work goes on. */
+export interface Issuing {
+  /** SHA-256 of the mesh's root. */
+  readonly rootSha256: Promise<string>;
+  readonly cacerts: ReadonlyMap<string, Promise<CaCerts>>;
+}
+
+/** Begins to issue what the plan asks for: finding keys takes a while, and nothing is written by it. */
+export function beginIssuing(mesh: MeshSpec, plan: TrustPlan, provided: RootCa | undefined): Issuing {
+  const root = plan.source === "generated" ? generateRoot() : Promise.resolve(provided);
+  const issued = (name: string) => issueIntermediate(root as Promise<RootCa>, name, mesh.namespace);
+  const cacerts = new Map(plan.issueFor.map((name) => [name, issued(name)]));
+  // Awaited, and its failure reported, by the step that writes it; or by none, where the preflight ends the run.
+  for (const promise of cacerts.values()) promise.catch(() => {});
+  const rootSha256 = root.then((made) => plan.rootSha256 ?? (made ? inspectRoot(made.certificate).sha256 : ""));
+  rootSha256.catch(() => {});
+  return { rootSha256, cacerts };
 }
 
 /** Makes the control plane's namespace and, where planned, its `cacerts`: istiod reads them when it starts. */
@@ -22,18 +33,15 @@ export function establishTrust(
   mesh: MeshSpec,
   { spec, cluster }: Member,
   existing: KubernetesObject | undefined,
-  plan: TrustPlan,
-  root: RootCa | undefined,
+  issuing: Issuing,
 ): Promise<void> {
   return run.step("trust.root", { cluster: spec.name }, [], async (step) => {
-    const issuing =
-      root && plan.issueFor.includes(spec.name) ? issueIntermediate(root, spec.name, mesh.namespace) : undefined;
     const ours = !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER;
     await step.apply(cluster, namespace(mesh, spec, ours));
-    if (!issuing) {
-      return { value: undefined, evidence: `Its root of trust has SHA-256 ${plan.rootSha256} and stays as it is.` };
-    }
-    await step.apply(cluster, cacerts(mesh, { ...(await issuing) }));
-    return { value: undefined, evidence: `cacerts holds an intermediate of the root with SHA-256 ${run.rootSha256}.` };
+    const files = await issuing.cacerts.get(spec.name);
+    const sha256 = await issuing.rootSha256;
+    if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };
+    await step.apply(cluster, cacerts(mesh, { ...files }));
+    return { value: undefined, evidence: `cacerts holds an intermediate of the root with SHA-256 ${sha256}.` };
   });
 }
