@@ -1,4 +1,4 @@
-import type { KubeConfig } from "@kubernetes/client-node";
+import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import pLimit from "p-limit";
 import { type Dispatcher, request, WebSocket } from "undici";
 import { Failure } from "../mesh/failure.ts";

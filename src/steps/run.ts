@@ -84,7 +84,7 @@ export class Run {
   readonly #changes: Change[] = [];
   readonly #warnings: string[] = [];
   readonly clusters: ReadonlyMap<string, ClusterReport>;
-  rootSha256: string | undefined;
+  #rootSha256: string | undefined;
 
   constructor(command: string, mesh: MeshSpec, members: readonly Member[], progress: Progress) {
     this.#command = command;
@@ -161,6 +161,11 @@ export class Run {
     }
   }
 
+  /** Notes the SHA-256 of the mesh's root of trust. */
+  trusts(rootSha256: string): void {
+    this.#rootSha256 = rootSha256;
+  }
+
   warn(text: string): void {
     this.#warnings.push(text);
     this.#progress.warning(text);
@@ -197,7 +202,7 @@ export class Run {
         id: this.#mesh.id,
         istioVersion: this.#mesh.istioVersion,
         namespace: this.#mesh.namespace,
-        ...(this.rootSha256 ? { rootSha256: this.rootSha256 } : {}),
+        ...(this.#rootSha256 ? { rootSha256: this.#rootSha256 } : {}),
       },
       clusters: [...this.clusters.values()],
       checks: this.#checks,

@@ -23,7 +23,6 @@ export function beginIssuing(mesh: MeshSpec, plan: TrustPlan, provided: RootCa |
   // Awaited, and its failure reported, by the step that writes it; or by none, where the preflight ends the run.
   for (const promise of cacerts.values()) promise.catch(() => {});
   const rootSha256 = root.then((made) => plan.rootSha256 ?? (made ? inspectRoot(made.certificate).sha256 : ""));
-  rootSha256.catch(() => {});
   return { rootSha256, cacerts };
 }
 
