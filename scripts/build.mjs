@@ -59,7 +59,7 @@ function licenses() {
     .map((folder) => {
       const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
       const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
-      return `${name} ${version} (${license})\n\n${file ? readFileSync(join(folder, file), "utf8").trim() : ""}\n`;
+      return `${name} ${version} (${license})\n\n${file ? readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").trim() : ""}\n`;
     })
     .join(`\n${"-".repeat(80)}\n\n`);
 }
