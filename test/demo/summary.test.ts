@@ -62,11 +62,26 @@ describe("the terminal", () => {
         "Mesh mesh1\n",
         "│ Warning\n│ Careful.\n",
         "1. one\n2. two\n   • nested\n",
-        "▾ More\n",
-        "inside\n",
+        "▸ More\n",
         "    kubectl get x\n",
         "[a diagram: see the page]\n",
         "docs (https://example.com)\n",
+      ].join("\n"),
+    );
+  });
+
+  it("wraps what is too wide for it", () => {
+    const table = `| Where | Why |\n| --- | --- |\n| east | ${"the connection was refused ".repeat(2)}|\n`;
+    expect(terminal(table, plain, 34)).toBe(
+      [
+        "┌───────┬────────────────────────┐",
+        "│ Where │ Why                    │",
+        "├───────┼────────────────────────┤",
+        "│ east  │ the connection was     │",
+        "│       │ refused the connection │",
+        "│       │ was refused            │",
+        "└───────┴────────────────────────┘",
+        "",
       ].join("\n"),
     );
   });

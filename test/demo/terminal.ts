@@ -7,23 +7,43 @@ export type Style = (format: Parameters<typeof styleText>[0], text: string) => s
 /** Styles where the terminal can show them, and NO_COLOR does not forbid it. */
 export const style: Style = (format, text) => styleText(format, text, { stream: process.stdout });
 
-export function terminal(markdown: string, paint: Style = style): string {
-  return `${blocks(marked.lexer(markdown), paint)
+/** @param columns as wide as a table may be */
+export function terminal(markdown: string, paint: Style = style, columns = process.stdout.columns || 140): string {
+  return `${blocks(unfold(marked.lexer(markdown)), { paint, columns })
     .replaceAll(/\n{3,}/g, "\n\n")
     .trim()}\n`;
 }
 
-function blocks(tokens: readonly Token[], paint: Style): string {
-  return tokens.map((token) => block(token, paint)).join("");
+interface Look {
+  readonly paint: Style;
+  readonly columns: number;
 }
 
-function block(token: Token, paint: Style): string {
+/** Of what the summary folds only the title is left: a terminal cannot unfold it, the page can. */
+function unfold(tokens: readonly Token[]): Token[] {
+  let depth = 0;
+  return tokens.filter((token) => {
+    const inside = depth > 0;
+    if (token.type === "html") {
+      const count = (tag: RegExp) => token.text.match(tag)?.length ?? 0;
+      depth += count(/<details>/gi) - count(/<\/details>/gi);
+    }
+    return !inside;
+  });
+}
+
+function blocks(tokens: readonly Token[], look: Look): string {
+  return tokens.map((token) => block(token, look)).join("");
+}
+
+function block(token: Token, look: Look): string {
   const { type } = token;
+  const { paint } = look;
   if (type === "heading") return `\n${paint(["bold", "underline"], inline(token.tokens ?? [], paint))}\n\n`;
   if (type === "paragraph") return `${inline(token.tokens ?? [], paint)}\n\n`;
-  if (type === "table") return `${table(token as Tokens.Table, paint)}\n\n`;
-  if (type === "list") return `${list(token as Tokens.List, paint)}\n\n`;
-  if (type === "blockquote") return `${indent(quote(token as Tokens.Blockquote, paint), paint("dim", "│ "))}\n\n`;
+  if (type === "table") return `${table(token as Tokens.Table, look)}\n\n`;
+  if (type === "list") return `${list(token as Tokens.List, look)}\n\n`;
+  if (type === "blockquote") return `${indent(quote(token as Tokens.Blockquote, look), paint("dim", "│ "))}\n\n`;
   if (type === "code" && token.lang === "mermaid") return `${paint("dim", "[a diagram: see the page]")}\n\n`;
   if (type === "code") return `${indent(token.text, "    ")}\n\n`;
   if (type === "hr") return `${paint("dim", "─".repeat(40))}\n\n`;
@@ -33,18 +53,17 @@ function block(token: Token, paint: Style): string {
 }
 
 /** GitHub's alerts begin with their kind. */
-function quote(token: Tokens.Blockquote, paint: Style): string {
-  return blocks(token.tokens, paint)
+function quote(token: Tokens.Blockquote, look: Look): string {
+  return blocks(token.tokens, look)
     .trim()
     .replace(/^\[!([A-Z])([A-Z]+)\]\s*/, (_, first: string, rest: string) =>
-      paint(["bold", "yellow"], `${first}${rest.toLowerCase()}\n`),
+      look.paint(["bold", "yellow"], `${first}${rest.toLowerCase()}\n`),
     );
 }
 
-/** Of a folded part its title; all of it is shown. */
 function html(text: string, paint: Style): string {
   const titled = text.replaceAll(/<summary>(.*?)<\/summary>/gs, (_, title: string) =>
-    paint("bold", `▾ ${untag(title)}`),
+    paint("bold", `▸ ${untag(title)}`),
   );
   const rest = untag(titled).trim();
   return rest === "" ? "" : `${rest}\n\n`;
@@ -56,16 +75,10 @@ function untag(text: string): string {
 
 /** What Markdown escapes so that it is not taken for HTML. */
 function plain(text: string): string {
-  const characters: Record<string, string> = {
-    lt: "<",
-    gt: ">",
-    quot: '"',
-    "#39": "'",
-    "#124": "|",
-    nbsp: " ",
-    amp: "&",
-  };
-  return text.replaceAll(/&(lt|gt|quot|#39|#124|nbsp|amp);/g, (_, name: string) => characters[name]!);
+  const characters: Record<string, string> = { lt: "<", gt: ">", quot: '"', nbsp: " ", amp: "&" };
+  return text
+    .replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCodePoint(Number(code)))
+    .replaceAll(/&(lt|gt|quot|nbsp|amp);/g, (_, name: string) => characters[name]!);
 }
 
 function inline(tokens: readonly Token[], paint: Style): string {
@@ -86,21 +99,29 @@ function span(token: Token, paint: Style): string {
   return plain("text" in token ? token.text : token.raw);
 }
 
-function list(token: Tokens.List, paint: Style): string {
+function list(token: Tokens.List, look: Look): string {
   return token.items
     .map((item, index) => {
       const mark = token.ordered ? `${Number(token.start || 1) + index}. ` : "• ";
-      return `${mark}${indent(blocks(item.tokens, paint).trim(), " ".repeat(mark.length)).trimStart()}`;
+      return `${mark}${indent(blocks(item.tokens, look).trim(), " ".repeat(mark.length)).trimStart()}`;
     })
     .join("\n");
 }
 
-function table(token: Tokens.Table, paint: Style): string {
-  const cells = (row: readonly Tokens.TableCell[]) => row.map((cell) => inline(cell.tokens, paint).split("\n"));
-  const header = cells(token.header).map((lines) => lines.map((line) => paint("bold", line)));
-  const rows = [header, ...token.rows.map(cells)];
-  const widths = token.header.map((_, column) =>
-    Math.max(...rows.flatMap((row) => row[column]!.map((line) => width(line)))),
+function table(token: Tokens.Table, { paint, columns }: Look): string {
+  const raw: Style = (_, text) => text;
+  const all = [token.header, ...token.rows];
+  const natural = token.header.map((_, column) =>
+    Math.max(...all.flatMap((row) => inline(row[column]!.tokens, raw).split("\n").map(width))),
+  );
+  const widths = narrowed(natural, columns - 3 * natural.length - 1);
+  const rows = all.map((row, n) =>
+    row.map(({ tokens }, column) => {
+      const size = widths[column]!;
+      // A style that spans two lines would run through the table's edge; a cell that must be wrapped goes without.
+      const lines = size < natural[column]! ? wrap(inline(tokens, raw), size) : inline(tokens, paint).split("\n");
+      return n === 0 ? lines.map((line) => paint("bold", line)) : lines;
+    }),
   );
   const rule = (left: string, middle: string, right: string) =>
     paint("dim", `${left}${widths.map((n) => "─".repeat(n + 2)).join(middle)}${right}`);
@@ -111,6 +132,31 @@ function table(token: Tokens.Table, paint: Style): string {
     Array.from({ length: Math.max(...row.map((lines) => lines.length)) }, (_, n) => line(row, n)).join("\n"),
   );
   return [rule("┌", "┬", "┐"), drawn[0], rule("├", "┼", "┤"), ...drawn.slice(1), rule("└", "┴", "┘")].join("\n");
+}
+
+/** Narrows the widest columns until all fit into the space, or are too narrow to read. */
+function narrowed(natural: readonly number[], space: number): number[] {
+  const widths = [...natural];
+  for (let over = widths.reduce((a, b) => a + b, 0) - space; over > 0; over--) {
+    const widest = widths.indexOf(Math.max(...widths));
+    if (widths[widest]! <= 12) break;
+    widths[widest]!--;
+  }
+  return widths;
+}
+
+/** Breaks lines between words, and words that are longer than a line. */
+function wrap(text: string, size: number): string[] {
+  return text.split("\n").flatMap((paragraph) => {
+    const lines = [""];
+    for (const word of paragraph.split(" ").flatMap((word) => word.match(new RegExp(`.{1,${size}}`, "gu")) ?? [""])) {
+      const line = lines.at(-1)!;
+      if (line === "") lines[lines.length - 1] = word;
+      else if (width(line) + 1 + width(word) <= size) lines[lines.length - 1] = `${line} ${word}`;
+      else lines.push(word);
+    }
+    return lines;
+  });
 }
 
 function pad(text: string, size: number, align: "center" | "left" | "right" | null | undefined): string {

@@ -1,0 +1,87 @@
+// Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
+import { readFileSync, writeFileSync } from "node:fs";
+import { Document, parse, visit } from "yaml";
+import { installRights, type Right } from "../src/checks/rights.ts";
+import type { MeshSpec } from "../src/mesh/spec.ts";
+
+interface ActionFile {
+  inputs: Record<string, { description: string; default?: string | number }>;
+  outputs: Record<string, { description: string }>;
+}
+
+const action = parse(readFileSync("action.yml", "utf8")) as ActionFile;
+
+function table(header: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function described(name: string, description: string | undefined): string {
+  if (!description?.trim()) throw new Error(`action.yml: ${name} has no description`);
+  return description.trim();
+}
+
+function inputs(): string {
+  const rows = Object.entries(action.inputs).map(([name, { description, default: value }]) => [
+    `\`${name}\``,
+    described(name, description),
+    value === undefined ? "" : `\`${value}\``,
+  ]);
+  return table(["Input", "What it is", "Default"], rows);
+}
+
+function outputs(): string {
+  const rows = Object.entries(action.outputs).map(([name, { description }]) => [
+    `\`${name}\``,
+    described(name, description),
+  ]);
+  return table(["Output", "What it is"], rows);
+}
+
+/** The rights as RBAC objects: cluster-wide ones in a ClusterRole, the others in a Role for each namespace. */
+function roles(): string {
+  const mesh = { namespace: "istio-system", installer: "sail", gateway: { install: true } } as MeshSpec;
+  const rule = ({ group, resource, subresource, verbs }: Right) => ({
+    apiGroups: [group],
+    resources: [subresource ? `${resource}/${subresource}` : resource],
+    verbs: [...verbs],
+  });
+  const byNamespace = Map.groupBy(installRights(mesh), ({ namespace }) => namespace ?? "");
+  const objects = [...byNamespace].map(([namespace, rights]) => ({
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: namespace ? "Role" : "ClusterRole",
+    metadata: { name: "istio-mesh-action", ...(namespace ? { namespace } : {}) },
+    rules: rights.map(rule),
+  }));
+  const text = objects.map((object) => {
+    const document = new Document(object);
+    visit(document, {
+      Seq: (key, node) => {
+        node.flow = typeof key !== "string" && node.items.every((item) => "value" in (item as object) && !("items" in (item as object)));
+      },
+    });
+    return document.toString({ lineWidth: 110, flowCollectionPadding: false });
+  });
+  return `\`\`\`yaml\n${text.join("---\n")}\`\`\``;
+}
+
+const parts: Record<string, Record<string, () => string>> = {
+  "README.md": { inputs, outputs },
+  "docs/SECURITY.md": { roles },
+};
+
+const check = process.argv.includes("--check");
+for (const [file, sections] of Object.entries(parts)) {
+  const before = readFileSync(file, "utf8");
+  let after = before;
+  for (const [name, make] of Object.entries(sections)) {
+    const section = new RegExp(`(<!-- ${name}: [^\\n]*-->\\n)[\\s\\S]*?(\\n<!-- end -->)`);
+    if (!section.test(after)) throw new Error(`${file} has no section ${name}`);
+    after = after.replace(section, (_, begin: string, end: string) => `${begin}\n${make()}\n${end}`);
+  }
+  if (after === before) continue;
+  if (check) {
+    console.error(`${file} is not current. Run \`npm run docs\`.`);
+    process.exitCode = 1;
+  } else writeFileSync(file, after);
+}
