@@ -1,6 +1,6 @@
 // Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
 import { readFileSync, writeFileSync } from "node:fs";
-import { Document, parse, visit } from "yaml";
+import { Document, isScalar, parse, visit } from "yaml";
 import { installRights, type Right } from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
 
@@ -56,8 +56,8 @@ function roles(): string {
   const text = objects.map((object) => {
     const document = new Document(object);
     visit(document, {
-      Seq: (key, node) => {
-        node.flow = typeof key !== "string" && node.items.every((item) => "value" in (item as object) && !("items" in (item as object)));
+      Seq: (_, node) => {
+        node.flow = node.items.every(isScalar);
       },
     });
     return document.toString({ lineWidth: 110, flowCollectionPadding: false });
