@@ -1,4 +1,5 @@
 import * as core from "@actions/core";
+import { Failure } from "../mesh/failure.ts";
 import type { Report } from "../mesh/report.ts";
 import { subjectName } from "../steps/run.ts";
 import { InputError } from "./inputs.ts";
@@ -10,28 +11,46 @@ const LONGEST = 3_900;
 /** An error annotation for each failed check; what was only skipped because of one is not told again. */
 export function annotate(report: Report): void {
   const failed = report.checks.filter(({ verdict }) => verdict === "failed");
-  failed.slice(0, MOST - 1).forEach(({ id, subject, cause, hint }) => {
-    error(`${subjectName(subject)}: ${id}`, `${cause}${hint ? `\n${hint}` : ""}`);
-  });
-  if (failed.length === MOST) {
-    const [last] = failed.slice(-1);
-    if (last) error(`${subjectName(last.subject)}: ${last.id}`, `${last.cause}${last.hint ? `\n${last.hint}` : ""}`);
-  } else if (failed.length > MOST) {
-    error("More findings", `${failed.length - MOST + 1} more checks failed; the job summary has them all.`);
+  const shown = failed.length > MOST ? failed.slice(0, MOST - 1) : failed;
+  for (const { id, subject, cause, hint } of shown) error(`${subjectName(subject)}: ${id}`, cause ?? "", hint);
+  if (shown.length < failed.length) {
+    error("More findings", `${failed.length - shown.length} more checks failed; the job summary has them all.`);
   }
 }
 
 /** An error annotation for what went wrong before there was a report. */
 export function annotateError(problem: unknown): void {
-  if (problem instanceof InputError) {
-    const shown = problem.problems.length > MOST ? problem.problems.slice(0, MOST - 1) : problem.problems;
-    for (const each of shown) error("Input", each);
-    if (shown.length < problem.problems.length) {
-      error("Input", `${problem.problems.slice(shown.length).join("\n")}`);
-    }
-  } else error("Unexpected error", problem instanceof Error ? problem.message : String(problem));
+  if (problem instanceof InputError) annotateInputs(problem.problems);
+  else if (problem instanceof Failure) error("Failed", problem.message, problem.hint);
+  else error("Unexpected error", problem instanceof Error ? problem.message : String(problem));
 }
 
-function error(title: string, message: string): void {
-  core.error(message.length > LONGEST ? `${message.slice(0, LONGEST)} …` : message, { title });
+function annotateInputs(problems: readonly string[]): void {
+  const alone = problems.length > MOST ? MOST - 1 : problems.length;
+  for (const problem of problems.slice(0, alone)) error("Input", problem);
+  const together: string[] = [];
+  let room = LONGEST;
+  const rest = problems.slice(alone);
+  for (const problem of rest) {
+    // Room is left to say how many more there are.
+    if (together.length > 0 && room < problem.length + 100) break;
+    room -= problem.length + 1;
+    together.push(problem);
+  }
+  if (rest.length > together.length) {
+    together.push(`${rest.length - together.length} more problems with the inputs are not shown.`);
+  }
+  if (together.length > 0) error("Input", together.join("\n"));
+  core.info("Nothing was changed.");
+}
+
+/** The hint is what helps, so where there is too much text it is the cause that is cut. */
+function error(title: string, message: string, hint = ""): void {
+  const rest = cut(hint, LONGEST / 2);
+  const text = cut(message, LONGEST - rest.length);
+  core.error(rest ? `${text}\n${rest}` : text, { title });
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)} …` : text;
 }

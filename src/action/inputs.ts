@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { parseDocument } from "yaml";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import { loadRoot, type RootCa } from "../mesh/certificates.ts";
 import { Failure } from "../mesh/failure.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, Values } from "../mesh/spec.ts";
 import { parseDuration } from "./duration.ts";
+import { named, type Report, shown, withoutPassword } from "./messages.ts";
+import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
 export const COMMANDS = ["install"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -45,13 +46,14 @@ export class InputError extends Failure {
 const FORK =
   "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets";
 
+const NO_EFFECT = "has no effect with `installer: existing`, which leaves the control planes alone; leave it out";
+
 // A label's value and, for clusters and networks, a DNS label (RFC 1123).
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const VERSION = /^v?(\d+\.\d+\.\d+(-[0-9A-Za-z][0-9A-Za-z.-]*)?)$/;
 
-const mapping = v.record(v.string(), v.unknown());
-const clusterSchema = v.strictObject({
+const clusterSchema = keys({
   name: v.string(),
   network: v.string(),
   kubeconfig: v.optional(v.string()),
@@ -62,12 +64,12 @@ const clusterSchema = v.strictObject({
   "tls-server-name": v.optional(v.string()),
   values: v.optional(mapping),
 });
-const gatewaySchema = v.strictObject({
+const gatewaySchema = keys({
   install: v.optional(v.boolean(), true),
   service: v.optional(
-    v.strictObject({
+    keys({
       type: v.optional(v.picklist(["LoadBalancer", "NodePort"]), "LoadBalancer"),
-      annotations: v.optional(v.record(v.string(), v.string()), {}),
+      annotations: v.optional(texts, {}),
       loadBalancerClass: v.optional(v.string()),
     }),
     {},
@@ -91,7 +93,7 @@ interface Entry {
 /** Reads all inputs, without a call to any cluster; throws one `InputError` that lists everything that is wrong. */
 export async function readInputs(source: InputSource, mask: (secret: string) => void): Promise<Inputs> {
   const problems: string[] = [];
-  const report = (input: string, problem: string) => problems.push(`\`${input}\` ${problem}.`);
+  const report: Report = (input, problem) => problems.push(`\`${input}\` ${problem}.`);
   const oneOf = <T extends string>(input: string, allowed: readonly T[]): T => {
     const value = source.get(input) as T;
     if (!allowed.includes(value)) report(input, `is ${shown(value)}; expected one of: ${allowed.join(", ")}`);
@@ -119,49 +121,46 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     report("timeout", `is ${shown(source.get("timeout"))}; expected a duration such as 90s, 10m or 1h30m`);
 
   const mirror = source.get("istioctl-mirror");
-  if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) report("istioctl-mirror", "is not an http or https URL");
+  if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
+    report("istioctl-mirror", `is ${shown(withoutPassword(mirror))}; expected an http or https URL`);
+  } else mask(new URL(mirror).password);
   const path = source.get("istioctl-path");
 
-  const allValues = yaml("values", source.get("values"), mapping, {}, report);
+  const allValues = readYaml("values", source.get("values"), mapping, report, {}) ?? {};
   if (installer === "existing" && Object.keys(allValues).length > 0) {
-    report("values", "has no effect with `installer: existing`, which leaves the control planes alone; leave it out");
+    report("values", NO_EFFECT);
   }
-  const gateway = yaml("gateway", source.get("gateway"), gatewaySchema, v.parse(gatewaySchema, {}), report);
+  const usual = v.parse(gatewaySchema, {});
+  const gateway = readYaml("gateway", source.get("gateway"), gatewaySchema, report, usual) ?? usual;
   if (gateway.service.type === "NodePort" && !gateway.service.annotations["traffic.istio.io/nodeSelector"]) {
     report(
       "gateway",
-      "has service type NodePort without the annotation traffic.istio.io/nodeSelector, by which istiod finds the nodes' addresses; add it to service.annotations",
+      "has service type NodePort without the annotation traffic.istio.io/nodeSelector, by which istiod finds the nodes' addresses; add it to `service.annotations`",
     );
   }
 
   const entries = source.get("clusters") ? listed(source, report) : numbered(source, report);
-  const kubeconfigs = new Map<string, Kubeconfig>();
+  const kubeconfigs = new Map<Entry, Kubeconfig>();
+  const taken = new Set<string>();
   const clusters: ClusterSpec[] = entries.map((entry) => {
     dnsLabel(entry.label("name"), entry.name);
     dnsLabel(entry.label("network"), entry.network);
-    if (entry.apiServer) {
-      if (!URL.canParse(entry.apiServer) || new URL(entry.apiServer).protocol !== "https:") {
-        report(entry.label("api-server"), `is ${shown(entry.apiServer)}; expected an https URL`);
-      } else if (isLoopback(entry.apiServer)) {
-        report(
-          entry.label("api-server"),
-          `is ${shown(entry.apiServer)}, which is the other cluster's own machine; expected an address that it reaches`,
-        );
-      }
-    }
+    const server = entry.apiServer && apiServerProblem(entry.apiServer);
+    if (server) report(entry.label("api-server"), `is ${shown(withoutPassword(entry.apiServer))}${server}`);
     const read = entry.kubeconfig ? readKubeconfig(entry.kubeconfig, entry.context) : undefined;
     if (read && "problem" in read) report(entry.label("kubeconfig"), read.problem);
     else if (read) {
       read.secrets.forEach(mask);
-      kubeconfigs.set(entry.name, read);
+      kubeconfigs.set(entry, read);
     }
     const values = mergeValues(allValues, entry.values);
-    const taken = overridden(values, identityValues({ id }, entry));
-    if (taken.length > 0)
-      report(
-        entry.label("values"),
-        `sets ${taken.join(", ")}, which the mesh's ID and the cluster's name and network decide`,
-      );
+    const identity = identityValues({ id }, entry);
+    const own = overridden(entry.values, identity);
+    reportTaken(entry.label("values"), own, report);
+    for (const path of overridden(values, identity)) if (!own.includes(path)) taken.add(path);
+    if (installer === "existing" && Object.keys(entry.values).length > 0) {
+      report(entry.label("values"), NO_EFFECT);
+    }
     return {
       name: entry.name,
       network: entry.network,
@@ -170,9 +169,19 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       values,
     };
   });
+  reportTaken("values", [...taken], report);
   unique(entries, "name", (entry) => entry.name, report);
   unique(entries, "network", (entry) => entry.network, report);
-  unique(entries, "kubeconfig", (entry) => kubeconfigs.get(entry.name)?.server, report);
+  unique(
+    entries,
+    "kubeconfig",
+    (entry) => {
+      // A proxy in front of many clusters can tell them by the TLS server name alone.
+      const read = kubeconfigs.get(entry);
+      return read && `${read.server} ${read.tlsServerName ?? ""}`;
+    },
+    report,
+  );
 
   const { root, mode } = await readTrust(
     source,
@@ -185,7 +194,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   if (problems.length > 0) throw new InputError([...new Set(problems)]);
   return {
     command,
-    kubeconfigs,
+    kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),
     root,
     timeout: timeout as number,
     istioctl: { mirror, ...(path ? { path } : {}) },
@@ -201,95 +210,6 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       clusters,
     },
   };
-}
-
-type Report = (input: string, problem: string) => void;
-
-/** A value for a message: quoted, on one line, not too long. */
-function shown(value: string): string {
-  if (value === "") return "empty";
-  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-}
-
-/** Parses YAML by a schema. What was read is never quoted, for it may hold a secret. */
-function yaml<S extends v.GenericSchema>(
-  input: string,
-  text: string,
-  schema: S,
-  empty: v.InferOutput<S>,
-  report: Report,
-): v.InferOutput<S> {
-  if (text.trim() === "") return empty;
-  let value: unknown;
-  try {
-    const document = parseDocument(text, { prettyErrors: false });
-    const [error] = document.errors;
-    if (error) {
-      report(input, `is not valid YAML (line ${text.slice(0, error.pos[0]).split("\n").length}: ${error.code})`);
-      return empty;
-    }
-    value = document.toJS({ maxAliasCount: 20 });
-  } catch {
-    report(input, "is not valid YAML");
-    return empty;
-  }
-  const parsed = v.safeParse(schema, value);
-  if (parsed.success) return parsed.output;
-  for (const issue of parsed.issues) {
-    const where = v.getDotPath(issue);
-    const unknown = issue.type === "strict_object" && issue.expected === "never";
-    const missing = issue.received === "undefined";
-    const keys = unknown && issue.kind === "schema" ? Object.keys((schemaAt(schema, issue) ?? {}) as object) : [];
-    report(
-      input,
-      unknown
-        ? `has an unknown key \`${where}\`${keys.length > 0 ? `; known are: ${keys.join(", ")}` : ""}`
-        : `${where ? `key \`${where}\` ` : ""}${missing ? "is missing" : `is ${kindOf(issue.input)}`}; expected ${expected(issue)}`,
-    );
-  }
-  return empty;
-}
-
-function schemaAt(schema: v.GenericSchema, issue: v.BaseIssue<unknown>): unknown {
-  // The path's last element is the unknown key; the others lead to the object that it is in.
-  let at: unknown = schema;
-  for (const { key } of (issue.path ?? []).slice(0, -1)) {
-    at = unwrap(at);
-    const inner = at as { item?: unknown; entries?: Record<string, unknown> };
-    at = typeof key === "number" ? inner.item : inner.entries?.[String(key)];
-  }
-  return (unwrap(at) as { entries?: unknown } | undefined)?.entries;
-}
-
-function unwrap(schema: unknown): unknown {
-  let at = schema as { type?: string; wrapped?: unknown; pipe?: unknown[] } | undefined;
-  while (at?.type === "optional") at = at.wrapped as typeof at;
-  return at;
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return "empty";
-  return Array.isArray(value) ? "a list" : typeof value === "object" ? "a mapping" : `a ${typeof value}`;
-}
-
-function expected(issue: v.BaseIssue<unknown>): string {
-  switch (issue.type) {
-    case "strict_object":
-    case "record":
-      return issue.received === "undefined" ? "a value" : "a mapping";
-    case "array":
-      return "a list";
-    case "picklist":
-      return `one of ${String(issue.expected).replaceAll('"', "").replace(/[()]/g, "").replaceAll(" | ", ", ")}`;
-    case "integer":
-    case "min_value":
-    case "max_value":
-      return "a whole number from 1 to 100";
-    case "min_length":
-      return "at least two entries";
-    default:
-      return `a ${issue.expected}`;
-  }
 }
 
 /** The clusters of the inputs `cluster1-*` and `cluster2-*`. */
@@ -316,15 +236,20 @@ function listed(source: InputSource, report: Report): Entry[] {
   for (const other of ["cluster1-kubeconfig", "cluster2-kubeconfig"]) {
     if (source.get(other)) report(other, "is set beside `clusters`; use one or the other");
   }
-  const list = yaml("clusters", source.get("clusters"), v.array(clusterSchema), [], report);
-  if (list.length === 1) report("clusters", "has one entry; a mesh of several clusters needs at least two");
-  return list.map((each, index) => {
+  const list = readYaml("clusters", source.get("clusters"), v.array(v.unknown()), report);
+  if (list && list.length < 2) {
+    report("clusters", `has ${list.length === 0 ? "no entry" : "one entry"}; expected at least two clusters`);
+  }
+  // One entry that is wrong does not keep the others from being looked at.
+  return (list ?? []).flatMap((item, index): Entry | [] => {
+    const each = checked(`clusters[${index}]`, item, clusterSchema, report);
+    if (!each) return [];
     const label = (key: string) => `clusters[${index}].${key}`;
     return {
       label: (key) => (key === "kubeconfig" ? label(given(each)[0] ?? "kubeconfig") : label(key)),
       name: each.name,
       network: each.network,
-      kubeconfig: kubeconfigOf(each, label, source, report),
+      kubeconfig: kubeconfigOf(each, `clusters[${index}]`, source, report),
       context: each.context ?? "",
       apiServer: each["api-server"] ?? "",
       tlsServerName: each["tls-server-name"] ?? "",
@@ -340,13 +265,12 @@ function given(each: Listed): (typeof KUBECONFIG_KEYS)[number][] {
   return KUBECONFIG_KEYS.filter((key) => each[key] !== undefined);
 }
 
-function kubeconfigOf(each: Listed, label: (key: string) => string, source: InputSource, report: Report): string {
+function kubeconfigOf(each: Listed, place: string, source: InputSource, report: Report): string {
+  const label = (key: string) => `${place}.${key}`;
   const [key, ...more] = given(each);
   if (!key || more.length > 0) {
-    report(
-      label("kubeconfig"),
-      `: ${key ? `${[key, ...more].join(" and ")} are given` : "none is given"}; expected exactly one of: ${KUBECONFIG_KEYS.join(", ")}`,
-    );
+    const found = key ? `has ${[key, ...more].map((each) => `\`${each}\``).join(" and ")}` : "has no kubeconfig";
+    report(place, `${found}; expected exactly one of ${KUBECONFIG_KEYS.map((each) => `\`${each}\``).join(", ")}`);
     return "";
   }
   const value = each[key] ?? "";
@@ -358,7 +282,7 @@ function kubeconfigOf(each: Listed, label: (key: string) => string, source: Inpu
     } catch (error) {
       report(
         label(key),
-        `names the file ${shown(value)}, which cannot be read (${(error as NodeJS.ErrnoException).code})`,
+        `names the file ${named(value)}, which cannot be read (${(error as NodeJS.ErrnoException).code}); expected the path of a kubeconfig`,
       );
       return "";
     }
@@ -368,12 +292,21 @@ function kubeconfigOf(each: Listed, label: (key: string) => string, source: Inpu
       key === "kubeconfig"
         ? "is empty"
         : key === "kubeconfig-env"
-          ? `names the variable ${shown(value)}, which is empty or not set`
-          : `names the file ${shown(value)}, which is empty`;
+          ? `names the variable ${named(value)}, which is empty or not set`
+          : `names the file ${named(value)}, which is empty`;
     report(label(key), `${what}; expected the content of a kubeconfig. ${FORK}`);
     return "";
   }
   return content;
+}
+
+/** What is wrong with the URL by which the other clusters shall reach an API server. */
+function apiServerProblem(url: string): string | undefined {
+  if (!URL.canParse(url) || new URL(url).protocol !== "https:") return "; expected an https URL";
+  if (new URL(url).username || new URL(url).password) return " with a user or password; expected a URL without one";
+  return isLoopback(url)
+    ? ", which every cluster takes for itself; expected an address that the other clusters reach"
+    : undefined;
 }
 
 function unique(
@@ -388,13 +321,20 @@ function unique(
     if (!value) continue;
     const first = seen.get(value);
     if (first) {
-      const what = key === "kubeconfig" ? "leads to the same API server" : `is ${shown(value)}`;
-      report(
-        entry.label(key),
-        `${what}, as \`${first.label(key)}\`${key === "kubeconfig" ? " does" : " is"}; every cluster needs its own`,
-      );
+      const same = `as \`${first.label(key)}\``;
+      const what =
+        key === "kubeconfig" ? `leads to the same API server ${same}` : `is ${shown(value)}, the same ${same}`;
+      report(entry.label(key), `${what}; expected one of its own for every cluster`);
     } else seen.set(value, entry);
   }
+}
+
+function reportTaken(input: string, paths: readonly string[], report: Report): void {
+  if (paths.length === 0) return;
+  report(
+    input,
+    `sets ${paths.map((path) => `\`${path}\``).join(", ")} to something else than \`mesh-id\` and the cluster's name and network say; leave it out`,
+  );
 }
 
 /** Paths of values that the user set otherwise than the mesh needs them. */
@@ -417,10 +357,7 @@ async function readTrust(
 ): Promise<{ mode: TrustMode; root: RootCa | undefined }> {
   const certificate = source.get("ca-root-cert");
   const key = source.get("ca-root-key");
-  if (key) {
-    mask(key);
-    for (const line of key.split(/\r?\n/)) if (line.length >= 16 && !line.startsWith("-----")) mask(line);
-  }
+  if (key) mask(key);
   if (certificate && !key)
     report("ca-root-key", `is empty, though \`ca-root-cert\` is given; expected its private key. ${FORK}`);
   if (key && !certificate) report("ca-root-cert", "is empty, though `ca-root-key` is given; expected its certificate");

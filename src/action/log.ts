@@ -61,7 +61,7 @@ export class Log implements Progress, Watcher {
   }
 
   retrying(cluster: string, message: string): void {
-    core.info(`${this.#time()} ↻ ${cluster}: ${oneLine(message)}`);
+    this.#tell(`${this.#time()} ↻ ${cluster}: ${oneLine(message)}`);
   }
 
   /** Tells all that was kept back. */
@@ -85,9 +85,8 @@ export class Log implements Progress, Watcher {
       if (now - told.at < (changed ? TICK - 500 : REPEAT)) continue;
       this.#waits.set(wait, { seen: wait.seen, at: now });
       const seconds = Math.round((now - wait.since) / 1000);
-      core.info(
-        `${this.#time()} … ${wait.cluster}: waiting (${seconds} s) for ${wait.what}; last seen: ${oneLine(wait.seen)}`,
-      );
+      const text = `waiting (${seconds} s) for ${wait.what}; last seen: ${wait.seen}`;
+      core.info(`${this.#time()} … ${wait.cluster}: ${oneLine(text)}`);
     }
   }
 
@@ -96,8 +95,12 @@ export class Log implements Progress, Watcher {
   }
 }
 
-/** Clusters supply some of what is logged: no line break of theirs may begin a line that the runner takes for a command. */
+/**
+ * Clusters supply some of what is logged, and none of it may be taken for a command by the runner: it takes `::x::` at the
+ * beginning of a line, and `##[x]` anywhere.
+ */
 function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
+  const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
+  return line.replaceAll("##[", "## [");
 }

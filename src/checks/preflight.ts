@@ -1,3 +1,4 @@
+import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -38,20 +39,28 @@ interface Schema {
   enum?: string[];
 }
 
+/** How long an operator that is not available yet is waited for, in milliseconds. */
+const PATIENCE = 60_000;
+
+function available([operator]: readonly Deployment[]): Probe<true> {
+  if ((operator?.status?.availableReplicas ?? 0) > 0) return { done: true };
+  const condition = operator?.status?.conditions?.find(({ type }) => type === "Available");
+  return { seen: condition?.message ?? "no pod is available" };
+}
+
 /** Whether the Sail Operator is there, running, and able to install the wanted version. */
 export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promise<Finding> {
-  const [crd, deployments] = await Promise.all([
-    cluster.get<Crd>({
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      name: "istios.sailoperator.io",
-    }),
+  const find = () =>
     cluster.list<Deployment>({
       apiVersion: "apps/v1",
       kind: "Deployment",
       labelSelector: "app.kubernetes.io/name in (sail-operator,servicemesh-operator3)",
-    }),
-  ]);
+    });
+  const crd = await cluster.get<Crd>({
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    name: "istios.sailoperator.io",
+  });
   const served = crd?.spec.versions.find((version) => version.name === "v1" && version.served);
   if (!served) {
     return failed(
@@ -69,7 +78,7 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promis
       "Choose one of these as `istio-version`, or upgrade the operator together with its CRDs (Helm leaves CRDs as they are).",
     );
   }
-  const operator = deployments[0];
+  const operator = (await find())[0];
   if (!operator) {
     return finding(
       "skipped",
@@ -78,12 +87,21 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promis
       "",
     );
   }
-  const name = `${operator.metadata.namespace}/${operator.metadata.name}`;
-  if ((operator.status?.availableReplicas ?? 0) < 1) {
+  const { namespace, name: deployment } = operator.metadata;
+  const name = `${namespace}/${deployment}`;
+  try {
+    // One that was installed a moment ago is about to come up.
+    await cluster.poll(
+      `the Sail Operator (Deployment ${name}) to be available`,
+      async () => available(await find()),
+      PATIENCE,
+    );
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
     return failed(
       `Deployment ${name}`,
-      `The Sail Operator is not available: Deployment ${name} has no available pod.`,
-      `kubectl -n ${operator.metadata.namespace} describe deployment,pod`,
+      `The Sail Operator is not available. ${error.message}`,
+      `kubectl -n ${namespace} describe deployment ${deployment}; kubectl -n ${namespace} get pods`,
     );
   }
   const refusal = operatorRefuses(operator.spec.template.spec.containers[0]?.image ?? "", mesh.istioVersion);
@@ -238,16 +256,14 @@ export async function checkReaderRole(mesh: MeshSpec, { cluster }: Member): Prom
       );
 }
 
-/** Throws where two of the kubeconfigs lead to one cluster. */
-export function checkDistinct(surveys: ReadonlyMap<string, Survey>): string {
+/** Whether the kubeconfigs lead to different clusters. */
+export function checkDistinct(surveys: ReadonlyMap<string, Survey>): Finding {
   const byUid = Map.groupBy([...surveys], ([, survey]) => survey.uid);
-  for (const [uid, same] of byUid) {
-    if (uid !== "" && same.length > 1) {
-      throw new Failure(
-        `${same.map(([name]) => name).join(" and ")} are the same cluster (kube-system has UID ${uid}).`,
-        "Check which kubeconfig, or which context, belongs to which cluster.",
-      );
-    }
-  }
-  return "The kubeconfigs lead to different clusters.";
+  const same = [...byUid].filter(([, clusters]) => clusters.length > 1);
+  if (same.length === 0) return passed("The kubeconfigs lead to different clusters.");
+  return failed(
+    "UID of the namespace kube-system",
+    `${same.map(([uid, clusters]) => `${clusters.map(([name]) => name).join(" and ")} are the same cluster (its kube-system has UID ${uid})`).join("; ")}.`,
+    "Check which kubeconfig, or which context, belongs to which cluster.",
+  );
 }

@@ -28,7 +28,8 @@ export function installRights(mesh: MeshSpec): Right[] {
   const rbac = "rbac.authorization.k8s.io/v1";
   return [
     right("v1", "Namespace", APPLY),
-    right("v1", "Secret", [...APPLY, "list"], namespace),
+    // The watch is for the gateway's Role, which grants it: nobody may grant what they do not have.
+    right("v1", "Secret", [...APPLY, "list", ...(mesh.gateway.install ? ["watch"] : [])], namespace),
     right("v1", "ConfigMap", READ, namespace),
     right("v1", "ServiceAccount", APPLY, namespace),
     right("v1", "Service", [...APPLY, "list", "watch"], namespace),

@@ -35,12 +35,12 @@ export interface Deployment extends KubernetesObject {
     readyReplicas?: number;
     updatedReplicas?: number;
     availableReplicas?: number;
+    conditions?: { type: string; status: string; message?: string }[];
   };
 }
 
 /** What was read of one cluster before anything is changed. */
 export interface Survey {
-  readonly kubernetesVersion: string;
   /** UID of `kube-system`, by which a cluster is told from others. */
   readonly uid: string;
   /** The API server's URL that goes into the other clusters' remote secrets, and where it comes from. */
@@ -59,8 +59,6 @@ export interface Survey {
 
 /** Reads what the preflight and the steps after it need to know of a cluster; throws a `Failure` where it cannot. */
 export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Member): Promise<Survey> {
-  // The first answer tells whether the cluster is there at all; only then is it worth asking for more.
-  const kubernetesVersion = await cluster.version();
   const inNamespace = { namespace: mesh.namespace };
   const secret = (name: string) => cluster.get<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, name });
   const [
@@ -100,7 +98,6 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
   ]);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
-    kubernetesVersion,
     uid,
     apiServer,
     namespace,
@@ -115,7 +112,9 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
 
 async function clusterUid(cluster: Cluster): Promise<string> {
   const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
-  return found?.metadata.uid ?? "";
+  if (!found?.metadata.uid)
+    throw new Failure("There is no namespace kube-system, by which a cluster is told from others.");
+  return found.metadata.uid;
 }
 
 interface EndpointSlice extends KubernetesObject {

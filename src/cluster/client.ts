@@ -21,6 +21,9 @@ export interface Watcher {
   retrying(cluster: string, message: string): void;
 }
 
+/** Milliseconds after which a probe is asked again though nothing has changed. */
+const LOOK_AGAIN = 5_000;
+
 interface List<T> {
   metadata: { resourceVersion?: string };
   items: T[] | null;
@@ -133,23 +136,34 @@ class Client implements Cluster {
           if (await look()) return;
         }
       });
+      // What a probe makes of the same objects may depend on how long they have been so.
+      const looking = (async () => {
+        while (!over.signal.aborted) {
+          await sleep(LOOK_AGAIN, over.signal);
+          if (over.signal.aborted || (await look())) return;
+        }
+      })();
       try {
-        await Promise.race(watching);
+        await Promise.race([...watching, looking]);
       } finally {
         over.abort();
-        await Promise.allSettled(watching);
+        await Promise.allSettled([...watching, looking]);
       }
       return result;
     });
   }
 
-  async poll<R>(what: string, probe: () => Promise<Probe<R>>): Promise<R> {
-    return this.#observed(what, async (wait) => {
-      const outcome = await probe();
-      if ("done" in outcome) return outcome;
-      wait.seen = outcome.seen;
-      return undefined;
-    });
+  async poll<R>(what: string, probe: () => Promise<Probe<R>>, within = Number.POSITIVE_INFINITY): Promise<R> {
+    return this.#observed(
+      what,
+      async (wait) => {
+        const outcome = await probe();
+        if ("done" in outcome) return outcome;
+        wait.seen = outcome.seen;
+        return undefined;
+      },
+      within,
+    );
   }
 
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {
@@ -184,7 +198,11 @@ class Client implements Cluster {
   }
 
   /** Runs rounds until one gives a result; registers the wait for progress lines and ends it at the deadline. */
-  async #observed<R>(what: string, round: (wait: Wait) => Promise<{ done: R } | undefined>): Promise<R> {
+  async #observed<R>(
+    what: string,
+    round: (wait: Wait) => Promise<{ done: R } | undefined>,
+    within = Number.POSITIVE_INFINITY,
+  ): Promise<R> {
     const wait: Wait = { cluster: this.name, what, since: performance.now(), seen: "nothing yet" };
     this.#watcher.waiting(wait);
     try {
@@ -196,6 +214,9 @@ class Client implements Cluster {
         });
         if (result) return result.done;
         if (this.#deadline.passed) throw this.#late(wait);
+        if (performance.now() - wait.since > within) {
+          throw new Failure(`Waited ${Math.round(within / 1000)} s for ${what}. Last seen: ${wait.seen}.`);
+        }
         // Short waits at first, for most things take a moment; a watch that lasted needs no pause.
         const pause = Math.min(2_000, 150 * 1.5 ** rounds) - (performance.now() - started);
         if (pause > 0) await sleep(pause, this.#deadline.signal);
@@ -211,10 +232,15 @@ class Client implements Cluster {
       return new Failure(`The run was cancelled while waiting for ${wait.what}.`, "A new run goes on from here.");
     }
     return new Failure(
-      `Waited ${seconds} s for ${wait.what}, until the run's deadline of ${this.#deadline.seconds} s. Last seen: ${wait.seen}.`,
+      `Waited ${seconds} s for ${wait.what}, until the run's deadline of ${this.#deadline.seconds} s. Last seen: ${sentence(wait.seen)}`,
       "If it is only slow, raise the input `timeout`; a new run goes on from here.",
     );
   }
+}
+
+/** With a full stop, where it does not end in a mark of its own. */
+function sentence(text: string): string {
+  return /[.?!…]$/.test(text) ? text : `${text}.`;
 }
 
 function keyOf(object: KubernetesObject): string {

@@ -61,8 +61,11 @@ export interface Cluster {
     queries: Readonly<Record<K, ListQuery>>,
     probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
   ): Promise<R>;
-  /** Asks again and again, for what cannot be watched. */
-  poll<R>(what: string, probe: () => Promise<Probe<R>>): Promise<R>;
+  /**
+   * Asks again and again, for what cannot be watched.
+   * @param within milliseconds, where it is not worth the whole time until the deadline
+   */
+  poll<R>(what: string, probe: () => Promise<Probe<R>>, within?: number): Promise<R>;
   /** Runs a command in a pod's container. */
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
   close(): Promise<void>;

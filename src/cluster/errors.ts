@@ -22,8 +22,8 @@ export class ApiError extends Failure {
     const reason = body.reason || `HTTP ${status}`;
     super(
       conflicts.length > 0
-        ? `${what}: somebody else set it differently: ${conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", ")}`
-        : `${what}: ${reason}${body.message ? `: ${clip(body.message)}` : ""}`,
+        ? `Could not ${what}: somebody else set it differently: ${conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", ")}`
+        : `Could not ${what}: ${reason}${body.message ? `: ${clip(body.message)}` : ""}`,
       hintFor(status, conflicts.length > 0),
     );
     this.name = "ApiError";
@@ -33,13 +33,13 @@ export class ApiError extends Failure {
   }
 }
 
-function hintFor(status: number, conflict: boolean): string | undefined {
+function hintFor(status: number, conflict: boolean): string {
   if (conflict) {
     return "Nothing was overwritten. Set the same value in this action's inputs, or have the other manager give the field up.";
   }
   if (status === 401) return "The credentials in the kubeconfig are not accepted; renew them.";
   if (status === 403) return "Grant the kubeconfig's user this right; docs/SECURITY.md has the list.";
-  return undefined;
+  return "A new run goes on from here. If it fails again, look at that object and its events in the cluster.";
 }
 
 /** Keeps a message that a cluster supplied to one line of readable length. */
@@ -61,7 +61,9 @@ export function rootCause(error: unknown): { code: string; message: string } {
   // Several addresses tried at once fail with an aggregate without a message of its own.
   const first = (current as { errors?: Cause[] })?.errors?.[0];
   if (first && !current.message) current = first;
-  return { code: String(current?.code ?? ""), message: clip(String(current?.message ?? error), 200) };
+  // An aborted request has a number for a code, which says nothing to anybody.
+  const code = typeof current?.code === "string" ? current.code : "";
+  return { code, message: clip(String(current?.message ?? error), 200) };
 }
 
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ALTNAME|ERR_TLS|ERR_SSL|EPROTO|HPE_INVALID/;

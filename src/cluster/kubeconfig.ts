@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import { parseDocument } from "yaml";
+import { parseYaml } from "./yaml.ts";
 
 /** A kubeconfig that was read and reduced to one context. It is a secret. */
 export interface Kubeconfig {
@@ -28,6 +28,8 @@ interface Entry {
   context?: Record<string, unknown>;
 }
 
+/** A name for a message: on one line, not too long. */
+const quoted = (name: string) => JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
 /**
@@ -47,27 +49,27 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
   const named = (key: string, name: unknown) => list(key).find((entry) => entry.name === name);
   const names = (key: string) =>
     list(key)
-      .map((entry) => String(entry.name))
+      .flatMap((entry) => (text(entry.name) ? quoted(entry.name as string) : []))
       .join(", ") || "none";
 
   const context = wanted || text(document["current-context"]);
-  if (!context) return { problem: `has no current-context; name one of its contexts: ${names("contexts")}` };
+  if (!context)
+    return { problem: `has no current-context; expected the name of one of its contexts: ${names("contexts")}` };
   const contextEntry = named("contexts", context)?.context;
-  if (!contextEntry) return { problem: `has no context "${context}"; its contexts are: ${names("contexts")}` };
+  if (!contextEntry) return { problem: `has no context ${quoted(context)}; expected one of: ${names("contexts")}` };
+  const of = `in its context ${quoted(context)}`;
   const cluster = named("clusters", contextEntry.cluster)?.cluster;
-  if (!cluster) return { problem: `context "${context}" names a cluster that the kubeconfig does not hold` };
+  if (!cluster) return { problem: `names ${of} a cluster that it does not hold` };
   const user = named("users", contextEntry.user)?.user;
-  if (!user) return { problem: `context "${context}" names a user that the kubeconfig does not hold` };
+  if (!user) return { problem: `names ${of} a user that it does not hold` };
 
   const server = text(cluster.server);
-  if (!server || !URL.canParse(server)) return { problem: `context "${context}": the cluster's server is not a URL` };
-  if (!/^https:$/.test(new URL(server).protocol)) {
-    return {
-      problem: `context "${context}": the server's URL must begin with https://, found ${new URL(server).protocol}//`,
-    };
-  }
+  if (!server || !URL.canParse(server)) return { problem: `has ${of} a server that is no URL; expected an https URL` };
+  const { protocol, username, password } = new URL(server);
+  if (protocol !== "https:") return { problem: `has ${of} a server with ${protocol}//; expected an https URL` };
+  if (username || password) return { problem: `has ${of} a server URL with a user or password; expected one without` };
   for (const problem of [fileProblem(cluster), fileProblem(user), credentialProblem(user, now), pluginProblem(user)]) {
-    if (problem) return { problem: `context "${context}": ${problem}` };
+    if (problem) return { problem: `has ${of} ${problem}` };
   }
 
   const reduced = JSON.stringify({
@@ -79,7 +81,11 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
     users: [{ name: "user", user }],
   });
   const config = new KubeConfig();
-  config.loadFromString(reduced);
+  try {
+    config.loadFromString(reduced);
+  } catch {
+    return { problem: `has ${of} entries that cannot be used; expected a kubeconfig as kubectl writes it` };
+  }
   return {
     config,
     context,
@@ -91,28 +97,18 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
 }
 
 function parseKubeconfig(content: string): { value: Record<string, unknown> } | Problem {
-  if (content.trim() === "") return { problem: "is empty" };
+  if (content.trim() === "") return { problem: "is empty; expected the content of a kubeconfig" };
   // No line of a kubeconfig is without a colon; base64 has none.
   const plain = content.includes(":") ? content : Buffer.from(content, "base64").toString("utf8");
-  let value: unknown;
-  try {
-    const document = parseDocument(plain, { prettyErrors: false });
-    const [error] = document.errors;
-    if (error) {
-      // The parser's message may quote what it read, so only the place is told.
-      const line = plain.slice(0, error.pos[0]).split("\n").length;
-      return { problem: `is not valid YAML (line ${line}: ${error.code})` };
-    }
-    value = document.toJS({ maxAliasCount: 20 });
-  } catch {
-    return { problem: "is not valid YAML" };
-  }
+  const parsed = parseYaml(plain);
+  if ("problem" in parsed) return { problem: `${parsed.problem}; expected a kubeconfig, plain or base64` };
+  const { value } = parsed;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { problem: "is neither a kubeconfig (a YAML mapping) nor the base64 of one" };
+    return { problem: "is no YAML mapping; expected a kubeconfig, plain or base64" };
   }
   const config = value as Record<string, unknown>;
   if (!Array.isArray(config.clusters) || !Array.isArray(config.contexts)) {
-    return { problem: "is not a kubeconfig: it has no lists `clusters` and `contexts`" };
+    return { problem: "has no lists `clusters` and `contexts`; expected a kubeconfig, plain or base64" };
   }
   return { value: config };
 }
@@ -121,7 +117,7 @@ function fileProblem(entry: Record<string, unknown>): string | undefined {
   for (const key of ["certificate-authority", "client-certificate", "client-key", "tokenFile", "token-file"]) {
     const path = text(entry[key]);
     if (path && !existsSync(path)) {
-      return `${key} names a file that this runner does not have; embed the data (kubectl config view --raw --flatten --minify)`;
+      return `a ${key} file that this runner does not have; expected the data itself (kubectl config view --raw --flatten --minify)`;
     }
   }
   return undefined;
@@ -131,17 +127,18 @@ function credentialProblem(user: Record<string, unknown>, now: Date): string | u
   const data = text(user["client-certificate-data"]);
   const path = text(user["client-certificate"]);
   if (!data && !path) return undefined;
-  if (!text(user["client-key-data"]) && !text(user["client-key"])) return "has a client certificate without its key";
+  if (!text(user["client-key-data"]) && !text(user["client-key"]))
+    return "a client certificate without its key; expected both";
   try {
     const certificate = new X509Certificate(data ? Buffer.from(data, "base64") : readFileSync(path as string));
     if (new Date(certificate.validTo) < now) {
-      return `the client certificate expired on ${new Date(certificate.validTo).toISOString()}; make a new kubeconfig`;
+      return `a client certificate that expired on ${date(certificate.validTo)}; make a new kubeconfig`;
     }
     if (new Date(certificate.validFrom) > now) {
-      return `the client certificate is not valid before ${new Date(certificate.validFrom).toISOString()}; check the runner's clock`;
+      return `a client certificate that is not valid before ${date(certificate.validFrom)}; check the runner's clock`;
     }
   } catch {
-    return "the client certificate is not a PEM certificate";
+    return "a client certificate that cannot be read; expected a PEM certificate, in base64 where it is embedded";
   }
   return undefined;
 }
@@ -149,7 +146,11 @@ function credentialProblem(user: Record<string, unknown>, now: Date): string | u
 function pluginProblem(user: Record<string, unknown>): string | undefined {
   const command = text((user.exec as Record<string, unknown> | undefined)?.command);
   if (!command || isExecutable(command)) return undefined;
-  return `its credentials come from the program "${command}", which is not on this runner's PATH; install it in a step before this one`;
+  return `a login by the program ${quoted(command)}, which is not on this runner's PATH; install it in a step before this one`;
+}
+
+function date(text: string): string {
+  return new Date(text).toISOString().slice(0, 19).replace("T", " ").concat(" UTC");
 }
 
 function isExecutable(command: string): boolean {
@@ -172,19 +173,29 @@ function isExecutable(command: string): boolean {
 function secretsOf(user: Record<string, unknown>): string[] {
   const found: string[] = [];
   const collect = (value: unknown, name: string) => {
-    if (Array.isArray(value)) for (const item of value) collect(item, name);
+    if (Array.isArray(value))
+      for (const [i, item] of value.entries()) collect(item, flagOf(item, value[i - 1]) ?? name);
     else if (typeof value === "object" && value !== null) {
       const { name: variable, value: content } = value as Record<string, unknown>;
       // An exec plugin's environment is a list of {name, value}.
       if (typeof variable === "string" && content !== undefined) collect(content, variable);
       else for (const [key, inner] of Object.entries(value)) collect(inner, key);
-    } else if (typeof value === "string" && /token|password|secret|key/i.test(name)) {
-      found.push(value);
-      if (name.endsWith("key-data")) found.push(...bodyLines(Buffer.from(value, "base64").toString("utf8")));
+    } else if (/token|password|secret|key/i.test(name) && (typeof value === "string" || typeof value === "number")) {
+      // Of an argument only the value, without its flag.
+      const secret = String(value).replace(/^--?[\w-]+=/, "");
+      found.push(secret);
+      if (name.endsWith("key-data")) found.push(...bodyLines(Buffer.from(secret, "base64").toString("utf8")));
     }
   };
   for (const key of ["token", "password", "client-key-data", "auth-provider", "exec"]) collect(user[key], key);
   return found;
+}
+
+/** The flag that an exec plugin's argument belongs to: `--client-secret=x`, or `--client-secret` and then `x`. */
+function flagOf(argument: unknown, before: unknown): string | undefined {
+  if (typeof argument !== "string") return undefined;
+  if (argument.startsWith("-")) return /^(--?[\w-]+)=/.exec(argument)?.[1];
+  return typeof before === "string" && /^--?[\w-]+$/.test(before) ? before : undefined;
 }
 
 /** The lines of a PEM that are worth masking: not its armour, nor a last line short enough to occur by chance. */

@@ -28,7 +28,6 @@ export interface Response {
 interface Credentials {
   readonly headers: Record<string, string>;
   readonly dispatcher: Dispatcher | undefined;
-  readonly at: number;
 }
 
 interface Options {
@@ -48,6 +47,8 @@ export class Transport {
   readonly #limit = pLimit(CONCURRENCY);
   readonly #dispatchers = new Set<Dispatcher>();
   #credentials: Promise<Credentials> | undefined;
+  /** When the credentials were asked for. */
+  #asked = 0;
   #answered = false;
   requests = 0;
 
@@ -67,7 +68,14 @@ export class Transport {
   async json<T>(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<T> {
     const response = await this.send(what, method, path, options);
     if (response.status >= 400) throw apiError(what, response);
-    return JSON.parse(response.text) as T;
+    try {
+      return JSON.parse(response.text) as T;
+    } catch {
+      throw new Failure(
+        `Could not ${what}: ${this.server} answers, but not as an API server does.`,
+        "Check `server` in the kubeconfig: a proxy or a login page seems to be in between.",
+      );
+    }
   }
 
   /** The lines of a streamed answer until it ends, breaks, or the signal aborts. */
@@ -107,7 +115,12 @@ export class Transport {
     const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
     return new Promise((resolve, reject) => {
       const fail = (why: string) => {
-        reject(new Failure(`${what}: ${why}`, "The kubeconfig's user needs `get` and `create` on pods/exec there."));
+        reject(
+          new Failure(
+            `Could not ${what}: ${why}.`,
+            "The kubeconfig's user needs `get` and `create` on pods/exec there.",
+          ),
+        );
         socket.close();
       };
       signal.addEventListener("abort", () => fail("no answer in time"), { once: true });
@@ -183,6 +196,7 @@ export class Transport {
         problem = `HTTP ${response.status}`;
       } catch (error) {
         if (error instanceof Failure) throw error;
+        if (this.#deadline.passed && aborted(error)) throw this.#late(what);
         const failure = unreachable(this.server, error);
         if (!isTransient(error) || pause >= left()) throw failure;
         problem = failure.message;
@@ -192,14 +206,30 @@ export class Transport {
     }
   }
 
-  async #authenticate(): Promise<Credentials> {
-    const known = await this.#credentials?.catch(() => undefined);
-    if (known && performance.now() - known.at < CREDENTIALS_AGE) return known;
-    this.#credentials = this.#newCredentials(known);
+  #late(what: string): Failure {
+    return this.#deadline.cancelled
+      ? new Failure(`Could not ${what}: the run was cancelled.`, "A new run goes on from here.")
+      : new Failure(
+          `Could not ${what} before the run's deadline of ${this.#deadline.seconds} s.`,
+          "If it is only slow, raise the input `timeout`; a new run goes on from here.",
+        );
+  }
+
+  /** Requests that begin together share one set of credentials: nothing is awaited before it is put in its place. */
+  #authenticate(): Promise<Credentials> {
+    if (!this.#credentials || performance.now() - this.#asked > CREDENTIALS_AGE) {
+      this.#asked = performance.now();
+      const made = this.#newCredentials(this.#credentials);
+      this.#credentials = made;
+      made.catch(() => {
+        if (this.#credentials === made) this.#credentials = undefined;
+      });
+    }
     return this.#credentials;
   }
 
-  async #newCredentials(known: Credentials | undefined): Promise<Credentials> {
+  async #newCredentials(before: Promise<Credentials> | undefined): Promise<Credentials> {
+    const known = await before?.catch(() => undefined);
     const headers: Record<string, string> = {};
     let dispatcher: Dispatcher | undefined;
     try {
@@ -222,13 +252,22 @@ export class Transport {
     if (dispatcher) this.#dispatchers.add(dispatcher);
     // A pool whose credentials ran out finishes what it has under way.
     if (known?.dispatcher) void known.dispatcher.close().catch(() => {});
-    return { headers, dispatcher, at: performance.now() };
+    return { headers, dispatcher };
   }
 }
 
-/** A JSON answer that was cut off counts as no answer. */
+function aborted(error: unknown): boolean {
+  return error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
+}
+
+/** A JSON answer that was cut off counts as no answer. The parser's own message could quote a Secret. */
 function parseable(text: string, contentType: string | string[] | undefined): string {
-  if (String(contentType).includes("json")) JSON.parse(text);
+  if (!String(contentType).includes("json")) return text;
+  try {
+    JSON.parse(text);
+  } catch {
+    throw new Error("its answer was cut off");
+  }
   return text;
 }
 

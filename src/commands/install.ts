@@ -4,7 +4,7 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import type { RootCa } from "../mesh/certificates.ts";
 import type { Check, Phase } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
-import { controlPlaneHealthy, existingControlPlane, installControlPlane } from "../steps/control-plane.ts";
+import { controlPlaneHealthy, existingControlPlane, installControlPlane, istiodReady } from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
@@ -50,15 +50,18 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
       ? installControlPlane(run, mesh, member, needs)
       : existingControlPlane(run, mesh, member, survey(member).istiods, needs);
   });
-  const healthy = perCluster((member) => controlPlaneHealthy(run, mesh, member, controlPlane(member)));
+  const istiod = perCluster((member) => istiodReady(run, mesh, member, controlPlane(member)));
+  const healthy = perCluster((member) =>
+    mesh.installer === "sail" ? [controlPlaneHealthy(run, mesh, member, controlPlane(member))] : [],
+  );
 
   const gateways = perCluster((member) => {
     const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
     return [
-      gatewayAddress(run, mesh, member, [healthy(member), ...requested]),
-      exposeServices(run, mesh, member, [healthy(member)]),
+      gatewayAddress(run, mesh, member, [trusted(member), ...requested]),
+      exposeServices(run, mesh, member, [istiod(member)]),
       ...(mesh.gateway.install
-        ? [runGateway(run, mesh, member, controlPlane(member), [healthy(member), ...requested])]
+        ? [runGateway(run, mesh, member, controlPlane(member), [istiod(member), ...requested])]
         : []),
     ];
   });
@@ -72,10 +75,12 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   const confirmed = perCluster((observer) => {
     const targets = members.filter((member) => member !== observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
-    return confirmSynced(run, mesh, observer, controlPlane(observer), secrets, [healthy(observer)]);
+    return confirmSynced(run, mesh, observer, controlPlane(observer), secrets, [istiod(observer)]);
   });
 
-  await Promise.allSettled(members.flatMap((member) => [...gateways(member), ...confirmed(member)]));
+  await Promise.allSettled(
+    members.flatMap((member) => [...healthy(member), ...gateways(member), ...confirmed(member)]),
+  );
 }
 
 /** The steps after the preflight, for the run's plan. */
@@ -83,7 +88,8 @@ function planInstall(mesh: MeshSpec): Pick<Check, "id" | "phase" | "subject">[] 
   const perCluster: [id: string, phase: Phase][] = [
     ["trust.root", "trust"],
     ["control-plane.reconciled", "controlPlane"],
-    ["control-plane.healthy", "controlPlane"],
+    ["control-plane.istiod", "controlPlane"],
+    ...(mesh.installer === "sail" ? ([["control-plane.healthy", "controlPlane"]] as [string, Phase][]) : []),
     ["gateway.address", "gateway"],
     ["gateway.exposure", "gateway"],
     ...(mesh.gateway.install

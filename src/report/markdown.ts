@@ -5,25 +5,31 @@ const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗",
 /** Above this the picture is a tangle that shows nothing. */
 const MOST_DRAWN = 6;
 
+/** Characters of one text, and bytes of the rows of one table: GitHub drops a summary of over 1 MiB whole. */
+const LONGEST_TEXT = 1_500;
+const LARGEST_TABLE = 200_000;
+
 /** Text from outside, safe in a table's cell: no markup, no line break, no mention, no HTML. */
 export function escaped(text: string): string {
   return (
-    text
+    (text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)} …` : text)
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
       .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")
       .replace(/&/g, "&amp;")
       .replace(/</g, "&lt;")
       .replace(/>/g, "&gt;")
       .replace(/[\\`*_[\]|~#!$]/g, (character) => `&#${character.charCodeAt(0)};`)
-      // An invisible break keeps GitHub from making links and mentions of what a cluster said.
-      .replace(/@/g, "&#64;")
-      .replace(/(https?):\/\//g, "$1:&#47;&#47;")
+      // An invisible break keeps GitHub from making links, mentions and references of what a cluster said.
+      .replace(/@/g, "&#64;&#8203;")
+      .replace(/&#35;(?=\d)/g, "&#35;&#8203;")
+      .replace(/:\/\//g, ":&#47;&#47;")
+      .replace(/www\./gi, (www) => `${www.slice(0, 3)}&#46;`)
   );
 }
 
 /** A message of ours, in which only `code` and what was quoted from outside has meaning: kept readable, made safe. */
 function prose(text: string): string {
-  return text
+  return (text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)} …` : text)
     .split(/(`[^`]*`)/)
     .map((part) => (/^`[^`]+`$/.test(part) ? `<code>${escaped(part.slice(1, -1))}</code>` : escaped(part)))
     .join("");
@@ -33,8 +39,8 @@ function prose(text: string): string {
 export function toMarkdown(report: Report): string {
   return `${[
     headline(report),
-    warnings(report),
     problems(report),
+    warnings(report),
     clusters(report),
     matrix(report),
     topology(report),
@@ -53,7 +59,7 @@ function headline(report: Report): string {
   const changed = report.changed ? `${writes} object${writes === 1 ? "" : "s"} changed` : "nothing had to be changed";
   const mesh = `mesh ${escaped(report.mesh.id)}`;
   if (report.result === "passed") {
-    return `## ✅ ${count} clusters are one ${mesh}\n\nEvery istiod has read every other cluster (${synced} of ${pairs} ordered pairs), every east-west gateway is up; ${changed}. ${duration(report.seconds)}.`;
+    return `## ✅ ${count} clusters are one ${mesh}\n\nEvery istiod has read every other cluster (${synced} of ${pairs} ordered pairs), every east-west gateway is up; ${changed}. Requests between workloads were not tried. ${duration(report.seconds)}.`;
   }
   const failed = report.checks.filter(({ verdict }) => verdict === "failed");
   if (report.result === "failed") {
@@ -70,13 +76,13 @@ function warnings(report: Report): string {
 function problems(report: Report): string {
   const list = report.checks.filter(({ verdict }) => verdict === "failed" || verdict === "unknown");
   if (list.length === 0) return "";
-  const rows = list.map(({ id, subject, verdict, cause, hint }) => [
+  const rows = table(["", "Where", "Why", "What to do next"], list, ({ id, subject, verdict, cause, hint }) => [
     MARKS[verdict],
     `${name(subject)}<br><code>${id}</code>`,
     prose(cause ?? ""),
     prose(hint ?? ""),
   ]);
-  return `### What is wrong\n\n${table(["", "Where", "Why", "What to do next"], rows)}`;
+  return `### What is wrong\n\n${rows}`;
 }
 
 function clusters(report: Report): string {
@@ -85,11 +91,12 @@ function clusters(report: Report): string {
     return own.some(({ verdict }) => verdict === "failed")
       ? "✗"
       : own.every(({ verdict }) => verdict === "passed" || verdict === "skipped") &&
-          own.some(({ id, verdict }) => id === "control-plane.healthy" && verdict === "passed")
+          own.some(({ id, verdict }) => id === "control-plane.istiod" && verdict === "passed")
         ? "✓"
         : "–";
   };
-  const rows = report.clusters.map((cluster) => [
+  const header = ["", "Cluster", "Network", "Kubernetes", "Istio", "East-west gateway", "API server for the others"];
+  const rows = table(header, report.clusters, (cluster) => [
     state(cluster.name),
     `**${escaped(cluster.name)}**`,
     escaped(cluster.network),
@@ -98,7 +105,7 @@ function clusters(report: Report): string {
     cluster.gatewayAddresses.map(escaped).join("<br>") || "–",
     escaped(cluster.apiServer ?? "–"),
   ]);
-  return `### Clusters\n\n${table(["", "Cluster", "Network", "Kubernetes", "Istio", "East-west gateway", "API server for the others"], rows)}`;
+  return `### Clusters\n\n${rows}`;
 }
 
 /** Who reads whom: the row's istiod holds a remote secret for the column's cluster, and has read it. */
@@ -120,8 +127,11 @@ function matrix(report: Report): string {
     const worst = (["failed", "unknown", "skipped"] as const).find((verdict) => seen.includes(verdict));
     return observer === target ? "·" : MARKS[worst ?? (seen.length > 0 ? "passed" : "skipped")];
   };
-  const rows = names.map((observer) => [`**${escaped(observer)}**`, ...names.map((target) => cell(observer, target))]);
-  return `### Remote secrets\n\nThe row's istiod holds a remote secret for the column's cluster and reports it synced.\n\n${table(["reads →", ...names.map(escaped)], rows)}`;
+  const rows = table(["reads →", ...names.map(escaped)], names, (observer) => [
+    `**${escaped(observer)}**`,
+    ...names.map((target) => cell(observer, target)),
+  ]);
+  return `### Remote secrets\n\nThe row's istiod holds a remote secret for the column's cluster and reports it synced.\n\n${rows}`;
 }
 
 function topology(report: Report): string {
@@ -132,73 +142,90 @@ function topology(report: Report): string {
     return "";
   // Mermaid has a syntax of its own, so only what cannot be part of it is let through.
   const plain = (text: string) => text.replace(/[^A-Za-z0-9.:-]/g, "");
-  const nodes = report.clusters.map(
-    ({ name, network, istioVersion, gatewayAddresses }, i) =>
-      `  subgraph c${i}["${plain(name)} · ${plain(network)}"]\n    i${i}["istiod ${plain(istioVersion ?? "")}"]\n    g${i}(["east-west gateway<br/>${gatewayAddresses.map(plain).join("<br/>")}"])\n  end`,
+  const nodes = report.clusters.map(({ name, network, istioVersion, gatewayAddresses }, i) =>
+    [
+      `  subgraph c${i}["${plain(name)} · ${plain(network)}"]`,
+      `    i${i}["istiod ${plain(istioVersion ?? "not ready")}"]`,
+      `    g${i}(["east-west gateway<br/>${gatewayAddresses.map(plain).join("<br/>") || "no address"}"])`,
+      "  end",
+    ].join("\n"),
   );
-  const edges = report.clusters.flatMap((_, i) =>
-    report.clusters.slice(i + 1).map((__, j) => `  g${i} <-->|mTLS 15443| g${i + 1 + j}`),
+  // A line stands for what was seen: two gateways that are up, and two istiods that have read each other.
+  const seen = (id: string, subject: (subject: Subject) => boolean) =>
+    report.checks.some((check) => check.id === id && check.verdict === "passed" && subject(check.subject));
+  const reads = (observer: string, target: string) =>
+    seen(
+      "remote.synced",
+      (subject) => "observer" in subject && subject.observer === observer && subject.target === target,
+    );
+  const linked = (a: string, b: string) =>
+    [a, b].every((name) => seen("gateway.address", (subject) => "cluster" in subject && subject.cluster === name)) &&
+    reads(a, b) &&
+    reads(b, a);
+  const edges = report.clusters.flatMap((a, i) =>
+    report.clusters
+      .slice(i + 1)
+      .flatMap((b, j) => (linked(a.name, b.name) ? [`  g${i} <-->|mTLS 15443| g${i + 1 + j}`] : [])),
   );
   return `### Mesh\n\n\`\`\`mermaid\nflowchart LR\n${[...nodes, ...edges].join("\n")}\n\`\`\``;
 }
 
 function timings(report: Report): string {
-  const names = report.clusters.map(({ name }) => name);
-  const rows = report.phases.map(({ phase, seconds, clusters }) => [
+  // Beyond that the columns have no room beside each other.
+  const names = report.clusters.length <= 8 ? report.clusters.map(({ name }) => name) : [];
+  const rows = table(["Phase", ...names.map(escaped), "All"], report.phases, ({ phase, seconds, clusters }) => [
     PHASES[phase],
     ...names.map((cluster) => (clusters[cluster] === undefined ? "–" : seconds_(clusters[cluster]))),
     `**${seconds_(seconds)}**`,
   ]);
-  const most = report.clusters.length <= 8;
-  return folded(
-    `Time per phase (${duration(report.seconds)} in all, for the clusters go side by side)`,
-    table(
-      ["Phase", ...(most ? names.map(escaped) : []), "All"],
-      rows.map((row) => (most ? row : [row[0] as string, row.at(-1) as string])),
-    ),
-  );
+  return folded(`Time per phase (${duration(report.seconds)} in all, for the clusters go side by side)`, rows);
 }
 
 function details(report: Report): string {
-  const checks = report.checks.map(({ id, subject, verdict, evidence, cause }) => [
+  const checks = table(["", "Check", "Where", "Seen"], report.checks, ({ id, subject, verdict, evidence, cause }) => [
     MARKS[verdict],
     `<code>${id}</code>`,
     name(subject),
     prose(cause ?? evidence),
   ]);
-  const changes = report.changes
-    .filter(({ action }) => action !== "unchanged")
-    .map(({ cluster, action, kind, namespace, name: object }) => [
+  const made = report.changes.filter(({ action }) => action !== "unchanged");
+  const changes = table(
+    ["Cluster", "", "Kind", "Object"],
+    made,
+    ({ cluster, action, kind, namespace, name: object }) => [
       escaped(cluster),
       action,
       escaped(kind),
       escaped(namespace ? `${namespace}/${object}` : object),
-    ]);
+    ],
+  );
   const requests = report.clusters.map(({ name: cluster, requests: sent }) => `${escaped(cluster)} ${sent}`).join(", ");
   return [
-    folded(`All checks (${checks.length})`, table(["", "Check", "Where", "Seen"], limited(checks))),
-    ...(changes.length > 0
-      ? [folded(`Changes (${changes.length})`, table(["Cluster", "", "Kind", "Object"], limited(changes)))]
-      : []),
+    folded(`All checks (${report.checks.length})`, checks),
+    ...(made.length > 0 ? [folded(`Changes (${made.length})`, changes)] : []),
     `API requests: ${requests}.`,
   ].join("\n\n");
-}
-
-/** A summary of over 1 MiB is dropped whole; the JSON report has every row. */
-function limited(rows: string[][]): string[][] {
-  const most = 500;
-  if (rows.length <= most) return rows;
-  const rest = (rows[0] ?? []).map((_, i) => (i === 1 ? `… ${rows.length - most} more in the JSON report` : ""));
-  return [...rows.slice(0, most), rest];
 }
 
 function folded(summary: string, body: string): string {
   return `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
 
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** As many rows as a table may have; the JSON report has every one. */
+function table<T>(header: readonly string[], items: readonly T[], cells: (item: T) => readonly string[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n");
+  const lines = [line(header), line(header.map(() => "---"))];
+  let room = LARGEST_TABLE;
+  for (const [i, item] of items.entries()) {
+    const row = line(cells(item));
+    room -= Buffer.byteLength(row);
+    if (room < 0) {
+      const more = `… ${items.length - i} more in the JSON report`;
+      return [...lines, line(header.map((_, column) => (column === 1 ? more : "")))].join("\n");
+    }
+    lines.push(row);
+  }
+  return lines.join("\n");
 }
 
 function concerns(subject: Check["subject"], cluster: string): boolean {

@@ -1,5 +1,6 @@
 import type { Deployment, IstioResource } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
+import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, istio } from "../mesh/objects/control-plane.ts";
@@ -11,19 +12,31 @@ export interface ControlPlane {
   readonly revision: string;
   /** Generation of the `Istio` resource that was applied. */
   readonly generation?: number;
-  /** The Deployment of an istiod that somebody else installed. */
-  readonly istiod?: string;
 }
 
-// Messages of the operator after which no waiting helps. From the Sail Operator's reconcilers and Helm.
-const INCURABLE: readonly [pattern: RegExp, hint: string][] = [
-  [/end-of-life/, "Choose an `istio-version` that this operator installs."],
-  [/version "?[^ ]+"? not found/, "Choose an `istio-version` that this operator installs."],
-  [
-    /cannot be imported into the current release|invalid ownership metadata/,
-    "Something else made that object. If nothing else needs it, delete it; the operator then makes its own.",
-  ],
+// Messages of the operator after which no waiting helps, from the Sail Operator's reconcilers and Helm. `elsewhere`: what
+// is wrong is not in the resource, so the message may be from before it was mended.
+const INCURABLE: readonly { pattern: RegExp; elsewhere: boolean; hint: (message: string) => string }[] = [
+  {
+    pattern: /end-of-life|version "?[^ ]+"? not found/,
+    elsewhere: false,
+    hint: () => "Choose an `istio-version` that this operator installs.",
+  },
+  {
+    pattern: /cannot be imported into the current release|invalid ownership metadata/,
+    elsewhere: true,
+    hint: (message) => {
+      const [, kind, name, namespace] = /(\w+) "([\w.-]+)" in namespace "([\w.-]*)" exists/.exec(message) ?? [];
+      const command = kind
+        ? ` (\`kubectl${namespace ? ` -n ${namespace}` : ""} delete ${kind.toLowerCase()} ${name}\`)`
+        : "";
+      return `Something else made that object. If nothing else needs it, delete it${command} and run again: the operator makes its own.`;
+    },
+  },
 ];
+
+/** How long an error that was there before is given to go away. Milliseconds. */
+const STALE = 15_000;
 
 /** Applies the `Istio` resource and waits until the operator has reconciled it. */
 export function installControlPlane(
@@ -33,12 +46,16 @@ export function installControlPlane(
   needs: Needs,
 ): Promise<ControlPlane> {
   return run.step("control-plane.reconciled", { cluster: spec.name }, needs, async (step) => {
-    const { metadata } = await step.apply(cluster, istio(mesh, spec));
-    const generation = metadata.generation ?? 1;
+    const { object, action } = await step.apply(cluster, istio(mesh, spec));
+    const generation = object.metadata.generation ?? 1;
+    const applied = performance.now();
     const revision = await cluster.waitFor(
       `the operator to reconcile Istio ${mesh.istioResource}`,
       { istio: istioQuery(mesh) },
-      (seen) => reconciled(seen.istio[0] as IstioResource | undefined, generation),
+      (seen) => {
+        const stale = action === "unchanged" && performance.now() - applied < STALE;
+        return reconciled(seen.istio[0] as IstioResource | undefined, generation, stale);
+      },
     );
     return { value: { generation, revision }, evidence: `The operator has reconciled revision ${revision}.` };
   });
@@ -53,7 +70,6 @@ export function existingControlPlane(
   needs: Needs,
 ): Promise<ControlPlane> {
   return run.step("control-plane.reconciled", { cluster: spec.name }, needs, async () => {
-    const revisionOf = (istiod: Deployment) => istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
     const found =
       istiods.find((each) => revisionOf(each) === mesh.istioResource) ??
       (istiods.length === 1 ? istiods[0] : undefined);
@@ -65,11 +81,37 @@ export function existingControlPlane(
     }
     const { name } = found.metadata;
     const revision = revisionOf(found);
-    return { value: { revision, istiod: name }, evidence: `istiod ${name} is there, revision ${revision}.` };
+    return { value: { revision }, evidence: `istiod ${name} is there, revision ${revision}.` };
   });
 }
 
-/** Waits until the control plane is truly ready. */
+/** Waits until every replica of istiod is ready: from then on its webhooks serve and it reads other clusters. */
+export function istiodReady(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  controlPlane: Promise<ControlPlane>,
+): Promise<void> {
+  return run.step("control-plane.istiod", { cluster: spec.name }, [controlPlane], async () => {
+    const { revision } = await controlPlane;
+    const inNamespace = { namespace: mesh.namespace };
+    const { image, replicas } = await cluster.waitFor(
+      `istiod of revision ${revision} to be ready`,
+      {
+        deployments: { apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, labelSelector: ISTIOD },
+        pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: istiodSelector(revision) },
+      },
+      (seen) => {
+        const deployment = (seen.deployments as Deployment[]).find((each) => revisionOf(each) === revision);
+        return rolledOut(deployment, seen.pods as unknown as Pod[]);
+      },
+    );
+    run.clusterReport(spec.name).istioVersion = /:v?(\d+\.\d+\.\d+[^@]*)/.exec(image)?.[1] ?? mesh.istioVersion;
+    return { value: undefined, evidence: `istiod is ready: ${replicas} of ${replicas} pods, ${image}.` };
+  });
+}
+
+/** Waits until the operator says that all is well, and says so of the resource as it is now. */
 export function controlPlaneHealthy(
   run: Run,
   mesh: MeshSpec,
@@ -77,34 +119,14 @@ export function controlPlaneHealthy(
   controlPlane: Promise<ControlPlane>,
 ): Promise<void> {
   return run.step("control-plane.healthy", { cluster: spec.name }, [controlPlane], async () => {
-    const { revision, generation, istiod } = await controlPlane;
-    const inNamespace = { namespace: mesh.namespace };
-    const report = run.clusterReport(spec.name);
-    if (istiod === undefined) {
-      await cluster.waitFor(
-        `Istio ${mesh.istioResource} to be healthy`,
-        {
-          istio: istioQuery(mesh),
-          pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: istiodSelector(revision) },
-        },
-        (seen) => healthy(seen.istio[0] as IstioResource | undefined, generation ?? 1, seen.pods as unknown as Pod[]),
-      );
-      report.istioVersion = mesh.istioVersion;
-      return {
-        value: undefined,
-        evidence: `Istio ${mesh.istioResource} is Healthy as it is now, generation ${generation}.`,
-      };
-    }
-    const image = await cluster.waitFor(
-      `Deployment ${mesh.namespace}/${istiod} to be available`,
-      {
-        istiod: { apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, fieldSelector: `metadata.name=${istiod}` },
-      },
-      (seen) => ready(seen.istiod[0] as Deployment | undefined),
+    const { generation = 1 } = await controlPlane;
+    await cluster.waitFor(`Istio ${mesh.istioResource} to be healthy`, { istio: istioQuery(mesh) }, (seen) =>
+      healthy(seen.istio[0] as IstioResource | undefined, generation),
     );
-    const version = /:v?(\d+\.\d+\.\d+[^@]*)/.exec(image)?.[1];
-    if (version) report.istioVersion = version;
-    return { value: undefined, evidence: `Every replica of istiod is ready (${image}).` };
+    return {
+      value: undefined,
+      evidence: `Istio ${mesh.istioResource} is Healthy as it is now, generation ${generation}.`,
+    };
   });
 }
 
@@ -112,20 +134,38 @@ function istioQuery(mesh: MeshSpec) {
   return { ...ISTIO, fieldSelector: `metadata.name=${mesh.istioResource}` };
 }
 
-/** The image of a Deployment whose replicas are all ready. */
-function ready(deployment: Deployment | undefined): Probe<string> {
-  const [now, wanted] = [deployment?.status?.readyReplicas ?? 0, deployment?.spec.replicas ?? 1];
-  if (!deployment || now < wanted || now === 0) return { seen: `${now} of ${wanted} pods are ready` };
-  return { done: deployment.spec.template.spec.containers[0]?.image ?? "" };
+/** Image and number of pods of a Deployment that is wholly rolled out and available; else why it is not. */
+export function rolledOut(
+  deployment: Deployment | undefined,
+  pods: readonly Pod[],
+): Probe<{ image: string; replicas: number }> {
+  const status = deployment?.status;
+  const current = status?.observedGeneration === deployment?.metadata.generation;
+  const wanted = status?.replicas ?? 0;
+  const available = status?.availableReplicas ?? 0;
+  if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
+    return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
+  }
+  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
+  return { seen: troubles.length > 0 ? troubles.join("; ") : `${available} of ${wanted || "?"} pods are available` };
+}
+
+const ISTIOD = "app=istiod";
+
+function revisionOf(istiod: Deployment): string {
+  return istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
 }
 
 /** Selects the istiod pods of a revision. */
 export function istiodSelector(revision: string): string {
-  return `app=istiod,istio.io/rev=${revision}`;
+  return `${ISTIOD},istio.io/rev=${revision}`;
 }
 
-/** The revision's name once the operator has reconciled this generation; throws where it never will. */
-export function reconciled(resource: IstioResource | undefined, generation: number): Probe<string> {
+/**
+ * The revision's name once the operator has reconciled this generation; throws where it never will.
+ * @param stale whether an error may be left over from before this run
+ */
+export function reconciled(resource: IstioResource | undefined, generation: number, stale = false): Probe<string> {
   const status = resource?.status;
   if (!resource) return { seen: "there is no such resource any more" };
   if (!status?.observedGeneration) return { seen: "the operator has not reported a status yet; is it running?" };
@@ -133,8 +173,10 @@ export function reconciled(resource: IstioResource | undefined, generation: numb
   const condition = status.conditions?.find(({ type }) => type === "Reconciled");
   if (condition?.status === "True") return { done: status.activeRevisionName ?? resource.metadata.name };
   const message = condition?.message ?? "";
-  const incurable = INCURABLE.find(([pattern]) => pattern.test(message));
-  if (incurable) throw new Failure(`The operator says: ${message}`, incurable[1]);
+  const incurable = INCURABLE.find(({ pattern }) => pattern.test(message));
+  if (incurable && !(incurable.elsewhere && stale)) {
+    throw new Failure(`The operator says: ${clip(message)}`, incurable.hint(message));
+  }
   return { seen: `${condition?.reason ?? status.state ?? "no condition Reconciled"}${message ? `: ${message}` : ""}` };
 }
 
@@ -157,17 +199,12 @@ export interface Pod {
  * Truly ready: `Healthy`, and said of this generation. The condition `Ready` alone can be True beside a failed
  * reconciliation, or be left over from before the last change.
  */
-export function healthy(
-  resource: IstioResource | undefined,
-  generation: number,
-  istiods: readonly Pod[],
-): Probe<undefined> {
+export function healthy(resource: IstioResource | undefined, generation: number): Probe<undefined> {
   const known = reconciled(resource, generation);
   if ("seen" in known) return known;
   if (resource?.status?.state === "Healthy") return { done: undefined };
   const bad = resource?.status?.conditions?.find(({ status }) => status !== "True");
-  const pods = istiods.flatMap((pod) => podTrouble(pod) ?? []);
-  return { seen: [`${resource?.status?.state}${bad?.message ? `: ${bad.message}` : ""}`, ...pods].join("; ") };
+  return { seen: `${resource?.status?.state}${bad?.message ? `: ${bad.message}` : ""}` };
 }
 
 /** Why a pod is not ready, in its own words, or `undefined` where it is. */

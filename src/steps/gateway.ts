@@ -6,7 +6,7 @@ import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { type ControlPlane, type Pod, podTrouble } from "./control-plane.ts";
+import { type ControlPlane, type Pod, rolledOut } from "./control-plane.ts";
 import type { Needs, Run, Step } from "./run.ts";
 
 interface Service extends KubernetesObject {
@@ -23,7 +23,9 @@ export function requestGatewayAddress(
 ): Promise<void> {
   return run.step("gateway.service", { cluster: spec.name }, needs, async (step) => {
     // Nothing of these depends on the revision, which is not known yet.
-    await Promise.all(gateway(mesh, spec, "default").early.map((object) => step.apply(cluster, object)));
+    const { early, binding } = gateway(mesh, spec, "default");
+    await Promise.all(early.map((object) => step.apply(cluster, object)));
+    await step.apply(cluster, binding);
     return { value: undefined, evidence: `Service ${mesh.namespace}/${GATEWAY_NAME} asks for an address.` };
   });
 }
@@ -41,7 +43,7 @@ export function runGateway(
     await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
     const replaced = new Set<string>();
-    const ready = await cluster.waitFor(
+    const { replicas } = await cluster.waitFor(
       `the gateway Deployment ${mesh.namespace}/${GATEWAY_NAME} to be available`,
       {
         deployment: {
@@ -55,10 +57,13 @@ export function runGateway(
       async (seen) => {
         const pods = (seen.pods as unknown as Pod[]).filter((pod) => !pod.metadata.deletionTimestamp);
         await replaceUninjected(step, cluster, pods, replaced);
-        return available(seen.deployment[0] as Deployment | undefined, pods);
+        return rolledOut(seen.deployment[0] as Deployment | undefined, pods);
       },
     );
-    return { value: undefined, evidence: `${ready} gateway pod${ready === 1 ? " is" : "s are"} ready and injected.` };
+    return {
+      value: undefined,
+      evidence: `${replicas} gateway pod${replicas === 1 ? " is" : "s are"} ready and injected.`,
+    };
   });
 }
 
@@ -108,18 +113,6 @@ async function replaceUninjected(
     const { namespace = "", name } = metadata;
     await step.delete(cluster, { apiVersion: "v1", kind: "Pod", namespace, name }, uid);
   }
-}
-
-/** Number of ready pods, once the whole Deployment is rolled out. */
-function available(deployment: Deployment | undefined, pods: readonly Pod[]): Probe<number> {
-  const status = deployment?.status;
-  const current = status?.observedGeneration === deployment?.metadata.generation;
-  const wanted = status?.replicas ?? 0;
-  const ready = status?.availableReplicas ?? 0;
-  if (deployment && current && wanted > 0 && ready >= wanted && status?.updatedReplicas === wanted)
-    return { done: ready };
-  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
-  return { seen: troubles.length > 0 ? troubles.join("; ") : `${ready} of ${wanted} pods are available` };
 }
 
 /** IPs and host names of the network's gateway. A NodePort Service has none of its own: istiod takes the nodes'. */

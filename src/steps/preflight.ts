@@ -9,7 +9,7 @@ import type { Check } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { decideTrust, type TrustPlan } from "../mesh/trust.ts";
 import { isCurrent } from "./remote-access.ts";
-import { attempt, type Outcome, type Run } from "./run.ts";
+import { attempt, type Needs, type Outcome, type Run } from "./run.ts";
 import { beginIssuing, type Issuing } from "./trust.ts";
 
 export interface Ready {
@@ -20,7 +20,7 @@ export interface Ready {
 }
 
 const MESH = {};
-const CLUSTER_CHECKS = ["api", "rights", "control-plane", "remote-secrets", "reader-role", "operator"] as const;
+const CLUSTER_CHECKS = ["api", "rights", "read", "control-plane", "remote-secrets", "reader-role", "operator"] as const;
 
 /** The preflight's steps, for the run's plan. */
 export function planPreflight(mesh: MeshSpec): Pick<Check, "id" | "phase" | "subject">[] {
@@ -54,8 +54,13 @@ export async function preflight(
     }),
   );
   const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
-  await attempt(run.step("preflight.distinct", MESH, [], async () => outcome(checks.checkDistinct(surveys))));
-  if (surveys.size < members.length) return undefined;
+  const whole = surveys.size === members.length;
+  const distinct = checks.checkDistinct(surveys);
+  // Two that are the same are told even where a third could not be read; that all differ is only known of all.
+  if (whole || distinct.verdict === "failed") {
+    await attempt(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
+  }
+  if (!whole) return undefined;
   const [trust] = await Promise.all([
     attempt(
       run.step("preflight.trust", MESH, [], async () => {
@@ -85,24 +90,29 @@ async function haveIstioctl(
 async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
-  const step = (id: (typeof CLUSTER_CHECKS)[number], finding: () => Finding | Promise<Finding>) =>
-    attempt(run.step(`preflight.${id}`, subject, [], async () => toOutcome(await finding())));
+  const step = (id: (typeof CLUSTER_CHECKS)[number], needs: Needs, finding: () => Finding | Promise<Finding>) =>
+    run.step(`preflight.${id}`, subject, needs, async () => toOutcome(await finding()));
 
-  // Rights that are missing would make the survey fail too; both are told.
-  const rights = step("rights", () => checks.checkRights(mesh, member));
+  const api = run.step("preflight.api", subject, [], async () => {
+    const value = await member.cluster.version();
+    return { value, evidence: `Kubernetes ${value} answers at ${member.cluster.server}.` };
+  });
+  // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.
+  const reading = api.then(() => surveyCluster(mesh, member));
+  reading.catch(() => {});
+  const rights = step("rights", [api], () => checks.checkRights(mesh, member));
   const survey = await attempt(
-    run.step("preflight.api", subject, [], async () => {
-      const value = await surveyCluster(mesh, member);
-      return { value, evidence: `Kubernetes ${value.kubernetesVersion} answers at ${member.cluster.server}.` };
+    run.step("preflight.read", subject, [rights], async () => {
+      const value = await reading;
+      return { value, evidence: `What is there was read; its kube-system has UID ${value.uid}.` };
     }),
   );
   if (!survey) {
-    await rights;
     run.skipRest("The cluster could not be read.", name);
     return undefined;
   }
   const report = run.clusterReport(name);
-  report.kubernetesVersion = survey.kubernetesVersion;
+  report.kubernetesVersion = await api;
   report.apiServer = survey.apiServer.url;
   if (survey.apiServer.source !== "the kubeconfig") {
     run.say(
@@ -111,12 +121,11 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Survey | 
       `The other clusters are given ${survey.apiServer.url}: from ${survey.apiServer.source}.`,
     );
   }
-  await Promise.all([
-    rights,
-    step("control-plane", () => checks.checkControlPlane(mesh, member, survey)),
-    step("remote-secrets", () => checks.checkRemoteSecrets(mesh, member, survey)),
-    step("reader-role", () => checks.checkReaderRole(mesh, member)),
-    ...(mesh.installer === "sail" ? [step("operator", () => checks.checkOperator(mesh, member))] : []),
+  await Promise.allSettled([
+    step("control-plane", [], () => checks.checkControlPlane(mesh, member, survey)),
+    step("remote-secrets", [], () => checks.checkRemoteSecrets(mesh, member, survey)),
+    step("reader-role", [], () => checks.checkReaderRole(mesh, member)),
+    ...(mesh.installer === "sail" ? [step("operator", [], () => checks.checkOperator(mesh, member))] : []),
   ]);
   return survey;
 }

@@ -1,9 +1,10 @@
 import type { Survey } from "../checks/survey.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { ExecResult, Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { parseRemoteKubeconfig } from "../istioctl/remote-kubeconfig.ts";
+import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, secretText } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -156,14 +157,20 @@ async function istiodViews(observer: Member, mesh: MeshSpec, revision: string) {
 async function remoteClusters({ cluster }: Member, mesh: MeshSpec, pod: Pod): Promise<RemoteCluster[] | string> {
   const ref = { apiVersion: "v1", kind: "Pod", namespace: mesh.namespace, name: pod.metadata.name };
   // The debug endpoint answers to localhost only, so the API server's proxy will not do.
-  const { stdout, stderr, exitCode } = await cluster.exec(ref, "discovery", [
-    "pilot-discovery",
-    "request",
-    "GET",
-    "/debug/clusterz",
-  ]);
+  const command = ["pilot-discovery", "request", "GET", "/debug/clusterz"];
+  let result: ExecResult;
   try {
-    return JSON.parse(stdout) as RemoteCluster[];
+    result = await cluster.exec(ref, "discovery", command);
+  } catch (error) {
+    // A pod that is just being replaced cannot be asked; the next one can.
+    if (error instanceof Failure) return `it could not be asked (${error.message})`;
+    throw error;
+  }
+  const { stdout, stderr, exitCode } = result;
+  try {
+    const clusters: unknown = JSON.parse(stdout);
+    if (!Array.isArray(clusters)) throw new Error("not a list");
+    return clusters as RemoteCluster[];
   } catch {
     return `its answer cannot be read (exit code ${exitCode}: ${clip(stderr || stdout, 200)})`;
   }

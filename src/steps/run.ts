@@ -1,4 +1,4 @@
-import type { Cluster } from "../cluster/cluster.ts";
+import type { Applied, Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -42,8 +42,8 @@ export async function attempt<T>(step: Promise<T>): Promise<T | undefined> {
 /** What a step's work has at hand. */
 export interface Step {
   say(text: string): void;
-  /** Applies an object, notes the change, and gives the object as it is now. */
-  apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<T>;
+  /** Applies an object and notes the change. */
+  apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<Applied<T>>;
   delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
 }
 
@@ -137,7 +137,7 @@ export class Run {
       apply: async (cluster, object) => {
         const applied = await cluster.apply(object);
         this.#changed(cluster, refOf(object), applied.action, phase);
-        return applied.object;
+        return applied;
       },
       delete: async (cluster, ref, uid) => {
         if (await cluster.delete(ref, uid)) this.#changed(cluster, ref, "deleted", phase);
@@ -156,7 +156,8 @@ export class Run {
   /** Marks every planned step that was not taken, of one cluster or of all, as skipped. */
   skipRest(cause: string, cluster?: string): void {
     for (const planned of [...this.#planned.values()]) {
-      if (cluster && subjectName(planned.subject) !== cluster) continue;
+      const { subject } = planned;
+      if (cluster && !("cluster" in subject && subject.cluster === cluster)) continue;
       this.#settle(planned, { verdict: "skipped", evidence: "", cause });
     }
   }

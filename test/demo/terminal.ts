@@ -77,7 +77,7 @@ function untag(text: string): string {
 function plain(text: string): string {
   const characters: Record<string, string> = { lt: "<", gt: ">", quot: '"', nbsp: " ", amp: "&" };
   return text
-    .replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCodePoint(Number(code)))
+    .replaceAll(/&#(\d{1,6});/g, (_, code: string) => String.fromCodePoint(Number(code)))
     .replaceAll(/&(lt|gt|quot|nbsp|amp);/g, (_, name: string) => characters[name]!);
 }
 

@@ -16,6 +16,8 @@ export const MTLS_PORT = 15443;
 /** The gateway's objects; `early` may exist before istiod does, `late` needs istiod's injection webhook. */
 export interface GatewayObjects {
   readonly early: KubernetesObject[];
+  /** After `early`: whoever does not hold the Role's rights may only bind a Role that exists. */
+  readonly binding: KubernetesObject;
   readonly late: KubernetesObject[];
 }
 
@@ -166,7 +168,8 @@ export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string):
 
   return {
     // A cloud takes its time to give a load balancer an address: the sooner it is asked for, the better.
-    early: [serviceAccount, role, roleBinding, gatewayService],
+    early: [serviceAccount, role, gatewayService],
+    binding: roleBinding,
     late: [deployment, disruptionBudget, autoscaler],
   };
 }

@@ -1,0 +1,20 @@
+/** Notes a problem: which input (or part of it), and what is found there and what is expected, without a full stop. */
+export type Report = (input: string, problem: string) => void;
+
+/** A value for a message: quoted, on one line, not too long. */
+export function shown(value: string): string {
+  if (value === "") return "empty";
+  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+}
+
+/** A name for a message, unless it looks like the kubeconfig itself, given where its name belongs. */
+export function named(value: string): string {
+  return value !== "" && /^[\w .:/\\~-]{1,100}$/.test(value)
+    ? JSON.stringify(value)
+    : "(not shown, for it looks like no name)";
+}
+
+/** A URL for a message. */
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/]*@/, "//");
+}

@@ -1,0 +1,666 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import type { Command } from "../../src/action/inputs.ts";
+import { base64, type Made, selfSigned } from "../cluster/certificates.ts";
+import { CANARY, good, kubeconfig, problems, read } from "./source.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "inputs-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const file = (name: string, content: string) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+
+let valid: Made;
+let expired: Made;
+let early: Made;
+beforeAll(async () => {
+  [valid, expired, early] = await Promise.all([
+    selfSigned(),
+    selfSigned({ from: -30, to: -2 }),
+    selfSigned({ from: 2, to: 30 }),
+  ]);
+});
+
+const entry = (n: number, more: Record<string, unknown> = {}) => ({
+  name: `c${n}`,
+  network: `n${n}`,
+  kubeconfig: kubeconfig({ server: `https://10.0.0.${n}:6443` }),
+  ...more,
+});
+const list = (...entries: unknown[]) => ({ clusters: stringify(entries) });
+const without = (n: number, key: string) =>
+  Object.fromEntries(Object.entries(entry(n)).filter(([each]) => each !== key));
+
+describe("good inputs", () => {
+  test("two clusters and the defaults of action.yml", async () => {
+    const { masked, kubeconfigs, ...inputs } = await read(good);
+    expect(inputs).toEqual({
+      command: "install" satisfies Command,
+      timeout: 600_000,
+      root: undefined,
+      istioctl: { mirror: "https://github.com/istio/istio/releases/download" },
+      mesh: {
+        id: "mesh1",
+        istioVersion: "1.26.3",
+        namespace: "istio-system",
+        istioResource: "default",
+        installer: "sail",
+        trust: { mode: "auto" },
+        readerRole: "auto",
+        gateway: { install: true, replicas: 1, service: { type: "LoadBalancer", annotations: {} } },
+        clusters: [
+          { name: "cluster1", network: "network1", values: {} },
+          { name: "cluster2", network: "network2", values: {} },
+        ],
+      },
+    });
+    expect([...kubeconfigs.keys()]).toEqual(["cluster1", "cluster2"]);
+    expect(kubeconfigs.get("cluster2")?.server).toBe("https://10.0.0.2:6443");
+    expect(masked).toContain(`${CANARY}-token`);
+  });
+
+  test("base64, in one line or wrapped", async () => {
+    const { kubeconfigs } = await read({
+      "cluster1-kubeconfig": base64(good["cluster1-kubeconfig"]),
+      "cluster2-kubeconfig": base64(good["cluster2-kubeconfig"]).replace(/.{76}/g, "$&\n"),
+    });
+    expect([...kubeconfigs.values()].map(({ server }) => server)).toEqual([
+      "https://10.0.0.1:6443",
+      "https://10.0.0.2:6443",
+    ]);
+  });
+
+  test("a list of clusters, each with its kubeconfig from elsewhere", async () => {
+    const path = file("kubeconfig", kubeconfig({ server: "https://10.0.0.3:6443" }));
+    const { mesh, kubeconfigs } = await read(
+      {
+        ...list(
+          entry(1, { context: "other", "api-server": "https://api.example:443/", "tls-server-name": "api.example" }),
+          { name: "c2", network: "n2", "kubeconfig-env": "KC2", values: { pilot: { autoscaleEnabled: false } } },
+          { name: "c3", network: "n3", "kubeconfig-file": path },
+        ),
+        values: "pilot: {autoscaleEnabled: true, env: {A: '1'}}",
+      },
+      { KC2: base64(kubeconfig({ server: "https://10.0.0.2:6443" })) },
+    );
+    expect(mesh.clusters).toEqual([
+      {
+        name: "c1",
+        network: "n1",
+        apiServer: "https://api.example:443",
+        tlsServerName: "api.example",
+        values: { pilot: { autoscaleEnabled: true, env: { A: "1" } } },
+      },
+      { name: "c2", network: "n2", values: { pilot: { autoscaleEnabled: false, env: { A: "1" } } } },
+      { name: "c3", network: "n3", values: { pilot: { autoscaleEnabled: true, env: { A: "1" } } } },
+    ]);
+    expect([...kubeconfigs].map(([name, { server, context }]) => [name, server, context])).toEqual([
+      ["c1", "https://10.0.0.1:6443", "other"],
+      ["c2", "https://10.0.0.2:6443", "prod"],
+      ["c3", "https://10.0.0.3:6443", "prod"],
+    ]);
+  });
+
+  test.each<[string, Record<string, string>, object]>([
+    ["a leading v", { "istio-version": "v1.30.3" }, { istioVersion: "1.30.3" }],
+    ["a pre-release", { "istio-version": "1.31.0-rc.1" }, { istioVersion: "1.31.0-rc.1" }],
+    ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
+    ["a reader role", { "reader-role": "view" }, { readerRole: "view" }],
+    ["only connecting", { installer: "existing" }, { installer: "existing" }],
+    ["no gateway", { gateway: "install: false" }, { gateway: expect.objectContaining({ install: false }) }],
+    [
+      "gateway options",
+      {
+        gateway:
+          "{service: {type: NodePort, annotations: {traffic.istio.io/nodeSelector: '{}'}}, replicas: 3, resources: {limits: {cpu: 1}}}",
+      },
+      {
+        gateway: {
+          install: true,
+          replicas: 3,
+          resources: { limits: { cpu: 1 } },
+          service: { type: "NodePort", annotations: { "traffic.istio.io/nodeSelector": "{}" } },
+        },
+      },
+    ],
+    ["values that are comments only", { values: "# nothing yet" }, { id: "mesh1" }],
+    ["the identity said once more", { values: "global: {meshID: mesh1}" }, { id: "mesh1" }],
+  ])("%s", async (_, given, mesh) => {
+    expect((await read({ ...good, ...given })).mesh).toMatchObject(mesh);
+  });
+
+  test.each<[string, number]>([
+    ["90s", 90_000],
+    ["1h30m", 5_400_000],
+  ])("timeout %s", async (timeout, milliseconds) => {
+    expect((await read({ ...good, timeout })).timeout).toBe(milliseconds);
+  });
+
+  test("a root CA, its key masked line by line or as a whole", async () => {
+    const { root, masked } = await read({
+      ...good,
+      ca: "provided",
+      "ca-root-cert": valid.certificate,
+      "ca-root-key": valid.key,
+    });
+    expect(root?.certificate.trim()).toBe(valid.certificate.trim());
+    expect(masked).toContain(valid.key.trim());
+  });
+
+  test("64 clusters that share their values by a YAML anchor", async () => {
+    const clusters = Array.from({ length: 64 }, (_, i) => {
+      const fields = JSON.stringify(entry(i + 1)).slice(1, -1);
+      return `- {${fields}, "values": ${i === 0 ? '&common {"pilot": {"replicaCount": 2}}' : "*common"}}`;
+    });
+    const { mesh } = await read({ clusters: clusters.join("\n") });
+    expect(mesh.clusters).toHaveLength(64);
+    expect(mesh.clusters[63]?.values).toEqual({ pilot: { replicaCount: 2 } });
+  });
+
+  test("one server for two clusters that a proxy tells by the TLS server name", async () => {
+    const behind = (name: string) =>
+      kubeconfig({ server: "https://proxy.example", cluster: { "tls-server-name": `${name}.proxy.example` } });
+    expect(await problems({ "cluster1-kubeconfig": behind("a"), "cluster2-kubeconfig": behind("b") })).toEqual([]);
+  });
+});
+
+const FORK =
+  "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets.";
+const LABEL = "expected a DNS label: lower-case letters, digits and `-`, at most 63.";
+const SERVICE = "`service.annotations`";
+
+/** Inputs and all the problems that they give. `good` is set where a row does not set it otherwise. */
+type Row = [name: string, given: Record<string, string> | (() => Record<string, string>), expected: string[]];
+
+const bad: Row[] = [
+  // Kubeconfigs that are missing.
+  [
+    "no kubeconfig at all",
+    { "cluster1-kubeconfig": "", "cluster2-kubeconfig": "  " },
+    [
+      `\`cluster1-kubeconfig\` is empty; expected the content of a kubeconfig. ${FORK}`,
+      `\`cluster2-kubeconfig\` is empty; expected the content of a kubeconfig. ${FORK}`,
+    ],
+  ],
+  [
+    "an empty kubeconfig in the list",
+    list(entry(1), entry(2, { kubeconfig: "" })),
+    [`\`clusters[1].kubeconfig\` is empty; expected the content of a kubeconfig. ${FORK}`],
+  ],
+  [
+    "an environment variable that is not set",
+    list(entry(1), { name: "c2", network: "n2", "kubeconfig-env": "KC2" }),
+    [
+      `\`clusters[1].kubeconfig-env\` names the variable "KC2", which is empty or not set; expected the content of a kubeconfig. ${FORK}`,
+    ],
+  ],
+  [
+    "a file that is not there",
+    list(entry(1), { name: "c2", network: "n2", "kubeconfig-file": "/no/such/file" }),
+    [
+      '`clusters[1].kubeconfig-file` names the file "/no/such/file", which cannot be read (ENOENT); expected the path of a kubeconfig.',
+    ],
+  ],
+  [
+    "an empty file",
+    () => list(entry(1), { name: "c2", network: "n2", "kubeconfig-file": file("empty", "\n") }),
+    [
+      `\`clusters[1].kubeconfig-file\` names the file "${join(folder, "empty")}", which is empty; expected the content of a kubeconfig. ${FORK}`,
+    ],
+  ],
+  [
+    "a kubeconfig where its variable's or file's name belongs",
+    list(
+      { name: "c1", network: "n1", "kubeconfig-env": kubeconfig() },
+      { name: "c2", network: "n2", "kubeconfig-file": base64(kubeconfig()) },
+    ),
+    [
+      `\`clusters[0].kubeconfig-env\` names the variable (not shown, for it looks like no name), which is empty or not set; expected the content of a kubeconfig. ${FORK}`,
+      "`clusters[1].kubeconfig-file` names the file (not shown, for it looks like no name), which cannot be read (ENAMETOOLONG); expected the path of a kubeconfig.",
+    ],
+  ],
+  [
+    "none of the three, and two of them",
+    list(without(1, "kubeconfig"), entry(2, { "kubeconfig-env": "KC2" })),
+    [
+      "`clusters[0]` has no kubeconfig; expected exactly one of `kubeconfig`, `kubeconfig-env`, `kubeconfig-file`.",
+      "`clusters[1]` has `kubeconfig` and `kubeconfig-env`; expected exactly one of `kubeconfig`, `kubeconfig-env`, `kubeconfig-file`.",
+    ],
+  ],
+
+  // Kubeconfigs that are none.
+  [
+    "not YAML",
+    { "cluster1-kubeconfig": `clusters:\n  a: b: ${CANARY}` },
+    [
+      "`cluster1-kubeconfig` is not valid YAML (line 2: block as implicit key); expected a kubeconfig, plain or base64.",
+    ],
+  ],
+  [
+    "a token instead of a kubeconfig",
+    { "cluster1-kubeconfig": `${CANARY}${CANARY}` },
+    ["`cluster1-kubeconfig` is no YAML mapping; expected a kubeconfig, plain or base64."],
+  ],
+  [
+    "another YAML",
+    { "cluster1-kubeconfig": `secret: ${CANARY}` },
+    ["`cluster1-kubeconfig` has no lists `clusters` and `contexts`; expected a kubeconfig, plain or base64."],
+  ],
+  [
+    "a YAML bomb",
+    {
+      "cluster1-kubeconfig":
+        "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c]",
+    },
+    [
+      "`cluster1-kubeconfig` uses its YAML anchors too often, or one that it lacks; expected a kubeconfig, plain or base64.",
+    ],
+  ],
+  [
+    "a YAML anchor in itself",
+    { "cluster1-kubeconfig": "clusters: &a [*a]\ncontexts: []" },
+    ["`cluster1-kubeconfig` has a YAML anchor that contains itself; expected a kubeconfig, plain or base64."],
+  ],
+
+  // Kubeconfigs that do not fit.
+  [
+    "a context that is missing",
+    { "cluster1-context": "dev" },
+    ['`cluster1-kubeconfig` has no context "dev"; expected one of: "prod", "other", "half", "nobody".'],
+  ],
+  [
+    "no current-context",
+    { "cluster2-kubeconfig": JSON.stringify({ contexts: [{ name: "a" }], clusters: [], users: [] }) },
+    ['`cluster2-kubeconfig` has no current-context; expected the name of one of its contexts: "a".'],
+  ],
+  [
+    "a context whose cluster, or user, is missing",
+    { "cluster1-context": "half", "cluster2-context": "nobody" },
+    [
+      '`cluster1-kubeconfig` names in its context "half" a cluster that it does not hold.',
+      '`cluster2-kubeconfig` names in its context "nobody" a user that it does not hold.',
+    ],
+  ],
+  [
+    "servers that cannot be used",
+    list(
+      entry(1, { kubeconfig: kubeconfig({ server: "http://10.0.0.1:8080" }) }),
+      entry(2, { kubeconfig: kubeconfig({ server: "10.0.0.2" }) }),
+      entry(3, { kubeconfig: kubeconfig({ server: `https://me:${CANARY}@10.0.0.3` }) }),
+    ),
+    [
+      '`clusters[0].kubeconfig` has in its context "prod" a server with http://; expected an https URL.',
+      '`clusters[1].kubeconfig` has in its context "prod" a server that is no URL; expected an https URL.',
+      '`clusters[2].kubeconfig` has in its context "prod" a server URL with a user or password; expected one without.',
+    ],
+  ],
+  [
+    "client certificates that cannot be used",
+    () => {
+      const user = (made: Made) => ({
+        "client-certificate-data": base64(made.certificate),
+        "client-key-data": base64(made.key),
+      });
+      return list(
+        entry(1, { kubeconfig: kubeconfig({ user: user(expired) }) }),
+        entry(2, { kubeconfig: kubeconfig({ user: user(early) }) }),
+        entry(3, { kubeconfig: kubeconfig({ user: { ...user(valid), "client-certificate-data": base64(CANARY) } }) }),
+        entry(4, { kubeconfig: kubeconfig({ user: { "client-certificate-data": base64(valid.certificate) } }) }),
+      );
+    },
+    [
+      '`clusters[0].kubeconfig` has in its context "prod" a client certificate that expired on <time>; make a new kubeconfig.',
+      '`clusters[1].kubeconfig` has in its context "prod" a client certificate that is not valid before <time>; check the runner\'s clock.',
+      '`clusters[2].kubeconfig` has in its context "prod" a client certificate that cannot be read; expected a PEM certificate, in base64 where it is embedded.',
+      '`clusters[3].kubeconfig` has in its context "prod" a client certificate without its key; expected both.',
+    ],
+  ],
+  [
+    "an exec plugin that is not there",
+    {
+      "cluster1-kubeconfig": kubeconfig({
+        user: { exec: { apiVersion: "client.authentication.k8s.io/v1", command: "no-such-plugin", args: [CANARY] } },
+      }),
+    },
+    [
+      '`cluster1-kubeconfig` has in its context "prod" a login by the program "no-such-plugin", which is not on this runner\'s PATH; install it in a step before this one.',
+    ],
+  ],
+  [
+    "files that only the author has",
+    {
+      "cluster1-kubeconfig": kubeconfig({ cluster: { "certificate-authority": "/home/me/ca.crt" } }),
+      "cluster2-kubeconfig": kubeconfig({ user: { tokenFile: "/home/me/token" } }),
+    },
+    [
+      '`cluster1-kubeconfig` has in its context "prod" a certificate-authority file that this runner does not have; expected the data itself (kubectl config view --raw --flatten --minify).',
+      '`cluster2-kubeconfig` has in its context "prod" a tokenFile file that this runner does not have; expected the data itself (kubectl config view --raw --flatten --minify).',
+    ],
+  ],
+  [
+    "entries that the client library refuses",
+    { "cluster1-kubeconfig": kubeconfig({ user: { "token-file": tmpdir() } }) },
+    [
+      '`cluster1-kubeconfig` has in its context "prod" entries that cannot be used; expected a kubeconfig as kubectl writes it.',
+    ],
+  ],
+
+  // The list of clusters.
+  ["one cluster", list(entry(1)), ["`clusters` has one entry; expected at least two clusters."]],
+  ["no cluster", { clusters: "[]" }, ["`clusters` has no entry; expected at least two clusters."]],
+  ["clusters that are no list", { clusters: "c1: {}" }, ["`clusters` is a mapping; expected a list."]],
+  ["clusters that are text", { clusters: CANARY }, ["`clusters` is text; expected a list."]],
+  ["a list of comments", { clusters: "# none" }, ["`clusters` is empty; expected a list."]],
+  [
+    "clusters that are not YAML",
+    { clusters: `- name: c1\n  token: "${CANARY}` },
+    ["`clusters` is not valid YAML (line 2: missing char)."],
+  ],
+  [
+    "both forms",
+    { ...list(entry(1), entry(2)), "cluster1-kubeconfig": kubeconfig() },
+    ["`cluster1-kubeconfig` is set beside `clusters`; use one or the other."],
+  ],
+  [
+    "unknown, missing and wrong keys, beside a bad kubeconfig",
+    list(
+      { ...without(1, "network"), "kube-config": CANARY, colour: "red" },
+      entry(2, { name: 7, values: ["a"], "api-server": null }),
+      "c3",
+      entry(4, { kubeconfig: `a: ${CANARY}` }),
+      entry(5, { name: "" }),
+    ),
+    [
+      "`clusters[0].network` is missing.",
+      '`clusters[0]` has the unknown keys "kube-config", "colour"; known are: name, network, kubeconfig, kubeconfig-env, kubeconfig-file, context, api-server, tls-server-name, values.',
+      "`clusters[1].name` is 7; expected text (in quotes, if it looks like something else).",
+      "`clusters[1].api-server` is empty; expected text (in quotes, if it looks like something else).",
+      "`clusters[1].values` is a list; expected a mapping.",
+      "`clusters[2]` is text; expected a mapping.",
+      "`clusters[3].kubeconfig` has no lists `clusters` and `contexts`; expected a kubeconfig, plain or base64.",
+      `\`clusters[4].name\` is empty; ${LABEL}`,
+    ],
+  ],
+
+  // Names.
+  [
+    "the same name, network and API server twice",
+    list(entry(1), entry(1)),
+    [
+      '`clusters[1].name` is "c1", the same as `clusters[0].name`; expected one of its own for every cluster.',
+      '`clusters[1].network` is "n1", the same as `clusters[0].network`; expected one of its own for every cluster.',
+      "`clusters[1].kubeconfig` leads to the same API server as `clusters[0].kubeconfig`; expected one of its own for every cluster.",
+    ],
+  ],
+  [
+    "only the name twice",
+    { "cluster2-name": "cluster1" },
+    ['`cluster2-name` is "cluster1", the same as `cluster1-name`; expected one of its own for every cluster.'],
+  ],
+  [
+    "only the kubeconfig twice",
+    { "cluster2-kubeconfig": good["cluster1-kubeconfig"] },
+    [
+      "`cluster2-kubeconfig` leads to the same API server as `cluster1-kubeconfig`; expected one of its own for every cluster.",
+    ],
+  ],
+  [
+    "names that are no DNS labels",
+    {
+      "cluster1-name": "East",
+      "cluster2-name": "a".repeat(64),
+      "cluster1-network": "net_1",
+      "cluster2-network": "net.2",
+      "istio-namespace": "-istio",
+      "istio-resource": "",
+    },
+    [
+      `\`istio-namespace\` is "-istio"; ${LABEL}`,
+      `\`istio-resource\` is empty; ${LABEL}`,
+      `\`cluster1-name\` is "East"; ${LABEL}`,
+      `\`cluster1-network\` is "net_1"; ${LABEL}`,
+      `\`cluster2-name\` is "${"a".repeat(60)}…"; ${LABEL}`,
+      `\`cluster2-network\` is "net.2"; ${LABEL}`,
+    ],
+  ],
+
+  // API servers.
+  [
+    "API servers that the others cannot reach",
+    { "cluster1-api-server": "https://127.0.0.1:6443", "cluster2-api-server": "https://[::1]:6443" },
+    [
+      '`cluster1-api-server` is "https://127.0.0.1:6443", which every cluster takes for itself; expected an address that the other clusters reach.',
+      '`cluster2-api-server` is "https://[::1]:6443", which every cluster takes for itself; expected an address that the other clusters reach.',
+    ],
+  ],
+  [
+    "API servers that are no https URL",
+    { "cluster1-api-server": "10.0.0.1:6443", "cluster2-api-server": `https://me:${CANARY}@10.0.0.2` },
+    [
+      '`cluster1-api-server` is "10.0.0.1:6443"; expected an https URL.',
+      '`cluster2-api-server` is "https://10.0.0.2" with a user or password; expected a URL without one.',
+    ],
+  ],
+
+  // The rest.
+  ["an unknown command", { command: "destroy" }, ['`command` is "destroy"; expected one of: install.']],
+  ["an unknown installer", { installer: "helm" }, ['`installer` is "helm"; expected one of: sail, existing.']],
+  [
+    "versions that are not whole",
+    { "istio-version": "1.26" },
+    ['`istio-version` is "1.26"; expected a full version such as 1.26.3.'],
+  ],
+  [
+    "a version that is empty",
+    { "istio-version": "" },
+    ["`istio-version` is empty; expected a full version such as 1.26.3."],
+  ],
+  [
+    "a duration without a unit",
+    { timeout: "600" },
+    ['`timeout` is "600"; expected a duration such as 90s, 10m or 1h30m.'],
+  ],
+  ["no time at all", { timeout: "0s" }, ['`timeout` is "0s"; expected a duration such as 90s, 10m or 1h30m.']],
+  [
+    "a mesh ID that is no label's value",
+    { "mesh-id": "my mesh" },
+    ['`mesh-id` is "my mesh"; expected letters, digits, `-`, `_` and `.`, at most 63.'],
+  ],
+  [
+    "a mirror that is no URL",
+    { "istioctl-mirror": `ftp://me:${CANARY}@mirror.example` },
+    ['`istioctl-mirror` is "ftp://mirror.example"; expected an http or https URL.'],
+  ],
+  ["an unknown trust", { ca: "vault" }, ['`ca` is "vault"; expected one of: auto, existing, provided, generate.']],
+
+  // Values.
+  ["values that are a list", { values: "[a]" }, ["`values` is a list; expected a mapping."]],
+  ["values that are text", { values: CANARY }, ["`values` is text; expected a mapping."]],
+  ["values that are not YAML", { values: "a: [" }, ["`values` is not valid YAML (line 1: bad indent)."]],
+  ["values in themselves", { values: "a: &a {b: *a}" }, ["`values` has a YAML anchor that contains itself."]],
+  [
+    "values that override the mesh's identity",
+    { values: "global: {meshID: mesh2, network: network1, multiCluster: {clusterName: cluster1}}" },
+    [
+      "`values` sets `global.meshID`, `global.network`, `global.multiCluster.clusterName` to something else than `mesh-id` and the cluster's name and network say; leave it out.",
+    ],
+  ],
+  [
+    "a cluster's own values that do",
+    list(entry(1, { values: { global: { network: "other" } } }), entry(2, { values: { global: "all" } })),
+    [
+      "`clusters[0].values` sets `global.network` to something else than `mesh-id` and the cluster's name and network say; leave it out.",
+      "`clusters[1].values` sets `global` to something else than `mesh-id` and the cluster's name and network say; leave it out.",
+    ],
+  ],
+  [
+    "values for control planes that are left alone",
+    { ...list(entry(1, { values: { a: 1 } }), entry(2)), installer: "existing", values: "a: 1" },
+    [
+      "`values` has no effect with `installer: existing`, which leaves the control planes alone; leave it out.",
+      "`clusters[0].values` has no effect with `installer: existing`, which leaves the control planes alone; leave it out.",
+    ],
+  ],
+
+  // The gateway.
+  [
+    "unknown and wrong keys of the gateway",
+    {
+      gateway:
+        "{instal: false, replicas: 0, service: {type: ClusterIP, annotation: {}, annotations: {a: 1}}, resources: [1]}",
+    },
+    [
+      '`gateway.service.type` is "ClusterIP"; expected one of: LoadBalancer, NodePort.',
+      "`gateway.service.annotations.a` is 1; expected text (in quotes, if it looks like something else).",
+      '`gateway.service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
+      "`gateway.replicas` is 0; expected a whole number from 1 to 100.",
+      "`gateway.resources` is a list; expected a mapping.",
+      '`gateway` has the unknown key "instal"; known are: install, service, replicas, resources.',
+    ],
+  ],
+  [
+    "half a replica",
+    { gateway: "replicas: 1.5" },
+    ["`gateway.replicas` is 1.5; expected a whole number from 1 to 100."],
+  ],
+  [
+    "replicas in words",
+    { gateway: "replicas: two" },
+    ["`gateway.replicas` is text; expected a whole number from 1 to 100."],
+  ],
+  ["install in words", { gateway: "install: 'no'" }, ["`gateway.install` is text; expected true or false."]],
+  ["a gateway that is a list", { gateway: "[]" }, ["`gateway` is a list; expected a mapping."]],
+  [
+    "NodePort without the nodes",
+    { gateway: "service: {type: NodePort}" },
+    [
+      `\`gateway\` has service type NodePort without the annotation traffic.istio.io/nodeSelector, by which istiod finds the nodes' addresses; add it to ${SERVICE}.`,
+    ],
+  ],
+
+  // Trust.
+  [
+    "nothing provided",
+    { ca: "provided" },
+    [`\`ca-root-cert\` is empty; \`ca: provided\` expects it and \`ca-root-key\`. ${FORK}`],
+  ],
+  [
+    "a certificate without its key",
+    () => ({ "ca-root-cert": valid.certificate }),
+    [`\`ca-root-key\` is empty, though \`ca-root-cert\` is given; expected its private key. ${FORK}`],
+  ],
+  [
+    "a key without its certificate",
+    () => ({ "ca-root-key": valid.key }),
+    ["`ca-root-cert` is empty, though `ca-root-key` is given; expected its certificate."],
+  ],
+  [
+    "a root that is not used",
+    () => ({ ca: "generate", "ca-root-cert": valid.certificate, "ca-root-key": valid.key }),
+    ["`ca` is generate, which does not use `ca-root-cert` and `ca-root-key`; leave them out, or choose provided."],
+  ],
+  [
+    "a root for control planes that are left alone",
+    { ca: "generate", installer: "existing" },
+    [
+      "`ca` is generate, but `installer: existing` leaves the control planes and their root of trust alone; choose existing or auto.",
+    ],
+  ],
+];
+
+/** The rows' inputs: beside the list there are no numbered kubeconfigs. */
+function inputsOf(given: Row[1]): Record<string, string> {
+  const own = typeof given === "function" ? given() : given;
+  return own.clusters === undefined ? { ...good, ...own } : own;
+}
+
+describe("bad inputs", () => {
+  test.each(bad)("%s", async (_, given, expected) => {
+    const found = await problems(inputsOf(given));
+    const TIME = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g;
+    expect(found.map((problem) => problem.replace(TIME, "<time>"))).toEqual(expected);
+  });
+
+  test("a root's key that is not the certificate's", async () => {
+    const [problem, ...more] = await problems({
+      ...good,
+      "ca-root-cert": valid.certificate,
+      "ca-root-key": expired.key,
+    });
+    expect(more).toEqual([]);
+    expect(problem).toMatch(/^`ca-root-cert` and `ca-root-key` cannot be used: .+[^.]\.$/);
+  });
+
+  test("all of them at once", async () => {
+    // Every input but those that belong to the list; each problem is about another one.
+    const found = await problems({
+      command: "x",
+      installer: "x",
+      "mesh-id": "x x",
+      "istio-version": "x",
+      "istio-namespace": "X",
+      "istio-resource": "X",
+      timeout: "x",
+      "istioctl-mirror": "x",
+      values: "x",
+      gateway: "x",
+      ca: "x",
+      "ca-root-cert": "x",
+      "cluster1-name": "X",
+      "cluster2-network": "X",
+      "cluster1-kubeconfig": "",
+      "cluster2-kubeconfig": "x",
+      "cluster1-api-server": "x",
+      "cluster2-api-server": "https://localhost",
+    });
+    expect(found.map((problem) => /^`([^`]*)`/.exec(problem)?.[1]).sort()).toEqual([
+      "ca",
+      "ca-root-key",
+      "cluster1-api-server",
+      "cluster1-kubeconfig",
+      "cluster1-name",
+      "cluster2-api-server",
+      "cluster2-kubeconfig",
+      "cluster2-network",
+      "command",
+      "gateway",
+      "installer",
+      "istio-namespace",
+      "istio-resource",
+      "istio-version",
+      "istioctl-mirror",
+      "mesh-id",
+      "timeout",
+      "values",
+    ]);
+  });
+
+  test.each(bad)("is told in good form and without a secret: %s", async (_, given) => {
+    const found = await problems(inputsOf(given));
+    expect(found).not.toEqual([]);
+    for (const problem of found) {
+      expect(problem).toMatch(/^`[a-z0-9-]+(\[\d+\])?[\w.-]*` (?!:)[a-z].*[^.!?,;:\s]\.$/);
+      expect(problem.replace(/"[^"]*"/g, "X")).not.toMatch(/\s[,;:.]|[,;:.][,;:]|\.\.|\n|undefined|\[object/);
+      expect(problem.length).toBeLessThan(400);
+      expect(problem).not.toContain(CANARY);
+      for (const part of [valid.key, expired.key, early.key, base64(kubeconfig())]) {
+        expect(problem).not.toContain(part.slice(30, 60));
+      }
+    }
+  });
+
+  test("the error as a whole tells all problems, and that nothing was changed", async () => {
+    const error = await read({ ...good, command: "x", ca: "x" }).catch((error: unknown) => error);
+    expect(error).toMatchObject({
+      name: "InputError",
+      hint: "Nothing was changed.",
+      message: expect.stringMatching(/^The inputs cannot be used:\n- `command` .*\n- `ca` .*$/),
+    });
+  });
+});

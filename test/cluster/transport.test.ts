@@ -1,0 +1,449 @@
+import { createServer } from "node:net";
+import type { KubeConfig } from "@kubernetes/client-node";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { Deadline } from "../../src/cluster/deadline.ts";
+import { ApiError, isTransient, unreachable } from "../../src/cluster/errors.ts";
+import { Transport } from "../../src/cluster/transport.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import { type Handler, inTurn, json, refuse, type Server, serve, TOKEN } from "./server.ts";
+
+let server: Server;
+beforeAll(async () => {
+  server = await serve();
+});
+afterAll(() => server.close());
+
+/** Milliseconds that the clock runs ahead. */
+let ahead = 0;
+const now = performance.now.bind(performance);
+beforeEach(() => {
+  ahead = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => now() + ahead);
+});
+
+const open: Transport[] = [];
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await Promise.all(open.splice(0).map((transport) => transport.close()));
+});
+
+const retries: string[] = [];
+function transport({ deadline = new Deadline(10_000), config = server.kubeconfig().config, url = server.url } = {}) {
+  retries.length = 0;
+  const made = new Transport(config, url, deadline, (message) => retries.push(message));
+  open.push(made);
+  return made;
+}
+
+const ok: Handler = (_, response) => json(response, 200, { ok: true });
+const status = (code: number, headers: Record<string, string> = {}): Handler => {
+  return (_, response) => json(response, code, { reason: "Tested", message: `it is ${code}` }, headers);
+};
+const failure = (promise: Promise<unknown>): Promise<Failure> =>
+  promise.then(
+    () => {
+      throw new Error("it was expected to fail");
+    },
+    (error: unknown) => {
+      expect(error).toBeInstanceOf(Failure);
+      return error as Failure;
+    },
+  );
+
+describe("what is tried again", () => {
+  test.each([429, 500, 502, 503, 504])("HTTP %i", async (code) => {
+    server.answer(inTurn(status(code), ok));
+    const made = transport();
+    expect(await made.json("read x", "GET", "/x")).toEqual({ ok: true });
+    expect(server.received).toHaveLength(2);
+    expect(made.requests).toBe(2);
+    expect(retries).toEqual([expect.stringMatching(new RegExp(`^read x: try 2 in 0\\.\\d s: HTTP ${code}$`))]);
+  });
+
+  test.each([400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 501])("not HTTP %i", async (code) => {
+    server.answer(inTurn(status(code), ok));
+    const error = await failure(transport().json("read x", "GET", "/x"));
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject({ status: code, message: `Could not read x: Tested: it is ${code}` });
+    expect(server.received).toHaveLength(1);
+    expect(retries).toEqual([]);
+  });
+
+  test.each<[string, Handler]>([
+    ["a connection that is cut before the answer", (_, __, raw) => void raw.socket.destroy()],
+    [
+      "a connection that is cut within the answer",
+      (_, response) => {
+        response.writeHead(200, { "content-type": "application/json", "content-length": "100" });
+        response.write('{"ok":', () => response.destroy());
+      },
+    ],
+    [
+      "half a JSON answer",
+      (_, response) => void response.writeHead(200, { "content-type": "application/json" }).end(`{"token": "${TOKEN}`),
+    ],
+    [
+      "a JSON answer that is spoilt",
+      (_, response) => void response.writeHead(200, { "content-type": "application/json" }).end(`{"token": ${TOKEN}}`),
+    ],
+  ])("%s", async (_, broken) => {
+    server.answer(inTurn(broken, ok));
+    expect(await transport().json("read x", "GET", "/x")).toEqual({ ok: true });
+    expect(retries).toHaveLength(1);
+    expect(retries[0]).not.toContain(TOKEN);
+  });
+
+  test.each(["GET", "POST", "PATCH", "DELETE"] as const)("%s, with the same body", async (method) => {
+    server.answer(inTurn(status(503), ok));
+    const body = method === "GET" ? undefined : { a: "ä" };
+    await transport().json("do x", method, "/x?y=z", { body, contentType: "application/apply-patch+yaml" });
+    const expected = {
+      method,
+      path: "/x?y=z",
+      authorization: `Bearer ${TOKEN}`,
+      contentType: body && "application/apply-patch+yaml",
+      body: body ? '{"a":"ä"}' : "",
+    };
+    expect(server.received).toEqual([expected, expected]);
+  });
+
+  test("again and again, with growing pauses", async () => {
+    server.answer(inTurn(status(503), status(503), status(503), ok));
+    await transport().json("read x", "GET", "/x");
+    const pauses = retries.map((text) => Number(/in (\d\.\d) s/.exec(text)?.[1]));
+    expect(pauses).toHaveLength(3);
+    // Half of each is left to chance, so that clusters do not ask in step.
+    [0.2, 0.4, 0.8].forEach((most, i) => {
+      expect(pauses[i]).toBeGreaterThanOrEqual(most / 2);
+      expect(pauses[i]).toBeLessThanOrEqual(most);
+    });
+  });
+});
+
+describe("how long", () => {
+  test("Retry-After is honoured", async () => {
+    const at: number[] = [];
+    const timed =
+      (handler: Handler): Handler =>
+      (...args) => {
+        at.push(now());
+        return handler(...args);
+      };
+    server.answer(inTurn(timed(status(429, { "retry-after": "1" })), timed(ok)));
+    await transport().json("read x", "GET", "/x");
+    expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThanOrEqual(990);
+  });
+
+  test("a Retry-After beyond the deadline is not waited for", async () => {
+    server.answer(status(429, { "retry-after": "60" }));
+    const started = now();
+    const error = await failure(transport().json("read x", "GET", "/x"));
+    expect(error).toMatchObject({ status: 429 });
+    expect(now() - started).toBeLessThan(2_000);
+  });
+
+  test("no longer than the deadline", async () => {
+    server.answer(status(503));
+    const started = now();
+    const error = await failure(transport({ deadline: new Deadline(700) }).json("read x", "GET", "/x"));
+    expect(error).toMatchObject({ status: 503 });
+    expect(now() - started).toBeLessThan(2_000);
+    expect(server.received.length).toBeGreaterThan(1);
+  });
+
+  test.each<[string, number, boolean, boolean]>([
+    ["a cluster that was never reached: 15 s", 14, false, true],
+    ["and no longer", 16, false, false],
+    ["one that was reached before: 2 minutes", 100, true, true],
+    ["and no longer", 121, true, false],
+  ])("%s (%i s)", async (_, seconds, reached, again) => {
+    const made = transport({ deadline: new Deadline(3_600_000) });
+    server.answer(ok);
+    if (reached) await made.json("read x", "GET", "/x");
+    const cut: Handler = (_, __, raw) => {
+      ahead += seconds * 1_000;
+      raw.socket.destroy();
+    };
+    server.answer(inTurn(cut, ok));
+    const answer = made.json("read x", "GET", "/x");
+    if (again) expect(await answer).toEqual({ ok: true });
+    else expect((await failure(answer)).message).toContain("cannot be reached");
+  });
+
+  test("a request that the deadline ends says so", async () => {
+    server.answer(() => {});
+    const error = await failure(transport({ deadline: new Deadline(300) }).json("read x", "GET", "/x"));
+    expect(error.message).toBe("Could not read x before the run's deadline of 0.3 s.");
+    expect(error.hint).toContain("`timeout`");
+  });
+
+  test("a request that the runner cancels ends at once and says so", async () => {
+    const controller = new AbortController();
+    server.answer(() => controller.abort());
+    const deadline = new Deadline(60_000, controller.signal);
+    const error = await failure(transport({ deadline }).json("read x", "GET", "/x"));
+    expect(error.message).toBe("Could not read x: the run was cancelled.");
+  });
+});
+
+describe("credentials", () => {
+  /** Counts how often credentials are asked for, and hands out a new token each time. */
+  function counting() {
+    const { config } = server.kubeconfig();
+    const asked: string[] = [];
+    const apply = config.applySecurityAuthentication.bind(config);
+    config.applySecurityAuthentication = async (context) => {
+      asked.push(`token-${asked.length + 1}`);
+      await new Promise((resolve) => setImmediate(resolve));
+      await apply(context);
+      context.setHeaderParam("Authorization", asked.at(-1) as string);
+    };
+    return { config, asked };
+  }
+
+  test("are asked for once for all requests that begin together", async () => {
+    const { config, asked } = counting();
+    server.answer(ok);
+    const made = transport({ config });
+    await Promise.all(Array.from({ length: 20 }, () => made.json("read x", "GET", "/x")));
+    expect(asked).toHaveLength(1);
+    // An exec plugin's may be short-lived, so they are asked for again after a minute, and again by one only.
+    ahead = 61_000;
+    await Promise.all(Array.from({ length: 20 }, () => made.json("read x", "GET", "/x")));
+    expect(asked).toHaveLength(2);
+  });
+
+  test("are asked for anew, once, where they are not accepted any more", async () => {
+    const { config, asked } = counting();
+    const made = transport({ config });
+    server.answer(ok);
+    await made.json("read x", "GET", "/x");
+    server.answer((request, response) => {
+      if (request.authorization === "token-2") json(response, 200, { ok: true });
+      else refuse(response, 401, "Unauthorized");
+    });
+    expect(await made.json("read x", "GET", "/x")).toEqual({ ok: true });
+    expect(asked).toHaveLength(2);
+    expect(server.received).toHaveLength(2);
+
+    server.answer((_, response) => refuse(response, 401, "Unauthorized"));
+    const error = await failure(made.json("read x", "GET", "/x"));
+    expect(error).toMatchObject({ status: 401, hint: expect.stringContaining("renew") });
+    expect(asked).toHaveLength(3);
+    expect(server.received).toHaveLength(2);
+  });
+
+  test("that cannot be had are told without what the plugin said, and asked for again the next time", async () => {
+    const { config, asked } = counting();
+    const apply = config.applySecurityAuthentication;
+    config.applySecurityAuthentication = () => {
+      config.applySecurityAuthentication = apply;
+      return Promise.reject(new Error(`plugin said ${TOKEN}`));
+    };
+    server.answer(ok);
+    const made = transport({ config });
+    const error = await failure(made.json("read x", "GET", "/x"));
+    expect(error.message).toContain("could not be had");
+    expect(error.message + error.hint).not.toContain(TOKEN);
+    await made.json("read x", "GET", "/x");
+    expect(asked).toHaveLength(1);
+  });
+});
+
+describe("connections", () => {
+  test("live on: 20 requests in turn take few", async () => {
+    server.answer(ok);
+    const made = transport();
+    for (let i = 0; i < 20; i++) await made.json("read x", "GET", "/x");
+    expect(made.requests).toBe(20);
+    expect(server.connections).toBeLessThanOrEqual(2);
+  });
+
+  test("at most eight requests are under way, and all are answered", async () => {
+    let under = 0;
+    let most = 0;
+    server.answer(async (_, response) => {
+      most = Math.max(most, ++under);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      under--;
+      json(response, 200, { ok: true });
+    });
+    const made = transport();
+    await Promise.all(Array.from({ length: 40 }, () => made.json("read x", "GET", "/x")));
+    expect(server.received).toHaveLength(40);
+    expect(most).toBe(8);
+  });
+});
+
+describe("what an error says", () => {
+  test("what the API server answered: reason and message, nothing of headers", async () => {
+    server.answer((_, response) =>
+      json(
+        response,
+        403,
+        { reason: "Forbidden", message: 'secrets is\n  forbidden: User "me"' },
+        { "x-secret": TOKEN },
+      ),
+    );
+    const error = await failure(transport().json("list Secrets", "GET", "/x"));
+    expect(error).toMatchObject({
+      status: 403,
+      reason: "Forbidden",
+      message: 'Could not list Secrets: Forbidden: secrets is forbidden: User "me"',
+      hint: expect.stringContaining("docs/SECURITY.md"),
+    });
+  });
+
+  test("whose field it is that was not overwritten", async () => {
+    server.answer((_, response) =>
+      json(response, 409, {
+        reason: "Conflict",
+        message: "Apply failed with 2 conflicts",
+        details: {
+          causes: [
+            { reason: "FieldManagerConflict", message: 'conflict with "kubectl" using v1', field: ".spec.type" },
+            { reason: "FieldManagerConflict", message: 'conflict with "helm"', field: ".spec.ports" },
+          ],
+        },
+      }),
+    );
+    const error = (await failure(transport().json("apply Service a/b", "PATCH", "/x"))) as ApiError;
+    expect(error.conflicts).toEqual([
+      { manager: "kubectl", field: ".spec.type" },
+      { manager: "helm", field: ".spec.ports" },
+    ]);
+    expect(error.message).toBe(
+      "Could not apply Service a/b: somebody else set it differently: .spec.type (by kubectl), .spec.ports (by helm)",
+    );
+    expect(error.hint).toContain("Nothing was overwritten.");
+  });
+
+  test.each([
+    ["text", "text/plain", "404 page not found"],
+    ["HTML", "text/html", "<html>no</html>"],
+  ])("only the status where the answer is %s", async (_, type, body) => {
+    server.answer((_, response) => void response.writeHead(404, { "content-type": type }).end(body));
+    const error = await failure(transport().json("read x", "GET", "/x"));
+    expect(error.message).toBe("Could not read x: HTTP 404");
+  });
+
+  test("that something else answers, such as a login page", async () => {
+    server.answer((_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>"));
+    const error = await failure(transport().json("read x", "GET", "/x"));
+    expect(error.message).toBe(`Could not read x: ${server.url} answers, but not as an API server does.`);
+    expect(server.received).toHaveLength(1);
+  });
+
+  test("that the connection was refused, and it is tried again", async () => {
+    // A port that was free a moment ago.
+    const other = createServer();
+    const port = await new Promise<number>((resolve) => {
+      other.listen(0, "127.0.0.1", () => resolve((other.address() as { port: number }).port));
+    });
+    await new Promise((resolve) => other.close(resolve));
+    const url = `https://127.0.0.1:${port}`;
+    const error = await failure(transport({ url, deadline: new Deadline(600) }).json("read x", "GET", "/x"));
+    expect(error.message).toMatch(
+      `The API server at ${url} cannot be reached: the connection was refused (ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:${port}).`,
+    );
+    expect(error.hint).toContain("right port");
+    expect(retries.length).toBeGreaterThan(0);
+  });
+
+  test.each<[string, () => KubeConfig, RegExp]>([
+    [
+      "an unknown CA",
+      () => server.kubeconfig({ cluster: { "certificate-authority-data": undefined } }).config,
+      /its certificate was not accepted \((DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE): /,
+    ],
+    [
+      "a certificate for another name",
+      () => server.kubeconfig({ cluster: { "tls-server-name": "other.example" } }).config,
+      /its certificate was not accepted \(ERR_TLS_CERT_ALTNAME_INVALID: /,
+    ],
+  ])("%s, at once", async (_, config, expected) => {
+    server.answer(ok);
+    const error = await failure(transport({ config: config() }).json("read x", "GET", "/x"));
+    expect(error.message).toMatch(expected);
+    expect(error.hint).toContain("certificate-authority-data");
+    expect(retries).toEqual([]);
+  });
+
+  test("the TLS server name of the kubeconfig is used", async () => {
+    server.answer(ok);
+    const { config } = server.kubeconfig({ cluster: { "tls-server-name": "api.example" } });
+    expect(await transport({ config }).json("read x", "GET", "/x")).toEqual({ ok: true });
+  });
+
+  const coded = (code: string, message: string) => Object.assign(new Error(message), { code });
+  test.each<[unknown, boolean, string]>([
+    [
+      coded("ENOTFOUND", "getaddrinfo ENOTFOUND x"),
+      false,
+      "its host name does not resolve (ENOTFOUND: getaddrinfo ENOTFOUND x)",
+    ],
+    [coded("EAI_AGAIN", "getaddrinfo EAI_AGAIN x"), true, "no answer (EAI_AGAIN: getaddrinfo EAI_AGAIN x)"],
+    [coded("ECONNRESET", "read ECONNRESET"), true, "no answer (ECONNRESET: read ECONNRESET)"],
+    [
+      coded("CERT_HAS_EXPIRED", "certificate has expired"),
+      false,
+      "its certificate was not accepted (CERT_HAS_EXPIRED: certificate has expired)",
+    ],
+    [
+      new TypeError("fetch failed", { cause: coded("ECONNREFUSED", "connect") }),
+      true,
+      "the connection was refused (ECONNREFUSED: connect)",
+    ],
+    [
+      Object.assign(
+        new AggregateError([coded("ECONNREFUSED", "connect ::1"), coded("ECONNREFUSED", "connect 127.0.0.1")]),
+        { message: "" },
+      ),
+      true,
+      "the connection was refused (ECONNREFUSED: connect ::1)",
+    ],
+    [
+      new DOMException("The operation was aborted due to timeout", "TimeoutError"),
+      true,
+      "no answer (The operation was aborted due to timeout)",
+    ],
+    ["a string", true, "no answer (a string)"],
+  ])("%s", (error, again, why) => {
+    expect(isTransient(error)).toBe(again);
+    expect(unreachable("https://x", error).message).toBe(`The API server at https://x cannot be reached: ${why}.`);
+  });
+});
+
+describe("lines", () => {
+  test("come whole, however the answer is cut into pieces", async () => {
+    server.answer((_, response) => {
+      response.writeHead(200);
+      const bytes = Buffer.from('{"a":"ä"}\n\n{"b":1}\n{"half');
+      for (const byte of bytes) response.write(Buffer.from([byte]));
+      response.end();
+    });
+    const lines: string[] = [];
+    for await (const line of transport().lines("watch x", "/x", new AbortController().signal)) lines.push(line);
+    expect(lines).toEqual(['{"a":"ä"}', '{"b":1}']);
+  });
+
+  test("are refused as other answers are", async () => {
+    server.answer((_, response) => refuse(response, 410, "Gone"));
+    const lines = transport().lines("watch x", "/x", new AbortController().signal);
+    expect(await failure(lines.next())).toMatchObject({ status: 410, reason: "Gone" });
+  });
+
+  test("end when nobody wants them any more, and the server is told", async () => {
+    const closed = new Promise<void>((resolve) => {
+      server.answer((_, response) => {
+        response.on("close", resolve);
+        response.write("1\n2\n");
+      });
+    });
+    for await (const line of transport().lines("watch x", "/x", new AbortController().signal)) {
+      expect(line).toBe("1");
+      break;
+    }
+    await closed;
+  });
+});

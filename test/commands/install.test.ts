@@ -1,0 +1,659 @@
+import { webcrypto, X509Certificate } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as x509 from "@peculiar/x509";
+import { Agent, request } from "undici";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { installRights } from "../../src/checks/rights.ts";
+import { generateRoot, inspectRoot, issueIntermediate, loadRoot, type RootCa } from "../../src/mesh/certificates.ts";
+import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
+import { istiodChart } from "../embedded/controllers/chart.ts";
+import { definitions } from "../embedded/controllers/crds.ts";
+import { encode } from "../embedded/controllers/support.ts";
+import { fakeIstioctl } from "../embedded/istioctl.ts";
+import type { Json, Kube } from "../embedded/kube.ts";
+import { runAction } from "../runner.ts";
+import {
+  clusterSpec,
+  everything,
+  failures,
+  isWrite,
+  MANAGER,
+  meshSpec,
+  NAMESPACE,
+  notPassed,
+  resourceVersions,
+  runInstall,
+  state,
+  text,
+  writes,
+} from "./mesh.ts";
+
+const READER = "istio-reader-service-account";
+const GATEWAY = "istio-eastwestgateway";
+
+let running: Kube[] = [];
+async function clusters(
+  count: number,
+  options?: ClusterOptions | ((index: number) => ClusterOptions),
+): Promise<[Kube, Kube, ...Kube[]]> {
+  const started = (await startClusters(count, options)) as [Kube, Kube, ...Kube[]];
+  running.push(...started);
+  return started;
+}
+
+beforeAll(() => {
+  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
+  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
+  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
+    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
+});
+
+afterEach(async () => {
+  await Promise.all(running.map((kube) => kube.stop()));
+  running = [];
+});
+
+const inNamespace = (kube: Kube, apiVersion: string, kind: string, name: string): Json =>
+  kube.get({ apiVersion, kind, namespace: NAMESPACE, name });
+const secret = (kube: Kube, name: string) => inNamespace(kube, "v1", "Secret", name);
+const istio = (kube: Kube, name = "default"): Json =>
+  kube.get({ apiVersion: "sailoperator.io/v1", kind: "Istio", name });
+
+function putNamespace(kube: Kube): void {
+  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
+}
+
+function putIstio(kube: Kube, global: Json): void {
+  kube.put({
+    apiVersion: "sailoperator.io/v1",
+    kind: "Istio",
+    metadata: { name: "default" },
+    spec: { version: "v1.26.3", namespace: NAMESPACE, values: { global } },
+  });
+}
+
+async function putCaCerts(kube: Kube, root: RootCa | Promise<RootCa>, name: string): Promise<void> {
+  putNamespace(kube);
+  const files = await issueIntermediate(root, name, NAMESPACE);
+  const data = Object.fromEntries(Object.entries(files).map(([key, value]) => [key, encode(value)]));
+  kube.put({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "cacerts", namespace: NAMESPACE },
+    type: "Opaque",
+    data,
+  });
+}
+
+function expectNothingWritten(kubes: readonly Kube[]): void {
+  for (const kube of kubes) expect(writes(kube)).toEqual([]);
+}
+
+describe("fresh clusters", () => {
+  test.each([2, 3])("%i become one mesh", async (count) => {
+    const kubes = await clusters(count);
+    const outcome = await runInstall(kubes);
+    expect(notPassed(outcome)).toEqual([]);
+    const { report } = outcome;
+    expect(report.result).toBe("passed");
+    expect(report.changed).toBe(true);
+    expect(report.checks.filter(({ id }) => id === "remote.synced")).toHaveLength(count * (count - 1));
+    expect(outcome.warnings).toHaveLength(1);
+    expect(outcome.istioctl.filter((call) => call.startsWith("create-remote-secret"))).toHaveLength(count);
+
+    const roots = new Set<string>();
+    kubes.forEach((kube, index) => {
+      const [name, network] = [`cluster${index + 1}`, `network${index + 1}`];
+      const resource = istio(kube);
+      expect(resource.spec).toEqual({
+        version: "v1.26.3",
+        namespace: NAMESPACE,
+        values: { global: { meshID: "mesh1", network, multiCluster: { clusterName: name } } },
+      });
+      expect(resource.status.state).toBe("Healthy");
+      const namespace = kube.get({ apiVersion: "v1", kind: "Namespace", name: NAMESPACE });
+      expect(namespace.metadata.labels["topology.istio.io/network"]).toBe(network);
+
+      const cacerts = secret(kube, "cacerts");
+      const [issuing, root] = [text(cacerts, "ca-cert.pem"), text(cacerts, "root-cert.pem")];
+      roots.add(new X509Certificate(root).fingerprint256);
+      expect(new X509Certificate(issuing).verify(new X509Certificate(root).publicKey)).toBe(true);
+      expect(new X509Certificate(issuing).subject).toContain(`L=${name}`);
+      expect(text(cacerts, "cert-chain.pem")).toBe(issuing + root);
+      const inEffect = inNamespace(kube, "v1", "ConfigMap", "istio-ca-root-cert");
+      expect(inEffect.data["root-cert.pem"]).toBe(root);
+
+      const service = inNamespace(kube, "v1", "Service", GATEWAY);
+      expect(service.metadata.labels).toMatchObject({ istio: "eastwestgateway", "topology.istio.io/network": network });
+      expect(service.spec.ports.map(({ port }: Json) => port)).toEqual([15021, 15443, 15012, 15017]);
+      const exposed = inNamespace(kube, "networking.istio.io/v1", "Gateway", "cross-network-gateway");
+      expect(exposed.spec.servers[0]).toMatchObject({ hosts: ["*.local"], tls: { mode: "AUTO_PASSTHROUGH" } });
+      const pods = kube.list("v1", "Pod", NAMESPACE).filter(({ metadata }) => metadata.labels.app === GATEWAY);
+      expect(pods.map(({ spec }) => spec.containers[0].image)).toEqual(["gcr.io/istio-release/proxyv2:1.26.3"]);
+      expect(report.clusters[index]?.gatewayAddresses).toEqual([service.status.loadBalancer.ingress[0].ip]);
+
+      const remotes = kubes.flatMap((_, other) => (other === index ? [] : [`cluster${other + 1}`]));
+      const remoteSecrets = kube
+        .list("v1", "Secret", NAMESPACE)
+        .filter((each) => each.metadata.labels?.["istio/multiCluster"]);
+      expect(remoteSecrets.map(({ metadata }) => metadata.name)).toEqual(
+        remotes.map((each) => `istio-remote-secret-${each}`),
+      );
+      for (const each of remoteSecrets) {
+        const [target = ""] = Object.keys(each.data);
+        expect(each.metadata.annotations["networking.istio.io/cluster"]).toBe(target);
+        const { users } = parse(text(each, target));
+        const token = users[0].user.token;
+        expect(kubes[remotes.length && Number(target.slice(-1)) - 1]?.userOf(token)).toBe(
+          `system:serviceaccount:${NAMESPACE}:${READER}`,
+        );
+        expect(outcome.secrets).toContain(token);
+      }
+
+      // All that the action wrote says so, to people by labels and to the API server by its field manager.
+      const ours = everything(kube).filter(({ metadata }) =>
+        metadata.managedFields?.some((f: Json) => f.manager === MANAGER),
+      );
+      expect(ours.length).toBeGreaterThan(10);
+      for (const { metadata } of ours) {
+        const labels = { "app.kubernetes.io/managed-by": MANAGER, "app.kubernetes.io/part-of": "mesh1" };
+        expect(metadata.labels, metadata.name).toMatchObject(labels);
+        const entries = metadata.managedFields.filter((field: Json) => field.manager === MANAGER);
+        expect(entries.map((entry: Json) => entry.operation)).toEqual(["Apply"]);
+      }
+    });
+    expect([...roots]).toHaveLength(1);
+    const [root = ""] = roots;
+    expect(report.mesh.rootSha256).toBe(root.replaceAll(":", "").toLowerCase());
+  });
+});
+
+describe("a run after another", () => {
+  test("changes nothing and needs no istioctl", async () => {
+    const kubes = await clusters(2);
+    expect(notPassed(await runInstall(kubes))).toEqual([]);
+    const before = kubes.map(resourceVersions);
+    const again = await runInstall(kubes, { istioctl: "/there/is/no/istioctl" });
+    expect(notPassed(again)).toEqual([]);
+    expect(again.report.changed).toBe(false);
+    expect(again.report.changes.every(({ action }) => action === "unchanged")).toBe(true);
+    expect(again.istioctl).toEqual([]);
+    expect(kubes.map(resourceVersions)).toEqual(before);
+  });
+
+  test("makes up for what was taken away, and only for that", async () => {
+    const kubes = await clusters(2);
+    await runInstall(kubes);
+    kubes[0].delete({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "istio-remote-secret-cluster2" });
+    kubes[1].delete({
+      apiVersion: "networking.istio.io/v1",
+      kind: "Gateway",
+      namespace: NAMESPACE,
+      name: "cross-network-gateway",
+    });
+    const again = await runInstall(kubes);
+    expect(notPassed(again)).toEqual([]);
+    const changed = again.report.changes.filter(({ action }) => action !== "unchanged");
+    expect(changed.map(({ cluster, name, action }) => `${cluster} ${name} ${action}`).sort()).toEqual([
+      "cluster1 istio-remote-secret-cluster2 created",
+      "cluster2 cross-network-gateway created",
+    ]);
+  });
+
+  test("with a token that was made anew gives it to the others", async () => {
+    const kubes = await clusters(2);
+    await runInstall(kubes);
+    const name = `${READER}-istio-remote-secret-token`;
+    const old = text(secret(kubes[0], name), "token");
+    kubes[0].delete({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name });
+    const again = await runInstall(kubes);
+    expect(notPassed(again)).toEqual([]);
+    const token = text(secret(kubes[0], name), "token");
+    expect(token).not.toBe(old);
+    expect(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1")).toContain(token);
+  });
+
+  test.each([1, 2, 3, 5, 8, 12, 17, 23, 29])("that ended at write %i completes it", async (last) => {
+    const kubes = await clusters(2);
+    const undisturbed = await clusters(2);
+    const cancel = new AbortController();
+    let count = 0;
+    for (const kube of kubes) {
+      kube.intercept((sent) => {
+        if (!isWrite(sent) || ++count < last) return undefined;
+        cancel.abort();
+        // The last write is done though nobody hears of it; what is under way then is not.
+        return count === last ? { truncate: true } : { destroy: true };
+      });
+    }
+    const [first] = await Promise.all([runInstall(kubes, { cancel: cancel.signal }), runInstall(undisturbed)]);
+    expect(first.report.result).toBe("failed");
+    for (const kube of kubes) kube.intercept(undefined);
+    expect(notPassed(await runInstall(kubes))).toEqual([]);
+    kubes.forEach((kube, index) => expect(state(kube)).toEqual(state(undisturbed[index] as Kube)));
+  });
+});
+
+describe("the operator", () => {
+  test("makes the reader account, which is never made before it has reconciled", async () => {
+    const kubes = await clusters(2, { operator: { slowMs: 100 } });
+    expect(notPassed(await runInstall(kubes))).toEqual([]);
+    for (const kube of kubes) {
+      expect(inNamespace(kube, "v1", "ServiceAccount", READER).metadata.labels["app.kubernetes.io/managed-by"]).toBe(
+        "Helm",
+      );
+      expect(writes(kube).filter(({ path }) => path.includes(`serviceaccounts/${READER}`))).toEqual([]);
+    }
+  });
+
+  test("whose revision is not `default` makes none, so that it is made here, and the gateway asks for the revision", async () => {
+    const kubes = await clusters(2, { operator: { slowMs: 50 } });
+    const made: string[] = [];
+    for (const kube of kubes) {
+      kube.subscribe(({ type, object }) => {
+        if (type !== "ADDED" || object.kind !== "ServiceAccount" || object.metadata.name !== READER) return;
+        const conditions: Json[] = istio(kube, "canary")?.status?.conditions ?? [];
+        made.push(conditions.find((each) => each.type === "Reconciled")?.status);
+      });
+    }
+    expect(notPassed(await runInstall(kubes, { mesh: { istioResource: "canary" } }))).toEqual([]);
+    expect(made).toEqual(["True", "True"]);
+    for (const kube of kubes) {
+      expect(inNamespace(kube, "v1", "ServiceAccount", READER).metadata.labels["app.kubernetes.io/managed-by"]).toBe(
+        MANAGER,
+      );
+      const pods = kube.list("v1", "Pod", NAMESPACE).filter(({ metadata }) => metadata.labels.app === GATEWAY);
+      expect(pods.map(({ metadata }) => metadata.labels["istio.io/rev"])).toEqual(["canary"]);
+    }
+  });
+
+  test("that could not reconcile is a failure at once, though Ready is True", async () => {
+    const kubes = await clusters(2);
+    putNamespace(kubes[0]);
+    kubes[0].put({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: READER, namespace: NAMESPACE } });
+    const outcome = await runInstall(kubes);
+    const [failure, ...more] = failures(outcome);
+    expect(more).toEqual([]);
+    expect(failure).toMatch(
+      /control-plane\.reconciled cluster1: The operator says: .*cannot be imported into the current release/,
+    );
+    expect(failure).toContain(`kubectl -n ${NAMESPACE} delete serviceaccount ${READER}`);
+    expect(outcome.report.seconds).toBeLessThan(5);
+    await vi.waitFor(() => {
+      const conditions: Json[] = istio(kubes[0]).status.conditions;
+      expect(conditions.map(({ type, status }) => `${type}=${status}`)).toContain("Ready=True");
+    });
+    // The other one went as far as it could alone.
+    expect(istio(kubes[1]).status.state).toBe("Healthy");
+    expect(
+      outcome.report.checks.filter(({ id, verdict }) => id === "gateway.available" && verdict === "passed"),
+    ).toHaveLength(1);
+  });
+
+  test("that refuses the version as end-of-life is a failure at once", async () => {
+    const kubes = await clusters(2);
+    const outcome = await runInstall(kubes, { mesh: { istioVersion: "1.24.6" } });
+    expect(failures(outcome)).toHaveLength(2);
+    expect(failures(outcome)[0]).toMatch(/version "v1\.24\.6" is end-of-life.*Choose an `istio-version`/);
+    expect(outcome.report.seconds).toBeLessThan(5);
+  });
+
+  test("that never reports is waited for until the deadline", async () => {
+    const kubes = await clusters(2, { operator: { neverReconcile: true } });
+    const outcome = await runInstall(kubes, { timeoutMs: 2_000 });
+    expect(failures(outcome)[0]).toMatch(
+      /Waited \d s for the operator to reconcile Istio default, until the run's deadline of 2 s. Last seen: the operator has not reported a status yet/,
+    );
+  });
+});
+
+describe("the preflight finds, before anything is written,", () => {
+  test("a version that the operator does not offer", async () => {
+    const kubes = await clusters(2);
+    const outcome = await runInstall(kubes, { mesh: { istioVersion: "1.27.0" } });
+    expect(failures(outcome)[0]).toMatch(
+      /preflight\.operator cluster1: .*does not know Istio v1\.27\.0\. It offers: v1\.26\.3/,
+    );
+    expectNothingWritten(kubes);
+  });
+
+  test("that there is no operator", async () => {
+    const kubes = await clusters(2, (index) => (index === 0 ? { operator: false } : {}));
+    const [failure, ...more] = failures(await runInstall(kubes));
+    expect(failure).toMatch(/preflight\.operator cluster1: The Sail Operator is not installed/);
+    expect(more).toEqual([]);
+    expectNothingWritten(kubes);
+  });
+
+  test("a control plane of another mesh", async () => {
+    const kubes = await clusters(2);
+    putNamespace(kubes[0]);
+    putIstio(kubes[0], { meshID: "other", network: "network1", multiCluster: { clusterName: "cluster1" } });
+    const [failure] = failures(await runInstall(kubes));
+    expect(failure).toMatch(/preflight\.control-plane cluster1: .*mesh ID other instead of mesh1/);
+    expectNothingWritten(kubes);
+  });
+
+  test("names that were mixed up", async () => {
+    const kubes = await clusters(2);
+    await runInstall(kubes);
+    for (const kube of kubes) kube.requests.length = 0;
+    const swapped = [clusterSpec(1, { name: "cluster2" }), clusterSpec(2, { name: "cluster1" })];
+    const outcome = await runInstall(kubes, { mesh: { clusters: swapped } });
+    expect(failures(outcome).join("\n")).toMatch(
+      /preflight\.control-plane cluster2: .*cluster name cluster1 instead of cluster2/,
+    );
+    expectNothingWritten(kubes);
+  });
+
+  test("one cluster given twice", async () => {
+    const [kube] = await clusters(1);
+    const [failure] = failures(await runInstall([kube, kube]));
+    expect(failure).toMatch(/preflight\.distinct mesh: cluster1 and cluster2 are the same cluster/);
+    expectNothingWritten([kube]);
+  });
+
+  test("a cluster that does not answer", async () => {
+    const kubes = await clusters(2);
+    const gone = kubes[1].kubeconfig({ server: "https://127.0.0.1:1" });
+    const outcome = await runInstall(kubes, { kubeconfigs: [kubes[0].kubeconfig(), gone], timeoutMs: 1_500 });
+    const [failure, ...more] = failures(outcome);
+    expect(failure).toMatch(/preflight\.api cluster2: .*127\.0\.0\.1:1 cannot be reached: the connection was refused/);
+    expect(more).toEqual([]);
+    expectNothingWritten(kubes);
+  });
+
+  test("a right that is missing", async () => {
+    const kubes = await clusters(2);
+    const kubeconfigs = kubes.map((kube) =>
+      restricted(kube, ({ resource, verb }) => resource !== "secrets" || verb !== "patch"),
+    );
+    const outcome = await runInstall(kubes, { kubeconfigs });
+    expect(failures(outcome)[0]).toMatch(/preflight\.rights cluster1: .*may not: patch secrets in istio-system\./);
+    expectNothingWritten(kubes);
+  });
+
+  test("roots of trust that differ, with both sums", async () => {
+    const kubes = await clusters(2);
+    const roots = await Promise.all([generateRoot(), generateRoot()]);
+    await Promise.all(kubes.map((kube, index) => putCaCerts(kube, roots[index] as RootCa, `cluster${index + 1}`)));
+    const outcome = await runInstall(kubes, { mesh: { trust: { mode: "existing" } } });
+    const [failure] = failures(outcome);
+    expect(failure).toContain("preflight.trust mesh: ");
+    for (const { certificate } of roots) expect(failure).toContain(inspectRoot(certificate).sha256);
+    expectNothingWritten(kubes);
+  });
+});
+
+test("the documented rights are enough", async () => {
+  const kubes = await clusters(2);
+  const kubeconfigs = kubes.map((kube) => restricted(kube, () => true));
+  expect(notPassed(await runInstall(kubes, { kubeconfigs }))).toEqual([]);
+  // Not even the refusals of what it might try beyond them.
+  for (const kube of kubes) expect(kube.requests.filter(({ status }) => status === 403)).toEqual([]);
+});
+
+/** A kubeconfig of a user who has the rights that an install needs, or those of them that are picked. */
+function restricted(kube: Kube, pick: (right: { resource: string; verb: string }) => boolean): string {
+  const rules = installRights(meshSpec(2)).flatMap(({ group, resource, subresource, verbs, namespace }) =>
+    verbs
+      .filter((verb) => pick({ resource, verb }))
+      .map((verb) => ({
+        namespace,
+        rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
+      })),
+  );
+  putNamespace(kube);
+  const apiGroup = "rbac.authorization.k8s.io";
+  const subjects = [{ kind: "User", name: "deployer", apiGroup }];
+  for (const namespace of new Set(rules.map((each) => each.namespace))) {
+    const of = namespace ? "Role" : "ClusterRole";
+    const metadata = { name: "deployer", ...(namespace ? { namespace } : {}) };
+    const granted = rules.filter((each) => each.namespace === namespace).map(({ rule }) => rule);
+    kube.put({ apiVersion: `${apiGroup}/v1`, kind: of, metadata, rules: granted });
+    kube.put({
+      apiVersion: `${apiGroup}/v1`,
+      kind: `${of}Binding`,
+      metadata,
+      roleRef: { apiGroup, kind: of, name: "deployer" },
+      subjects,
+    });
+  }
+  kube.setToken("token-of-the-deployer", "deployer");
+  return kube.kubeconfig({ auth: "token", token: "token-of-the-deployer" });
+}
+
+describe("the gateway", () => {
+  test("gets new pods for those that were made before injection served", async () => {
+    const kubes = await clusters(2, { injection: { webhookLateBy: 2 } });
+    const outcome = await runInstall(kubes);
+    expect(notPassed(outcome)).toEqual([]);
+    const deleted = outcome.report.changes.filter(({ action }) => action === "deleted");
+    expect(deleted.map(({ cluster, kind }) => `${cluster} ${kind}`).sort()).toEqual([
+      "cluster1 Pod",
+      "cluster1 Pod",
+      "cluster2 Pod",
+      "cluster2 Pod",
+    ]);
+  });
+
+  test("may have a host name for its address, and several pods", async () => {
+    const hostname = "gateway.elb.example.com";
+    const kubes = await clusters(2, { loadBalancer: { ingress: { hostname }, delayMs: 50 } });
+    const gateway = { ...meshSpec(2).gateway, replicas: 2 };
+    const outcome = await runInstall(kubes, { mesh: { gateway } });
+    expect(notPassed(outcome)).toEqual([]);
+    expect(outcome.report.clusters.map(({ gatewayAddresses }) => gatewayAddresses)).toEqual([[hostname], [hostname]]);
+  });
+
+  test("without an address, and pods without an image, are told of at the deadline; all else is done", async () => {
+    const [one, two] = [
+      { loadBalancer: { ingress: "never" } },
+      { kubelet: { missingImages: ["gcr.io/istio-release/proxyv2:1.26.3"] } },
+    ] satisfies ClusterOptions[];
+    const kubes = await clusters(2, (index) => (index === 0 ? one : two) as ClusterOptions);
+    const outcome = await runInstall(kubes, { timeoutMs: 4_000 });
+    expect(outcome.report.result).toBe("failed");
+    const [address, image, ...more] = notPassed(outcome).sort();
+    expect(address).toMatch(
+      /gateway\.address cluster1: Waited \d s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address yet/,
+    );
+    expect(image).toMatch(
+      /gateway\.available cluster2: Waited .*pod istio-eastwestgateway-\S+: ImagePullBackOff: Back-off pulling image/,
+    );
+    expect(more).toEqual([]);
+  });
+
+  test("is left to somebody else who set it differently", async () => {
+    const kubes = await clusters(2);
+    putNamespace(kubes[0]);
+    const theirs = {
+      apiVersion: "networking.istio.io/v1",
+      kind: "Gateway",
+      metadata: { name: "cross-network-gateway", namespace: NAMESPACE },
+      spec: {
+        selector: { istio: "eastwestgateway" },
+        servers: [{ hosts: ["*.example.com"], port: { number: 1, name: "x", protocol: "TLS" } }],
+      },
+    };
+    await applyAs(kubes[0], "their-gitops", theirs);
+    const before = inNamespace(kubes[0], theirs.apiVersion, "Gateway", "cross-network-gateway");
+    const [failure, ...more] = failures(await runInstall(kubes));
+    expect(failure).toMatch(
+      /gateway\.exposure cluster1: .*somebody else set it differently: \.spec\.servers \(by their-gitops\)/,
+    );
+    expect(failure).toContain("Nothing was overwritten.");
+    expect(more).toEqual([]);
+    expect(inNamespace(kubes[0], theirs.apiVersion, "Gateway", "cross-network-gateway")).toEqual(before);
+  });
+});
+
+/** Server-side apply of a Gateway by another field manager. */
+async function applyAs(kube: Kube, manager: string, object: Json): Promise<void> {
+  const { users } = parse(kube.kubeconfig({ auth: "token" }));
+  const dispatcher = new Agent({ connect: { ca: kube.ca } });
+  const { namespace, name } = object.metadata;
+  const path = `/apis/networking.istio.io/v1/namespaces/${namespace}/gateways/${name}?fieldManager=${manager}`;
+  const { statusCode, body } = await request(kube.server + path, {
+    method: "PATCH",
+    headers: { authorization: `Bearer ${users[0].user.token}`, "content-type": "application/apply-patch+yaml" },
+    body: JSON.stringify(object),
+    dispatcher,
+  });
+  expect(statusCode, await body.text()).toBe(201);
+  await dispatcher.close();
+}
+
+describe("a cluster's API server", () => {
+  test("is given to the others by the address that it has for them, and what they see of it is told", async () => {
+    const kubes = await clusters(2, (index) => ({ reachable: index !== 0 }));
+    const outcome = await runInstall(kubes, { timeoutMs: 3_000 });
+    const slice = kubes[0].get({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      namespace: "default",
+      name: "kubernetes",
+    });
+    const config = parse(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1"));
+    expect(config.clusters[0].cluster.server).toBe(`https://${slice.endpoints[0].addresses[0]}:6443`);
+    const [failure, ...more] = notPassed(outcome);
+    expect(failure).toMatch(/remote\.synced cluster2 → cluster1: Waited .*istiod-\S+ says of cluster1: timeout/);
+    expect(more).toEqual([]);
+  });
+});
+
+describe("trust", () => {
+  test("comes from the root that was provided", async () => {
+    const kubes = await clusters(2);
+    const { certificate, key } = await ecRoot();
+    const root = await loadRoot(certificate, key);
+    const outcome = await runInstall(kubes, {
+      mesh: { trust: { mode: "provided", root: { certificate, key } } },
+      root,
+    });
+    expect(notPassed(outcome)).toEqual([]);
+    expect(outcome.warnings).toEqual([]);
+    for (const kube of kubes) {
+      const cacerts = secret(kube, "cacerts");
+      expect(new X509Certificate(text(cacerts, "root-cert.pem")).raw).toEqual(new X509Certificate(certificate).raw);
+      expect(new X509Certificate(text(cacerts, "ca-cert.pem")).checkIssued(new X509Certificate(certificate))).toBe(
+        true,
+      );
+      expect(JSON.stringify(everything(kube))).not.toContain(encode(key));
+    }
+  });
+});
+
+async function ecRoot(): Promise<{ certificate: string; key: string }> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const usages = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: [{ O: ["Example"] }, { CN: ["Root"] }],
+    notBefore: new Date(Date.now() - 3_600_000),
+    notAfter: new Date(Date.now() + 3650 * 86_400_000),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(usages, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return { certificate: certificate.toString("pem"), key: x509.PemConverter.encode(pkcs8, "PRIVATE KEY") };
+}
+
+test("control planes that somebody else installed are connected and left alone", async () => {
+  const kubes = await clusters(2, { operator: false });
+  const root = generateRoot();
+  await Promise.all(kubes.map((kube, index) => putCaCerts(kube, root, `cluster${index + 1}`)));
+  kubes.forEach((kube, index) => {
+    for (const definition of definitions([]).filter(({ spec }) => spec.group === "networking.istio.io"))
+      kube.put(definition);
+    const global = {
+      meshID: "mesh1",
+      network: `network${index + 1}`,
+      multiCluster: { clusterName: `cluster${index + 1}` },
+    };
+    const release = { revision: "default", namespace: NAMESPACE, version: "1.26.3", values: { global } };
+    for (const object of istiodChart(release)) kube.put(object);
+  });
+  await vi.waitFor(() => {
+    for (const kube of kubes) expect(inNamespace(kube, "v1", "ConfigMap", "istio-ca-root-cert")).toBeDefined();
+  });
+  const before = kubes.map((kube) => inNamespace(kube, "apps/v1", "Deployment", "istiod").metadata.resourceVersion);
+  expect(notPassed(await runInstall(kubes, { mesh: { installer: "existing" } }))).toEqual([]);
+  const after = kubes.map((kube) => inNamespace(kube, "apps/v1", "Deployment", "istiod").metadata.resourceVersion);
+  expect(after).toEqual(before);
+});
+
+test("a run that is cancelled ends at once, with a report", async () => {
+  const kubes = await clusters(2, { operator: { slowMs: 60_000 } });
+  const cancel = new AbortController();
+  let cancelled = Number.POSITIVE_INFINITY;
+  kubes[0].subscribe(({ type, object }) => {
+    if (type !== "ADDED" || object.kind !== "Istio") return;
+    setTimeout(() => {
+      cancelled = performance.now();
+      cancel.abort();
+    }, 200);
+  });
+  const outcome = await runInstall(kubes, { cancel: cancel.signal });
+  expect(performance.now() - cancelled).toBeLessThan(1_000);
+  expect(failures(outcome).join("\n")).toContain(
+    "The run was cancelled while waiting for the operator to reconcile Istio default.",
+  );
+  expect(outcome.report.checks.every(({ verdict, cause }) => verdict === "passed" || cause)).toBe(true);
+});
+
+test("the built action joins two clusters, and nothing secret is left or shown", async () => {
+  const kubes = await clusters(2);
+  const folder = await mkdtemp(join(tmpdir(), "istioctl-"));
+  try {
+    const inputs = {
+      "cluster1-kubeconfig": kubes[0].kubeconfig(),
+      "cluster2-kubeconfig": Buffer.from(kubes[1].kubeconfig({ auth: "token" })).toString("base64"),
+      "istioctl-path": await fakeIstioctl(folder),
+    };
+    const result = await runAction({ inputs, timeoutMs: 60_000 });
+    expect(result.annotations.filter(({ level }) => level === "error")).toEqual([]);
+    expect(result.exitCode).toBe(0);
+    expect(result.outputs).toMatchObject({ result: "passed", changed: "true", "istio-version": "1.26.3" });
+    const addresses = JSON.parse(result.outputs["gateway-addresses"] ?? "{}");
+    expect(Object.keys(addresses)).toEqual(["cluster1", "cluster2"]);
+    expect(result.summary).toContain("cluster1");
+    expect(result.report?.result).toBe("passed");
+
+    const secrets = kubes.flatMap((kube, index) => {
+      const tokens = kube.list("v1", "Secret", NAMESPACE).flatMap(({ data }) => Object.entries<string>(data ?? {}));
+      const keys = tokens.filter(([name]) => /token|ca-key/.test(name));
+      const { user } = parse(kube.kubeconfig(index === 0 ? {} : { auth: "token" })).users[0];
+      const plain = keys.map(([, value]) => Buffer.from(value, "base64").toString());
+      return [...keys.map(([, value]) => value), ...plain, user.token, user["client-key-data"]].filter(
+        (value) => value,
+      );
+    });
+    expect(secrets.length).toBeGreaterThan(9);
+    const shown = [
+      result.stdout.replaceAll(/^::add-mask::.*$/gm, ""),
+      result.stderr,
+      result.postStdout,
+      result.summary,
+      JSON.stringify(result.outputs),
+      ...result.left.map(({ content }) => content),
+    ].join("\n");
+    const lines = secrets
+      .flatMap((value: string) => value.split("\n"))
+      .filter((line) => line.length > 20 && !line.startsWith("---"));
+    expect(lines.filter((line) => shown.includes(line))).toEqual([]);
+    const readers = kubes.map((kube) => text(secret(kube, `${READER}-istio-remote-secret-token`), "token"));
+    expect(result.masks).toEqual(expect.arrayContaining(readers));
+    expect(result.left.map(({ path }) => path)).toEqual([expect.stringMatching(/^istio-mesh-report-.*\.json$/)]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});

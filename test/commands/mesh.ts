@@ -1,0 +1,174 @@
+// Runs the command `install` in this process on embedded clusters, as src/action/run.ts does.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type Watcher } from "../../src/cluster/client.ts";
+import { Deadline } from "../../src/cluster/deadline.ts";
+import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
+import type { Member } from "../../src/cluster/member.ts";
+import { install } from "../../src/commands/install.ts";
+import { istioctlFor } from "../../src/istioctl/istioctl.ts";
+import type { RootCa } from "../../src/mesh/certificates.ts";
+import type { Check, Report } from "../../src/mesh/report.ts";
+import type { ClusterSpec, MeshSpec } from "../../src/mesh/spec.ts";
+import { type Progress, Run } from "../../src/steps/run.ts";
+import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
+import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
+
+export const NAMESPACE = "istio-system";
+export const MANAGER = "istio-mesh-action";
+
+export function meshSpec(count: number, { clusters, ...rest }: Partial<MeshSpec> = {}): MeshSpec {
+  return {
+    id: "mesh1",
+    istioVersion: "1.26.3",
+    namespace: NAMESPACE,
+    istioResource: "default",
+    installer: "sail",
+    trust: { mode: "auto" },
+    gateway: { install: true, service: { type: "LoadBalancer", annotations: {} }, replicas: 1 },
+    readerRole: "auto",
+    clusters: clusters ?? Array.from({ length: count }, (_, index) => clusterSpec(index + 1)),
+    ...rest,
+  };
+}
+
+export function clusterSpec(number: number, over: Partial<ClusterSpec> = {}): ClusterSpec {
+  return { name: `cluster${number}`, network: `network${number}`, values: {}, ...over };
+}
+
+export interface Setup {
+  readonly mesh?: Partial<MeshSpec>;
+  /** Instead of the administrator's. */
+  readonly kubeconfigs?: readonly string[];
+  readonly root?: RootCa;
+  readonly timeoutMs?: number;
+  readonly cancel?: AbortSignal;
+  /** Instead of one that works. */
+  readonly istioctl?: string;
+}
+
+export interface Outcome {
+  readonly report: Report;
+  readonly warnings: readonly string[];
+  /** What was to be masked. */
+  readonly secrets: readonly string[];
+  /** The arguments of istioctl's calls. */
+  readonly istioctl: readonly string[];
+}
+
+/** One run of the command. */
+export async function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+  const mesh = meshSpec(kubes.length, setup.mesh);
+  const deadline = new Deadline(setup.timeoutMs ?? 20_000, setup.cancel);
+  const warnings: string[] = [];
+  const secrets: string[] = [];
+  const progress: Progress & Watcher = {
+    event() {},
+    phaseEnded() {},
+    warning: (text) => warnings.push(text),
+    secret: (value) => secrets.push(value),
+    waiting() {},
+    waited() {},
+    retrying() {},
+  };
+  const folder = await mkdtemp(join(tmpdir(), "install-"));
+  const members: Member[] = mesh.clusters.map((spec, index) => {
+    const kubeconfig = readKubeconfig(setup.kubeconfigs?.[index] ?? (kubes[index] as Kube).kubeconfig()) as Kubeconfig;
+    return { spec, kubeconfig, cluster: connect(spec.name, kubeconfig, deadline, progress) };
+  });
+  try {
+    const path = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion));
+    const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
+    const istioctl = istioctlFor(options, folder, [], deadline.signal);
+    const run = new Run("install", mesh, members, progress);
+    await install(run, mesh, members, { istioctl, root: setup.root });
+    const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
+    return { report: run.report(), warnings, secrets, istioctl: calls.split("\n").filter((line) => line !== "") };
+  } finally {
+    await Promise.all(members.map(({ cluster }) => cluster.close()));
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The checks that did not pass, a line each, so that a test that fails says why. */
+export function notPassed({ report }: Outcome): string[] {
+  return report.checks.filter(({ verdict }) => verdict !== "passed").map(line);
+}
+
+export function failures({ report }: Outcome): string[] {
+  return report.checks.filter(({ verdict }) => verdict === "failed").map(line);
+}
+
+function line({ id, subject, verdict, cause, hint }: Check): string {
+  return `${verdict} ${id} ${Object.values(subject).join(" → ") || "mesh"}: ${cause}${hint ? ` | ${hint}` : ""}`;
+}
+
+/** The requests that can change something: all but reads, and reviews, which are posted and stored nowhere. */
+export function writes(kube: Kube): LoggedRequest[] {
+  return kube.requests.filter(isWrite);
+}
+
+export function isWrite({ method, path }: LoggedRequest): boolean {
+  return method !== "GET" && !path.includes("reviews");
+}
+
+const KINDS = [
+  ["v1", "Namespace"],
+  ["v1", "Secret"],
+  ["v1", "ConfigMap"],
+  ["v1", "ServiceAccount"],
+  ["v1", "Service"],
+  ["apps/v1", "Deployment"],
+  ["policy/v1", "PodDisruptionBudget"],
+  ["autoscaling/v2", "HorizontalPodAutoscaler"],
+  ["rbac.authorization.k8s.io/v1", "Role"],
+  ["rbac.authorization.k8s.io/v1", "RoleBinding"],
+  ["rbac.authorization.k8s.io/v1", "ClusterRole"],
+  ["rbac.authorization.k8s.io/v1", "ClusterRoleBinding"],
+  ["sailoperator.io/v1", "Istio"],
+  ["networking.istio.io/v1", "Gateway"],
+] as const;
+
+/** Everything that is there but pods. */
+export function everything(kube: Kube): Json[] {
+  return KINDS.flatMap(([apiVersion, kind]) => kube.list(apiVersion, kind));
+}
+
+export function resourceVersions(kube: Kube): Record<string, string> {
+  const entries = everything(kube).map(({ kind, metadata }) => [
+    `${kind} ${metadata.namespace ?? ""}/${metadata.name}`,
+    metadata.resourceVersion as string,
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/** What must be the same however it came about: no identities, times, addresses or keys. */
+export function state(kube: Kube): Json[] {
+  return everything(kube).map(({ apiVersion, kind, metadata, spec, data, ...rest }) => ({
+    apiVersion,
+    kind,
+    name: metadata.name,
+    namespace: metadata.namespace,
+    labels: metadata.labels,
+    managers: [
+      ...new Set(metadata.managedFields?.map(({ manager, operation }: Json) => `${manager} ${operation}`)),
+    ].sort(),
+    spec: withoutAllocated(spec),
+    data: kind === "Secret" || kind === "ConfigMap" ? Object.keys(data ?? {}).sort() : data,
+    rules: rest.rules,
+    subjects: rest.subjects,
+    roleRef: rest.roleRef,
+    state: kind === "Istio" ? rest.status?.state : undefined,
+  }));
+}
+
+function withoutAllocated(spec: Json): Json {
+  if (!spec?.clusterIP) return spec;
+  const { clusterIP: _, clusterIPs: __, ...rest } = spec;
+  return { ...rest, ports: rest.ports?.map(({ nodePort: _, ...port }: Json) => port) };
+}
+
+export function text(object: Json, key: string): string {
+  return Buffer.from(object?.data?.[key] ?? "", "base64").toString();
+}

@@ -1,0 +1,65 @@
+import { deployments } from "./controllers/deployments.ts";
+import { type InjectionOptions, injection } from "./controllers/injection.ts";
+import { istiod } from "./controllers/istiod.ts";
+import { type KubeletOptions, kubelet } from "./controllers/kubelet.ts";
+import { type LoadBalancerOptions, loadBalancer } from "./controllers/loadbalancer.ts";
+import { type OperatorOptions, operator } from "./controllers/operator.ts";
+import { ensure } from "./controllers/support.ts";
+import { tokens } from "./controllers/tokens.ts";
+import type { Kube } from "./kube.ts";
+import { startKube } from "./server.ts";
+
+export interface ClusterOptions {
+  readonly kube?: Parameters<typeof startKube>[0];
+  /** `false`: there is none. */
+  readonly operator?: OperatorOptions | false;
+  readonly kubelet?: KubeletOptions;
+  readonly injection?: InjectionOptions;
+  readonly loadBalancer?: LoadBalancerOptions;
+  /** Whether the address in the EndpointSlice default/kubernetes leads to the API server. Default: it does. */
+  readonly reachable?: boolean;
+}
+
+/** The network between the clusters: where the addresses of their API servers lead to in this process. */
+const network = new Map<string, string>();
+let clusters = 0;
+
+/** A whole embedded cluster: an API server and all that acts on it. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Kube> {
+  const kube = await startKube(options.kube ?? {});
+  const number = ++clusters;
+  const address = `10.200.${number >> 8}.${number & 255}`;
+  if (options.reachable !== false) network.set(`https://${address}:6443`, kube.server);
+
+  tokens(kube);
+  kubelet(kube, options.kubelet);
+  deployments(kube, { admit: injection(kube, options.injection) });
+  loadBalancer(kube, options.loadBalancer ?? { ingress: { ip: `172.18.${number >> 8}.${number & 255}` } });
+  istiod(kube, {
+    dial: (server) => network.get(server) ?? (server.startsWith("https://127.0.0.1:") ? server : undefined),
+  });
+
+  for (const name of ["default", "kube-system", "kube-public"]) {
+    ensure(kube, { apiVersion: "v1", kind: "Namespace", metadata: { name } });
+  }
+  // Where a kubeconfig names a loopback address, this is what the other clusters are given.
+  ensure(kube, {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: { namespace: "default", name: "kubernetes", labels: { "kubernetes.io/service-name": "kubernetes" } },
+    addressType: "IPv4",
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    ports: [{ name: "https", port: 6443, protocol: "TCP" }],
+  });
+  if (options.operator !== false) operator(kube, options.operator);
+  return kube;
+}
+
+/** Several at once, with the same options or each with its own. */
+export function startClusters(
+  count: number,
+  options: ClusterOptions | ((index: number) => ClusterOptions) = {},
+): Promise<Kube[]> {
+  const of = typeof options === "function" ? options : () => options;
+  return Promise.all(Array.from({ length: count }, (_, index) => startCluster(of(index))));
+}

@@ -1,0 +1,112 @@
+import "reflect-metadata";
+import { webcrypto } from "node:crypto";
+import * as x509 from "@peculiar/x509";
+import type { ExecResponse, Json, Kube } from "../kube.ts";
+import { type Dial, RemoteClusters } from "./remote-clusters.ts";
+import { decode, encode, ensure, isReady, on } from "./support.ts";
+
+export interface IstiodOptions {
+  /** Where a URL of the clusters' network leads to in this process. */
+  readonly dial?: Dial;
+}
+
+/** One running istiod. */
+interface Istiod {
+  readonly namespace: string;
+  /** The root that its workloads trust, as of its start. */
+  readonly root: Promise<string>;
+  readonly remotes: RemoteClusters;
+}
+
+const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
+
+/** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
+export function istiod(kube: Kube, { dial = (server) => server }: IstiodOptions = {}): void {
+  /** By the pod's UID. */
+  const running = new Map<string, Istiod>();
+  on(kube, "v1", "Pod", ({ type, object }) => {
+    const { uid, namespace, labels } = object.metadata;
+    if (labels?.app !== "istiod") return;
+    if (type === "DELETED" || !isReady(object)) {
+      running.delete(uid);
+      return;
+    }
+    if (running.has(uid)) return;
+    const env: Json[] = object.spec.containers[0].env ?? [];
+    const id = env.find(({ name }) => name === "CLUSTER_ID")?.value ?? "Kubernetes";
+    const started: Istiod = { namespace, root: rootOf(kube, namespace), remotes: new RemoteClusters(id, dial) };
+    running.set(uid, started);
+    for (const secret of kube.list("v1", "Secret", namespace)) started.remotes.take("ADDED", secret);
+    for (const { metadata } of kube.list("v1", "Namespace")) void tell(kube, started, metadata.name);
+  });
+  on(kube, "v1", "Secret", ({ type, object }) => {
+    for (const each of running.values())
+      if (each.namespace === object.metadata.namespace) each.remotes.take(type, object);
+  });
+  on(kube, "v1", "Namespace", ({ type, object }) => {
+    if (type !== "ADDED") return;
+    for (const each of running.values()) void tell(kube, each, object.metadata.name);
+  });
+
+  kube.onExec(async ({ namespace, pod, container, command }): Promise<ExecResponse> => {
+    const found = kube.get({ apiVersion: "v1", kind: "Pod", namespace, name: pod });
+    const asked = running.get(found?.metadata.uid);
+    const refused = (stderr: string) => ({ exitCode: 1, stdout: "", stderr });
+    if (!asked || container !== "discovery") return refused(`no istiod runs in ${namespace}/${pod}, ${container}\n`);
+    if (command.join(" ") !== "pilot-discovery request GET /debug/clusterz") return refused("unknown command\n");
+    const stdout = `${JSON.stringify(await asked.remotes.status(), null, 2)}\n`;
+    return { exitCode: 0, stdout, stderr: "info\tklog\tConfig not found: /var/run/secrets/remote/config\n" };
+  });
+}
+
+async function tell(kube: Kube, { root }: Istiod, namespace: string): Promise<void> {
+  if (UNTOLD.has(namespace)) return;
+  const pem = await root;
+  const here = kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace });
+  if (!here || here.metadata.deletionTimestamp) return;
+  ensure(kube, {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "istio-ca-root-cert", namespace, labels: { "istio.io/config": "true" } },
+    data: { "root-cert.pem": pem },
+  });
+}
+
+/** The root in `cacerts`; without it one of its own, which is kept for the next istiod. */
+async function rootOf(kube: Kube, namespace: string): Promise<string> {
+  const secret = (name: string) => kube.get({ apiVersion: "v1", kind: "Secret", namespace, name });
+  const given = decode(secret("cacerts")?.data?.["root-cert.pem"]);
+  if (given) return given;
+  const kept = () => decode(secret("istio-ca-secret")?.data?.["ca-cert.pem"]);
+  if (kept()) return kept();
+  const { certificate, key } = await selfSigned();
+  // Another replica may have been quicker.
+  if (kept()) return kept();
+  kube.put({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "istio-ca-secret", namespace },
+    type: "istio.io/ca-root",
+    data: { "ca-cert.pem": encode(certificate), "ca-key.pem": encode(key), "root-cert.pem": encode(certificate) },
+  });
+  return certificate;
+}
+
+async function selfSigned(): Promise<{ certificate: string; key: string }> {
+  x509.cryptoProvider.set(webcrypto as never);
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: [{ O: ["cluster.local"] }],
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 3650 * 86_400_000),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+  });
+  const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return {
+    certificate: `${certificate.toString("pem")}\n`,
+    key: `${x509.PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`,
+  };
+}

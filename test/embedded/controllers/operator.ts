@@ -1,0 +1,157 @@
+import type { Json, Kube } from "../kube.ts";
+import { baseChart, istiodChart, istiodName, READER, type Release } from "./chart.ts";
+import { definitions } from "./crds.ts";
+import { after, ensure, now, on, refOf } from "./support.ts";
+
+export interface OperatorOptions {
+  /** Istio versions that it installs, without a leading `v`. */
+  readonly versions?: readonly string[];
+  /** Versions that are in the CRD's enum, yet refused, as newer operators do. */
+  readonly endOfLife?: readonly string[];
+  /** Milliseconds from a change to its reconciliation. */
+  readonly slowMs?: number;
+  /** It is installed and available, and does nothing. */
+  readonly neverReconcile?: boolean;
+  /** Its own version, the image's tag. */
+  readonly version?: string;
+}
+
+const API = "sailoperator.io/v1";
+const FINALIZER = "sailoperator.io/sail-operator";
+
+export const VERSIONS = ["1.26.3", "1.25.5"];
+export const END_OF_LIFE = ["1.24.6"];
+
+/** The Sail Operator, as it is seen from outside: its conditions, reasons and order of events; the charts are sketches. */
+export function operator(kube: Kube, options: OperatorOptions = {}): void {
+  const { versions = VERSIONS, endOfLife = END_OF_LIFE } = options;
+  for (const definition of definitions([...versions, ...endOfLife])) ensure(kube, definition);
+  for (const object of own(options.version ?? "1.26.3")) ensure(kube, object);
+  if (options.neverReconcile) return;
+
+  const pending = new Set<string>();
+  const look = (name: string) => {
+    if (pending.has(name)) return;
+    pending.add(name);
+    after(options.slowMs, () => {
+      pending.delete(name);
+      const istio = kube.get({ apiVersion: API, kind: "Istio", name });
+      if (istio && !istio.metadata.deletionTimestamp) reconcile(kube, istio, endOfLife);
+    });
+  };
+  on(kube, API, "Istio", ({ type, object }) => {
+    // A status is what this very operator wrote.
+    if (type !== "DELETED" && object.status?.observedGeneration !== object.metadata.generation)
+      look(object.metadata.name);
+  });
+  on(kube, API, "IstioRevision", ({ type, object }) => {
+    if (type !== "DELETED" && object.metadata.deletionTimestamp) finalize(kube, object);
+  });
+  // What the resources of a namespace depend on, and what it installed for them.
+  const lookIn = (namespace: string) => {
+    for (const istio of kube.list(API, "Istio")) if (istio.spec.namespace === namespace) look(istio.metadata.name);
+  };
+  on(kube, "v1", "Namespace", ({ object }) => lookIn(object.metadata.name));
+  on(kube, "apps/v1", "Deployment", ({ object }) => lookIn(object.metadata.namespace));
+  on(kube, "v1", "ServiceAccount", ({ object }) => {
+    if (object.metadata.name === READER) lookIn(object.metadata.namespace);
+  });
+}
+
+function own(version: string): Json[] {
+  const name = "sail-operator";
+  const pods = { "control-plane": name };
+  const containers = [{ name, image: `quay.io/sail-dev/sail-operator:${version}` }];
+  return [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name, namespace: name, labels: { "app.kubernetes.io/name": name } },
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: pods },
+        template: { metadata: { labels: pods }, spec: { containers } },
+      },
+    },
+  ];
+}
+
+function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[]): void {
+  const { name, uid } = istio.metadata;
+  const { namespace, version, values = {}, updateStrategy } = istio.spec;
+  const inPlace = (updateStrategy?.type ?? "InPlace") === "InPlace";
+  const revision = inPlace ? name : `${name}-${version.replaceAll(".", "-")}`;
+  const release: Release = { revision, namespace, version: version.replace(/^v/, ""), values };
+
+  let error: string | undefined;
+  if (endOfLife.includes(release.version)) {
+    error = `version "${version}" is end-of-life and cannot be installed; use a supported version`;
+  } else if (!kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace })) {
+    error = `validation error: namespace "${namespace}" doesn't exist`;
+  } else {
+    const withBase = revision === "default";
+    error = withBase ? foreignReader(kube, namespace) : undefined;
+    const owner = { apiVersion: API, kind: "Istio", name, uid, controller: true, blockOwnerDeletion: true };
+    ensure(kube, {
+      apiVersion: API,
+      kind: "IstioRevision",
+      metadata: { name: revision, finalizers: [FINALIZER], ownerReferences: [owner] },
+      spec: { namespace, version, values },
+    });
+    for (const object of [...(withBase && !error ? baseChart(release) : []), ...istiodChart(release)])
+      ensure(kube, object);
+  }
+  report(kube, istio, error, revision);
+}
+
+/** The operator installs with Helm, which refuses an object that someone else made before it. */
+function foreignReader(kube: Kube, namespace: string): string | undefined {
+  const account = kube.get({ apiVersion: "v1", kind: "ServiceAccount", namespace, name: READER });
+  if (!account || account.metadata.labels?.["app.kubernetes.io/managed-by"] === "Helm") return undefined;
+  return (
+    'error reconciling resource: failed to install/update Helm chart "base": failed to install helm chart base: ' +
+    `Unable to continue with install: ServiceAccount "${READER}" in namespace "${namespace}" exists and cannot be ` +
+    "imported into the current release: invalid ownership metadata; label validation error: missing key " +
+    '"app.kubernetes.io/managed-by": must be set to "Helm"'
+  );
+}
+
+function report(kube: Kube, istio: Json, error: string | undefined, revision: string): void {
+  const { namespace } = istio.spec;
+  const istiod = kube.get({ apiVersion: "apps/v1", kind: "Deployment", namespace, name: istiodName(revision) });
+  const fresh = istiod?.status?.observedGeneration === istiod?.metadata.generation;
+  // As with the real one, Ready speaks of istiod alone: it can be True beside a ReconcileError.
+  const ready = istiod && fresh && istiod.status?.readyReplicas === (istiod.spec.replicas ?? 1);
+  const old: Json[] = istio.status?.conditions ?? [];
+  const condition = (type: string, reason: string, message: string | undefined): Json => {
+    const status = message === undefined ? "True" : "False";
+    const before = old.find((each) => each.type === type && each.status === status);
+    const lastTransitionTime = before?.lastTransitionTime ?? now();
+    return { type, status, lastTransitionTime, ...(message === undefined ? {} : { reason, message }) };
+  };
+  const conditions = [
+    condition("Reconciled", "ReconcileError", error),
+    condition("Ready", "IstiodNotReady", ready ? undefined : "not all istiod pods are ready"),
+    condition("DependenciesHealthy", "", undefined),
+  ];
+  const bad = conditions.find(({ status }) => status !== "True");
+  const status = {
+    observedGeneration: istio.metadata.generation,
+    state: bad?.reason ?? "Healthy",
+    activeRevisionName: revision,
+    conditions,
+    revisions: { total: error === undefined ? 1 : 0, ready: bad ? 0 : 1, inUse: 0 },
+  };
+  if (JSON.stringify(status) !== JSON.stringify(istio.status)) kube.patchStatus(refOf(istio), status);
+}
+
+/** Takes away what the charts made; the namespace, its secrets and the gateways are not the operator's. */
+function finalize(kube: Kube, revision: Json): void {
+  const { namespace, version, values } = revision.spec;
+  const release: Release = { revision: revision.metadata.name, namespace, version: version.replace(/^v/, ""), values };
+  const withBase = release.revision === "default" && !foreignReader(kube, namespace);
+  for (const object of [...(withBase ? baseChart(release) : []), ...istiodChart(release)]) kube.delete(refOf(object));
+  const current = kube.get(refOf(revision));
+  if (current) kube.put({ ...current, metadata: { ...current.metadata, finalizers: [] } });
+}

@@ -1,0 +1,96 @@
+import { Agent, request } from "undici";
+import { parse } from "yaml";
+import type { Json, StoreEvent } from "../kube.ts";
+import { decode } from "./support.ts";
+
+/** The URL at which a server of the clusters' network really listens; `undefined`: nobody answers there. */
+export type Dial = (server: string) => string | undefined;
+
+export interface RemoteStatus {
+  readonly id: string;
+  readonly secretName: string;
+  readonly syncStatus: string;
+}
+
+interface Remote {
+  readonly secretName: string;
+  readonly kubeconfig: string;
+  status: Promise<string>;
+  asked: number;
+}
+
+/** Milliseconds after which a cluster that could not be read is tried again, when somebody asks. */
+const AGAIN = 250;
+const TIMEOUT = 2_000;
+
+/** The clusters that one istiod knows by remote secrets; each is really read with what its secret holds. */
+export class RemoteClusters {
+  readonly #own: string;
+  readonly #dial: Dial;
+  readonly #remotes = new Map<string, Remote>();
+
+  constructor(own: string, dial: Dial) {
+    this.#own = own;
+    this.#dial = dial;
+  }
+
+  take(type: StoreEvent["type"], { metadata, data }: Json): void {
+    const labelled = type !== "DELETED" && metadata.labels?.["istio/multiCluster"] === "true";
+    const entries: Record<string, string> = labelled ? (data ?? {}) : {};
+    for (const [id, { secretName }] of this.#remotes) {
+      if (secretName === metadata.name && !(id in entries)) this.#remotes.delete(id);
+    }
+    for (const [id, value] of Object.entries(entries)) {
+      const known = this.#remotes.get(id);
+      const kubeconfig = decode(value);
+      // istiod refuses a second registration of a cluster, its own included, and skips what has not changed.
+      if (id === this.#own || (known && (known.secretName !== metadata.name || known.kubeconfig === kubeconfig)))
+        continue;
+      const asked = performance.now();
+      this.#remotes.set(id, { secretName: metadata.name, kubeconfig, status: this.#read(kubeconfig), asked });
+    }
+  }
+
+  async status(): Promise<RemoteStatus[]> {
+    const remotes = [...this.#remotes].map(async ([id, remote]) => {
+      const syncStatus = await remote.status;
+      if (syncStatus !== "synced" && performance.now() - remote.asked > AGAIN) {
+        remote.asked = performance.now();
+        remote.status = this.#read(remote.kubeconfig);
+      }
+      return { id, secretName: remote.secretName, syncStatus };
+    });
+    return [{ id: this.#own, secretName: "", syncStatus: "synced" }, ...(await Promise.all(remotes))];
+  }
+
+  async #read(kubeconfig: string): Promise<string> {
+    let agent: Agent | undefined;
+    try {
+      const config = parse(kubeconfig);
+      const current = config.contexts.find(({ name }: Json) => name === config["current-context"]).context;
+      const { cluster } = config.clusters.find(({ name }: Json) => name === current.cluster);
+      const { user } = config.users.find(({ name }: Json) => name === current.user);
+      const servername = cluster["tls-server-name"];
+      const ca = decode(cluster["certificate-authority-data"]);
+      agent = new Agent({ connect: { ca, timeout: TIMEOUT, ...(servername ? { servername } : {}) } });
+      const base = this.#dial(cluster.server);
+      if (!base) return "timeout";
+      const answers = await Promise.all(
+        ["pods", "services"].map(async (resource) => {
+          const { statusCode, body } = await request(`${base}/api/v1/${resource}`, {
+            headers: { authorization: `Bearer ${user.token}` },
+            dispatcher: agent as Agent,
+            signal: AbortSignal.timeout(TIMEOUT),
+          });
+          await body.dump();
+          return statusCode;
+        }),
+      );
+      return answers.every((status) => status === 200) ? "synced" : "timeout";
+    } catch {
+      return "timeout";
+    } finally {
+      await agent?.destroy();
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** Any Kubernetes object, as its JSON is. */
+// biome-ignore lint/suspicious/noExplicitAny: tests read and write all sorts of fields
+export type Json = any;
+
+export interface Ref {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+export interface StoreEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly object: Json;
+}
+
+export interface ExecRequest {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string;
+  readonly command: readonly string[];
+}
+
+export interface ExecResponse {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface LoggedRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly user: string;
+  status: number;
+}
+
+/** What an interceptor does to a request instead of the server: nothing (`undefined`), an answer, or a cut connection. */
+export type Interference =
+  | undefined
+  | { readonly status: number; readonly body?: Json; readonly headers?: Record<string, string> }
+  | { readonly destroy: true }
+  | { readonly truncate: true }
+  | { readonly delayMs: number };
+
+/** An embedded Kubernetes API. What controllers and tests do goes past authentication and server-side apply. */
+export interface Kube {
+  /** `https://127.0.0.1:PORT` */
+  readonly server: string;
+  /** PEM. */
+  readonly ca: string;
+  readonly requests: LoggedRequest[];
+  /** A kubeconfig of an administrator. `server` replaces the URL. */
+  kubeconfig(options?: { auth?: "certificate" | "token"; server?: string; token?: string }): string;
+  get(ref: Ref): Json | undefined;
+  list(apiVersion: string, kind: string, namespace?: string): Json[];
+  /** Creates the object, or replaces it where it exists; sets metadata as the API server would, and tells watchers. */
+  put(object: Json): Json;
+  /** Merges into an object's status; generation stays. */
+  patchStatus(ref: Ref, status: Json): Json;
+  /** As a user's delete: finalizers hold it, dependents go after it. */
+  delete(ref: Ref): boolean;
+  /** All changes from now on, and first an ADDED for everything there is. Listeners run in a microtask of their own. */
+  subscribe(listener: (event: StoreEvent) => void): () => void;
+  /** Makes a bearer token known as a user's, e.g. `system:serviceaccount:ns:name`; `undefined` user revokes it. */
+  setToken(token: string, user: string | undefined): void;
+  /** The user that a token stands for. */
+  userOf(token: string): string | undefined;
+  /** What `pods/exec` answers. */
+  onExec(handler: (request: ExecRequest) => Promise<ExecResponse> | ExecResponse): void;
+  /** Asked before each request; the last one set counts. */
+  intercept(fn: ((request: LoggedRequest, number: number) => Interference | Promise<Interference>) | undefined): void;
+  stop(): Promise<void>;
+}
