@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { BlockList, isIP } from "node:net";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { parseYaml } from "./yaml.ts";
@@ -206,15 +207,15 @@ export function bodyLines(pem: string): string[] {
     .filter((line) => line.length >= 16 && !line.startsWith("-----"));
 }
 
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8);
+LOOPBACK.addAddress("0.0.0.0");
+LOOPBACK.addAddress("::1", "ipv6");
+LOOPBACK.addAddress("::", "ipv6");
+
 /** Whether the URL's host is the machine itself, which is somewhere else for everybody else. */
 export function isLoopback(server: string): boolean {
-  const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
-  return (
-    host === "localhost" ||
-    host.endsWith(".localhost") ||
-    host.startsWith("127.") ||
-    host === "::1" ||
-    host === "0.0.0.0" ||
-    host === "::"
-  );
+  const host = new URL(server).hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
+  const family = isIP(host);
+  return family === 0 ? /(^|\.)localhost$/.test(host) : LOOPBACK.check(host, family === 6 ? "ipv6" : "ipv4");
 }

@@ -1,4 +1,4 @@
-import { type Check, PHASES, type Report, type Subject, type Verdict } from "../mesh/report.ts";
+import { PHASES, type Report, type Subject, type Verdict } from "../mesh/report.ts";
 
 const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
 
@@ -86,14 +86,13 @@ function problems(report: Report): string {
 }
 
 function clusters(report: Report): string {
+  // Of the cluster alone: what it has to do with others is in the matrix.
   const state = (cluster: string) => {
-    const own = report.checks.filter(({ subject }) => concerns(subject, cluster));
-    return own.some(({ verdict }) => verdict === "failed")
-      ? "✗"
-      : own.every(({ verdict }) => verdict === "passed" || verdict === "skipped") &&
-          own.some(({ id, verdict }) => id === "control-plane.istiod" && verdict === "passed")
-        ? "✓"
-        : "–";
+    const own = report.checks.filter(({ subject }) => "cluster" in subject && subject.cluster === cluster);
+    const worst = (["failed", "unknown", "skipped"] as const).find((verdict) =>
+      own.some((check) => check.verdict === verdict),
+    );
+    return MARKS[worst ?? "passed"];
   };
   const header = ["", "Cluster", "Network", "Kubernetes", "Istio", "East-west gateway", "API server for the others"];
   const rows = table(header, report.clusters, (cluster) => [
@@ -226,10 +225,6 @@ function table<T>(header: readonly string[], items: readonly T[], cells: (item: 
     lines.push(row);
   }
   return lines.join("\n");
-}
-
-function concerns(subject: Check["subject"], cluster: string): boolean {
-  return "cluster" in subject ? subject.cluster === cluster : "observer" in subject && subject.observer === cluster;
 }
 
 function name(subject: Subject): string {

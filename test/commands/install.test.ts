@@ -1,3 +1,5 @@
+// The polyfill has to be there before @peculiar/x509 is loaded.
+import "reflect-metadata";
 import { webcrypto, X509Certificate } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -233,7 +235,7 @@ describe("a run after another", () => {
     expect(first.report.result).toBe("failed");
     for (const kube of kubes) kube.intercept(undefined);
     expect(notPassed(await runInstall(kubes))).toEqual([]);
-    kubes.forEach((kube, index) => expect(state(kube)).toEqual(state(undisturbed[index] as Kube)));
+    expect(kubes.map(state)).toEqual(undisturbed.map(state));
   });
 });
 

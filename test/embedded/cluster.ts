@@ -39,9 +39,6 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Kube> 
     dial: (server) => network.get(server) ?? (server.startsWith("https://127.0.0.1:") ? server : undefined),
   });
 
-  for (const name of ["default", "kube-system", "kube-public"]) {
-    ensure(kube, { apiVersion: "v1", kind: "Namespace", metadata: { name } });
-  }
   // Where a kubeconfig names a loopback address, this is what the other clusters are given.
   ensure(kube, {
     apiVersion: "discovery.k8s.io/v1",

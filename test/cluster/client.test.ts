@@ -1,0 +1,365 @@
+import type { ServerResponse } from "node:http";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connect, type Watcher } from "../../src/cluster/client.ts";
+import type { Cluster, Probe, Wait } from "../../src/cluster/cluster.ts";
+import { Deadline } from "../../src/cluster/deadline.ts";
+import { ApiError } from "../../src/cluster/errors.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
+import { type Handler, inTurn, json, refuse, type Server, serve } from "./server.ts";
+
+let server: Server;
+beforeAll(async () => {
+  server = await serve();
+});
+afterAll(() => server.close());
+
+const open: Cluster[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((cluster) => cluster.close()));
+});
+
+interface Watched extends Watcher {
+  readonly told: string[];
+  readonly waits: Set<Wait>;
+}
+
+function client({ deadline = new Deadline(10_000) } = {}): { cluster: Cluster; watcher: Watched } {
+  const watcher: Watched = {
+    told: [],
+    waits: new Set(),
+    waiting: (wait) => {
+      watcher.told.push(`waiting for ${wait.what}`);
+      watcher.waits.add(wait);
+    },
+    waited: (wait) => {
+      watcher.told.push(`waited for ${wait.what}`);
+      watcher.waits.delete(wait);
+    },
+    retrying: (cluster, message) => watcher.told.push(`${cluster}: ${message}`),
+  };
+  const cluster = connect("east", server.kubeconfig(), deadline, watcher);
+  open.push(cluster);
+  return { cluster, watcher };
+}
+
+const pods = { apiVersion: "v1", kind: "Pod", namespace: "ns" };
+const services = { apiVersion: "v1", kind: "Service", namespace: "ns" };
+const pod = (name: string, phase: string, more: object = {}) => ({
+  metadata: { name, namespace: "ns", ...more },
+  status: { phase },
+});
+const list = (...items: object[]): Handler => {
+  return (_, response) => json(response, 200, { kind: "PodList", metadata: { resourceVersion: "7" }, items });
+};
+const event = (response: ServerResponse, type: string, object: object) =>
+  response.write(`${JSON.stringify({ type, object })}\n`);
+/** Lists by one handler, watches by another. */
+const split =
+  (lists: Handler, watches: Handler): Handler =>
+  (request, ...rest) =>
+    request.path.includes("watch=true") ? watches(request, ...rest) : lists(request, ...rest);
+const phases = (seen: { pods: KubernetesObject[] }) =>
+  seen.pods.map(({ metadata, status }) => `${metadata.name} ${(status as { phase: string }).phase}`).join(", ");
+/** Done when the pods are as expected. */
+const until =
+  (expected: string) =>
+  (seen: { pods: KubernetesObject[] }): Probe<string> =>
+    phases(seen) === expected ? { done: expected } : { seen: phases(seen) };
+const requests = () => server.received.map(({ path }) => (path.includes("watch=true") ? "watch" : "list"));
+const failure = (promise: Promise<unknown>): Promise<Failure> =>
+  promise.then(
+    () => Promise.reject(new Error("it was expected to fail")),
+    (error: Failure) => error,
+  );
+
+describe("reading", () => {
+  test("what is not there is undefined, and so is a kind that is not served", async () => {
+    server.answer((_, response) => void response.writeHead(404).end("404 page not found"));
+    const { cluster } = client();
+    expect(await cluster.get({ ...pods, name: "a" })).toBeUndefined();
+    expect(await cluster.list({ apiVersion: "sailoperator.io/v1", kind: "Istio" })).toEqual([]);
+  });
+
+  test("every other no is an error", async () => {
+    server.answer((_, response) => refuse(response, 403, "Forbidden"));
+    const { cluster } = client();
+    expect(await failure(cluster.get({ ...pods, name: "a" }))).toMatchObject({
+      status: 403,
+      message: "Could not read Pod ns/a: Forbidden: it is Forbidden",
+    });
+    expect(await failure(cluster.list(pods))).toMatchObject({ message: expect.stringContaining("list Pods") });
+  });
+
+  test("a list's items say what they are, and a list without items is empty", async () => {
+    server.answer(
+      inTurn(list(pod("a", "Running")), (_, response) => json(response, 200, { metadata: {}, items: null })),
+    );
+    const { cluster } = client();
+    expect(await cluster.list(pods)).toEqual([{ apiVersion: "v1", kind: "Pod", ...pod("a", "Running") }]);
+    expect(await cluster.list(pods)).toEqual([]);
+  });
+
+  test("the version; and requests are counted", async () => {
+    server.answer((_, response) => json(response, 200, { gitVersion: "v1.33.1" }));
+    const { cluster } = client();
+    expect(await cluster.version()).toBe("v1.33.1");
+    expect([cluster.requests, cluster.name, cluster.server]).toEqual([1, "east", server.url]);
+  });
+});
+
+describe("applying", () => {
+  const ours = (fields: object) => ({ manager: "istio-mesh-action", operation: "Apply", time: "1", fieldsV1: fields });
+  const theirs = { manager: "kubelet", operation: "Update", time: "2", fieldsV1: {} };
+  const object = (resourceVersion: string, managedFields: object[], more: object = {}, generation?: number) => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "s", namespace: "ns", resourceVersion, managedFields, ...(generation ? { generation } : {}) },
+    ...more,
+  });
+
+  test.each<[string, object | undefined, object, string]>([
+    ["one that was not there", undefined, object("1", [ours({})]), "created"],
+    ["one that stays as it is", object("1", [ours({})]), object("1", [ours({})]), "unchanged"],
+    [
+      "one that somebody else wrote to in between",
+      object("1", [ours({})]),
+      object("2", [theirs, ours({})]),
+      "unchanged",
+    ],
+    ["one that gets another field", object("1", [ours({})]), object("2", [ours({ "f:data": {} })]), "updated"],
+    ["one that was not ours", object("1", [theirs]), object("2", [theirs, ours({})]), "updated"],
+    ["one with another generation", object("1", [ours({})], {}, 1), object("2", [ours({})], {}, 2), "updated"],
+    [
+      "one with other data in the same fields",
+      object("1", [ours({})], { data: { a: "1" } }),
+      object("2", [ours({})], { data: { a: "2" } }),
+      "updated",
+    ],
+    [
+      "one that our update, not our apply, wrote to",
+      object("1", [{ ...ours({}), operation: "Update" }]),
+      object("2", [{ ...ours({}), operation: "Update" }, ours({})]),
+      "updated",
+    ],
+  ])("%s", async (_, before, after, action) => {
+    server.answer(
+      inTurn(
+        (_, response) => (before ? json(response, 200, before) : refuse(response, 404, "NotFound")),
+        (_, response) => json(response, 200, after),
+      ),
+    );
+    const wanted = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace: "ns" }, data: { a: "1" } };
+    expect(await client().cluster.apply(wanted)).toEqual({ object: after, action });
+    expect(server.received[1]).toMatchObject({
+      method: "PATCH",
+      path: "/api/v1/namespaces/ns/secrets/s?fieldManager=istio-mesh-action",
+      contentType: "application/apply-patch+yaml",
+      body: JSON.stringify(wanted),
+    });
+  });
+
+  test("what somebody else set is not overwritten", async () => {
+    server.answer((_, response) => refuse(response, 409, "Conflict"));
+    const wanted = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace: "ns" } };
+    expect(await failure(client().cluster.apply(wanted))).toMatchObject({ status: 409 });
+    expect(server.received.every(({ path }) => !path.includes("force"))).toBe(true);
+  });
+});
+
+describe("deleting", () => {
+  const ref = { ...pods, name: "a" };
+  test.each<[string, number, string | undefined, boolean]>([
+    ["what is there", 200, undefined, true],
+    ["what is not there", 404, undefined, false],
+    ["that very one", 200, "u-1", true],
+    ["another one by that name", 409, "u-1", false],
+  ])("%s", async (_, code, uid, deleted) => {
+    server.answer((_, response) => (code === 200 ? json(response, 200, {}) : refuse(response, code, "Tested")));
+    expect(await client().cluster.delete(ref, uid)).toBe(deleted);
+    expect(JSON.parse(server.received[0]?.body ?? "")).toEqual({
+      propagationPolicy: "Background",
+      ...(uid ? { preconditions: { uid } } : {}),
+    });
+  });
+
+  test.each([403, 409])("what may not be deleted is an error: %i", async (code) => {
+    server.answer((_, response) => refuse(response, code, "Tested"));
+    expect(await failure(client().cluster.delete(ref))).toMatchObject({ status: code });
+  });
+});
+
+describe("waiting", () => {
+  test("what is there already is not watched for", async () => {
+    server.answer(list(pod("a", "Running")));
+    const { cluster, watcher } = client();
+    expect(await cluster.waitFor("a", { pods }, until("a Running"))).toBe("a Running");
+    expect(requests()).toEqual(["list"]);
+    expect(watcher.told).toEqual(["waiting for a", "waited for a"]);
+  });
+
+  test("a list, then what happens to it, until it is as wanted; then the watch is over", async () => {
+    const closed = new Promise<void>((resolve) => {
+      server.answer(
+        split(list(pod("a", "Pending"), pod("b", "Running")), (_, response) => {
+          response.on("close", resolve);
+          event(response, "BOOKMARK", { kind: "Pod", metadata: { resourceVersion: "8" } });
+          event(response, "MODIFIED", pod("a", "Running"));
+          event(response, "ADDED", pod("c", "Pending"));
+          event(response, "DELETED", pod("b", "Running"));
+          event(response, "MODIFIED", pod("c", "Running"));
+        }),
+      );
+    });
+    const seen: string[] = [];
+    const { cluster } = client();
+    await cluster.waitFor("x", { pods }, (now) => {
+      seen.push(phases(now));
+      return until("a Running, c Running")(now);
+    });
+    await closed;
+    expect(seen).toEqual([
+      "a Pending, b Running",
+      "a Running, b Running",
+      "a Running, b Running, c Pending",
+      "a Running, c Pending",
+      "a Running, c Running",
+    ]);
+    expect(requests()).toEqual(["list", "watch"]);
+    expect(server.received[1]?.path).toMatch(/[?&]resourceVersion=7(&|$)/);
+  });
+
+  test.each<[string, Handler]>([
+    ["ends early", (_, response) => void response.end()],
+    ["is cut", (_, __, raw) => void raw.socket.destroy()],
+    [
+      "is too old",
+      (_, response) => {
+        event(response, "ERROR", { kind: "Status", code: 410, reason: "Expired" });
+      },
+    ],
+    ["is refused as too old", (_, response) => refuse(response, 410, "Expired")],
+    ["is spoilt", (_, response) => void response.end("{half\n")],
+    ["is not authorised any more", (_, response) => refuse(response, 401, "Unauthorized")],
+  ])("a watch that %s: everything is listed afresh", async (_, broken) => {
+    server.answer(split(inTurn(list(pod("a", "Pending")), list(pod("a", "Running"))), broken));
+    expect(await client().cluster.waitFor("x", { pods }, until("a Running"))).toBe("a Running");
+    expect(requests()).toEqual(["list", "watch", "list"]);
+  });
+
+  test("a kind that is not served yet is waited for", async () => {
+    server.answer(
+      split(
+        inTurn((_, response) => refuse(response, 404, "NotFound"), list(pod("a", "Running"))),
+        (_, response) => refuse(response, 404, "NotFound"),
+      ),
+    );
+    expect(await client().cluster.waitFor("x", { pods }, until("a Running"))).toBe("a Running");
+  });
+
+  test("two kinds are looked at together", async () => {
+    server.answer((request, response) => {
+      const ofPods = request.path.includes("/pods");
+      if (!request.path.includes("watch=true"))
+        return list(...(ofPods ? [] : [pod("s", "")]))(request, response, undefined as never);
+      if (ofPods) event(response, "ADDED", pod("a", "Running"));
+      else response.flushHeaders();
+    });
+    const result = await client().cluster.waitFor(
+      "x",
+      { pods, services },
+      (seen): Probe<number> =>
+        seen.pods.length + seen.services.length === 2 ? { done: seen.services.length } : { seen: "not yet" },
+    );
+    expect(result).toBe(1);
+  });
+
+  test.each<[string, (probe: () => never) => Handler]>([
+    ["of the list", () => list(pod("a", "Failed"))],
+    [
+      "of an event",
+      () =>
+        split(list(pod("a", "Pending")), (_, response) => {
+          event(response, "MODIFIED", pod("a", "Failed"));
+        }),
+    ],
+  ])("a probe that throws ends the wait at once: %s", async (_, handler) => {
+    server.answer(handler(() => undefined as never));
+    const { cluster, watcher } = client();
+    const hopeless = new Failure("It never will.");
+    const wait = cluster.waitFor("x", { pods }, (seen) => {
+      if (phases(seen) === "a Failed") throw hopeless;
+      return { seen: "pending" };
+    });
+    expect(await failure(wait)).toBe(hopeless);
+    expect(watcher.waits.size).toBe(0);
+  });
+
+  test("what may not be watched is an error, and not waited for", async () => {
+    server.answer(split(list(), (_, response) => refuse(response, 403, "Forbidden")));
+    const error = await failure(client().cluster.waitFor("x", { pods }, until("a Running")));
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error.message).toContain("watch Pods");
+  });
+
+  test.each<[string, string]>([
+    ["a Pending", "a Pending."],
+    ["is it running?", "is it running?"],
+    ["It is pending.", "It is pending."],
+  ])("at the deadline it says what was waited for and the last thing seen: %s", async (seen, end) => {
+    server.answer(split(list(), (_, response) => response.flushHeaders()));
+    const { cluster, watcher } = client({ deadline: new Deadline(300) });
+    const error = await failure(cluster.waitFor("the pod to run", { pods }, () => ({ seen })));
+    expect(error.message).toBe(`Waited 0 s for the pod to run, until the run's deadline of 0.3 s. Last seen: ${end}`);
+    expect(error.hint).toContain("`timeout`");
+    expect(watcher.waits.size).toBe(0);
+  });
+
+  test("a run that is cancelled ends at once and says so", async () => {
+    const controller = new AbortController();
+    server.answer(
+      split(list(), (_, response) => {
+        response.flushHeaders();
+        controller.abort();
+      }),
+    );
+    const { cluster } = client({ deadline: new Deadline(60_000, controller.signal) });
+    const error = await failure(cluster.waitFor("the pod to run", { pods }, () => ({ seen: "nothing" })));
+    expect(error.message).toBe("The run was cancelled while waiting for the pod to run.");
+  });
+
+  test("a wait tells its progress lines what it saw last", async () => {
+    let told: string | undefined;
+    const { cluster, watcher } = client();
+    server.answer(
+      split(list(pod("a", "Pending")), (_, response) => {
+        told = [...watcher.waits].map(({ cluster, what, seen }) => `${cluster}: ${what}: ${seen}`).join();
+        event(response, "MODIFIED", pod("a", "Running"));
+      }),
+    );
+    await cluster.waitFor("the pod", { pods }, until("a Running"));
+    expect(told).toBe("east: the pod: a Pending");
+  });
+});
+
+describe("polling", () => {
+  test("asks until it is done", async () => {
+    let asked = 0;
+    const result = client().cluster.poll("x", async () => (++asked === 3 ? { done: "yes" } : { seen: "no" }));
+    expect(await result).toBe("yes");
+    expect(asked).toBe(3);
+  });
+
+  test("says at the deadline what it saw last", async () => {
+    const { cluster } = client({ deadline: new Deadline(200) });
+    const error = await failure(cluster.poll("istiod to read", async () => ({ seen: "a says of b: timeout" })));
+    expect(error.message).toBe(
+      "Waited 0 s for istiod to read, until the run's deadline of 0.2 s. Last seen: a says of b: timeout.",
+    );
+  });
+
+  test("ends when it throws", async () => {
+    const error = new Failure("no");
+    expect(await failure(client().cluster.poll("x", () => Promise.reject(error)))).toBe(error);
+  });
+});
