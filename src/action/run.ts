@@ -11,10 +11,10 @@ import { install } from "../commands/install.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
 import type { Report } from "../mesh/report.ts";
 import { toJson } from "../report/json.ts";
-import { toMarkdown } from "../report/markdown.ts";
+import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateError } from "./annotations.ts";
-import { type Inputs, readInputs } from "./inputs.ts";
+import { InputError, type Inputs, readInputs } from "./inputs.ts";
 import { Log } from "./log.ts";
 import { mask } from "./masking.ts";
 import { setOutputs } from "./outputs.ts";
@@ -30,6 +30,7 @@ export async function main(): Promise<void> {
     process.exitCode = report.result === "passed" ? 0 : 1;
   } catch (error) {
     annotateError(error);
+    if (error instanceof InputError) await summarize(inputProblemsToMarkdown(error.problems));
     core.setOutput("result", "failed");
     core.setOutput("changed", "false");
     process.exitCode = 1;
@@ -101,5 +102,10 @@ async function publish(report: Report): Promise<void> {
       ? `${report.clusters.length} clusters are one mesh; ${report.changed ? "changes were made" : "nothing had to be changed"}. ${report.seconds.toFixed(1)} s.`
       : `${failed} checks failed; see the annotations and the job summary. ${report.seconds.toFixed(1)} s.`,
   );
-  if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(toMarkdown(report)).write();
+  await summarize(toMarkdown(report));
+}
+
+/** Elsewhere than on a runner there is no job summary to write to. */
+async function summarize(markdown: string): Promise<void> {
+  if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(markdown).write();
 }

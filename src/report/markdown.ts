@@ -51,6 +51,12 @@ export function toMarkdown(report: Report): string {
     .join("\n\n")}\n`;
 }
 
+/** A summary for inputs that cannot be used: what is wrong with them, all of it. */
+export function inputProblemsToMarkdown(problems: readonly string[]): string {
+  const list = problems.map((problem) => `- ${prose(problem)}`).join("\n");
+  return `## ❌ The inputs cannot be used\n\n${list}\n\nNothing was changed.\n`;
+}
+
 function headline(report: Report): string {
   const count = report.clusters.length;
   const pairs = count * (count - 1);

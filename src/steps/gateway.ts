@@ -116,7 +116,7 @@ async function replaceUninjected(
 }
 
 /** IPs and host names of the network's gateway. A NodePort Service has none of its own: istiod takes the nodes'. */
-function addressed(services: readonly Service[]): Probe<string[]> {
+export function addressed(services: readonly Service[]): Probe<string[]> {
   if (services.length === 0) return { seen: "there is no Service with the network's labels" };
   const addresses = services.flatMap(({ status }) =>
     (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
