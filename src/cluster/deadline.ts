@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 /** The one deadline of a run. Everything that waits or asks is bounded by it, and by the runner's cancellation. */
 export class Deadline {
   readonly signal: AbortSignal;
@@ -12,6 +14,8 @@ export class Deadline {
     this.#cancelled = cancelled;
     const timeout = AbortSignal.timeout(milliseconds);
     this.signal = cancelled ? AbortSignal.any([timeout, cancelled]) : timeout;
+    // Every wait of every cluster listens to it; that is no leak.
+    setMaxListeners(0, this.signal);
   }
 
   /** Milliseconds left, never negative. */

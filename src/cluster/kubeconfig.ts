@@ -170,7 +170,7 @@ function isExecutable(command: string): boolean {
   );
 }
 
-/** The values to mask: credentials themselves, and a key's lines, for a log may show them one by one. */
+/** The values to mask: the credentials themselves, a key as it is given and as it reads. */
 function secretsOf(user: Record<string, unknown>): string[] {
   const found: string[] = [];
   const collect = (value: unknown, name: string) => {
@@ -185,7 +185,7 @@ function secretsOf(user: Record<string, unknown>): string[] {
       // Of an argument only the value, without its flag.
       const secret = String(value).replace(/^--?[\w-]+=/, "");
       found.push(secret);
-      if (name.endsWith("key-data")) found.push(...bodyLines(Buffer.from(secret, "base64").toString("utf8")));
+      if (name.endsWith("key-data")) found.push(Buffer.from(secret, "base64").toString("utf8"));
     }
   };
   for (const key of ["token", "password", "client-key-data", "auth-provider", "exec"]) collect(user[key], key);
@@ -197,14 +197,6 @@ function flagOf(argument: unknown, before: unknown): string | undefined {
   if (typeof argument !== "string") return undefined;
   if (argument.startsWith("-")) return /^(--?[\w-]+)=/.exec(argument)?.[1];
   return typeof before === "string" && /^--?[\w-]+$/.test(before) ? before : undefined;
-}
-
-/** The lines of a PEM that are worth masking: not its armour, nor a last line short enough to occur by chance. */
-export function bodyLines(pem: string): string[] {
-  return pem
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line.length >= 16 && !line.startsWith("-----"));
 }
 
 const LOOPBACK = new BlockList();

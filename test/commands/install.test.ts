@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { Agent, request } from "undici";
-import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { installRights } from "../../src/checks/rights.ts";
 import { generateRoot, inspectRoot, issueIntermediate, loadRoot, type RootCa } from "../../src/mesh/certificates.ts";
@@ -36,7 +36,7 @@ import {
 const READER = "istio-reader-service-account";
 const GATEWAY = "istio-eastwestgateway";
 
-let running: Kube[] = [];
+const running: Kube[] = [];
 async function clusters(
   count: number,
   options?: ClusterOptions | ((index: number) => ClusterOptions),
@@ -53,9 +53,8 @@ beforeAll(() => {
     generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
 });
 
-afterEach(async () => {
+afterAll(async () => {
   await Promise.all(running.map((kube) => kube.stop()));
-  running = [];
 });
 
 const inNamespace = (kube: Kube, apiVersion: string, kind: string, name: string): Json =>
@@ -174,9 +173,15 @@ describe("fresh clusters", () => {
 });
 
 describe("a run after another", () => {
-  test("changes nothing and needs no istioctl", async () => {
-    const kubes = await clusters(2);
+  let kubes: [Kube, Kube, ...Kube[]];
+  let whole: Json[][];
+  beforeAll(async () => {
+    kubes = await clusters(2);
     expect(notPassed(await runInstall(kubes))).toEqual([]);
+    whole = kubes.map(state);
+  });
+
+  test("changes nothing and needs no istioctl", async () => {
     const before = kubes.map(resourceVersions);
     const again = await runInstall(kubes, { istioctl: "/there/is/no/istioctl" });
     expect(notPassed(again)).toEqual([]);
@@ -187,8 +192,6 @@ describe("a run after another", () => {
   });
 
   test("makes up for what was taken away, and only for that", async () => {
-    const kubes = await clusters(2);
-    await runInstall(kubes);
     kubes[0].delete({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "istio-remote-secret-cluster2" });
     kubes[1].delete({
       apiVersion: "networking.istio.io/v1",
@@ -206,8 +209,6 @@ describe("a run after another", () => {
   });
 
   test("with a token that was made anew gives it to the others", async () => {
-    const kubes = await clusters(2);
-    await runInstall(kubes);
     const name = `${READER}-istio-remote-secret-token`;
     const old = text(secret(kubes[0], name), "token");
     kubes[0].delete({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name });
@@ -218,12 +219,22 @@ describe("a run after another", () => {
     expect(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1")).toContain(token);
   });
 
-  test.each([1, 2, 3, 5, 8, 12, 17, 23, 29])("that ended at write %i completes it", async (last) => {
-    const kubes = await clusters(2);
-    const undisturbed = await clusters(2);
+  test("with names that were mixed up finds it, and changes nothing", async () => {
+    const before = kubes.map(resourceVersions);
+    const swapped = [clusterSpec(1, { name: "cluster2" }), clusterSpec(2, { name: "cluster1" })];
+    const outcome = await runInstall(kubes, { mesh: { clusters: swapped } });
+    expect(failures(outcome).join("\n")).toMatch(
+      /preflight\.control-plane cluster2: .*cluster name cluster1 instead of cluster2/,
+    );
+    expect(kubes.map(resourceVersions)).toEqual(before);
+  });
+
+  // Two clusters are joined by 26 writes.
+  test.each([1, 4, 9, 14, 20, 26])("that ended at write %i completes it", async (last) => {
+    const broken = await clusters(2);
     const cancel = new AbortController();
     let count = 0;
-    for (const kube of kubes) {
+    for (const kube of broken) {
       kube.intercept((sent) => {
         if (!isWrite(sent) || ++count < last) return undefined;
         cancel.abort();
@@ -231,11 +242,11 @@ describe("a run after another", () => {
         return count === last ? { truncate: true } : { destroy: true };
       });
     }
-    const [first] = await Promise.all([runInstall(kubes, { cancel: cancel.signal }), runInstall(undisturbed)]);
+    const first = await runInstall(broken, { cancel: cancel.signal });
     expect(first.report.result).toBe("failed");
-    for (const kube of kubes) kube.intercept(undefined);
-    expect(notPassed(await runInstall(kubes))).toEqual([]);
-    expect(kubes.map(state)).toEqual(undisturbed.map(state));
+    for (const kube of broken) kube.intercept(undefined);
+    expect(notPassed(await runInstall(broken))).toEqual([]);
+    expect(broken.map(state)).toEqual(whole);
   });
 });
 
@@ -302,14 +313,6 @@ describe("the operator", () => {
     expect(failures(outcome)[0]).toMatch(/version "v1\.24\.6" is end-of-life.*Choose an `istio-version`/);
     expect(outcome.report.seconds).toBeLessThan(5);
   });
-
-  test("that never reports is waited for until the deadline", async () => {
-    const kubes = await clusters(2, { operator: { neverReconcile: true } });
-    const outcome = await runInstall(kubes, { timeoutMs: 2_000 });
-    expect(failures(outcome)[0]).toMatch(
-      /Waited \d s for the operator to reconcile Istio default, until the run's deadline of 2 s. Last seen: the operator has not reported a status yet/,
-    );
-  });
 });
 
 describe("the preflight finds, before anything is written,", () => {
@@ -339,33 +342,11 @@ describe("the preflight finds, before anything is written,", () => {
     expectNothingWritten(kubes);
   });
 
-  test("names that were mixed up", async () => {
-    const kubes = await clusters(2);
-    await runInstall(kubes);
-    for (const kube of kubes) kube.requests.length = 0;
-    const swapped = [clusterSpec(1, { name: "cluster2" }), clusterSpec(2, { name: "cluster1" })];
-    const outcome = await runInstall(kubes, { mesh: { clusters: swapped } });
-    expect(failures(outcome).join("\n")).toMatch(
-      /preflight\.control-plane cluster2: .*cluster name cluster1 instead of cluster2/,
-    );
-    expectNothingWritten(kubes);
-  });
-
   test("one cluster given twice", async () => {
     const [kube] = await clusters(1);
     const [failure] = failures(await runInstall([kube, kube]));
     expect(failure).toMatch(/preflight\.distinct mesh: cluster1 and cluster2 are the same cluster/);
     expectNothingWritten([kube]);
-  });
-
-  test("a cluster that does not answer", async () => {
-    const kubes = await clusters(2);
-    const gone = kubes[1].kubeconfig({ server: "https://127.0.0.1:1" });
-    const outcome = await runInstall(kubes, { kubeconfigs: [kubes[0].kubeconfig(), gone], timeoutMs: 1_500 });
-    const [failure, ...more] = failures(outcome);
-    expect(failure).toMatch(/preflight\.api cluster2: .*127\.0\.0\.1:1 cannot be reached: the connection was refused/);
-    expect(more).toEqual([]);
-    expectNothingWritten(kubes);
   });
 
   test("a right that is missing", async () => {
@@ -451,24 +432,6 @@ describe("the gateway", () => {
     expect(outcome.report.clusters.map(({ gatewayAddresses }) => gatewayAddresses)).toEqual([[hostname], [hostname]]);
   });
 
-  test("without an address, and pods without an image, are told of at the deadline; all else is done", async () => {
-    const [one, two] = [
-      { loadBalancer: { ingress: "never" } },
-      { kubelet: { missingImages: ["gcr.io/istio-release/proxyv2:1.26.3"] } },
-    ] satisfies ClusterOptions[];
-    const kubes = await clusters(2, (index) => (index === 0 ? one : two) as ClusterOptions);
-    const outcome = await runInstall(kubes, { timeoutMs: 4_000 });
-    expect(outcome.report.result).toBe("failed");
-    const [address, image, ...more] = notPassed(outcome).sort();
-    expect(address).toMatch(
-      /gateway\.address cluster1: Waited \d s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address yet/,
-    );
-    expect(image).toMatch(
-      /gateway\.available cluster2: Waited .*pod istio-eastwestgateway-\S+: ImagePullBackOff: Back-off pulling image/,
-    );
-    expect(more).toEqual([]);
-  });
-
   test("is left to somebody else who set it differently", async () => {
     const kubes = await clusters(2);
     putNamespace(kubes[0]);
@@ -493,6 +456,67 @@ describe("the gateway", () => {
   });
 });
 
+// Side by side, for they wait for time to pass.
+describe.concurrent("what a run ends by, and says:", () => {
+  test("an operator that never reports", async () => {
+    const kubes = await clusters(2, { operator: { neverReconcile: true } });
+    const outcome = await runInstall(kubes, {
+      endWhen: ({ seen }) => seen.filter((each) => each.includes("has not reported a status")).length === 2,
+    });
+    expect(failures(outcome).join("\n")).toMatch(
+      /Waited \d+ s for the operator to reconcile Istio default, until the run's deadline of 60 s. Last seen: the operator has not reported a status yet/,
+    );
+  });
+
+  test("a cluster that does not answer, before anything is written", async () => {
+    const kubes = await clusters(2);
+    const gone = kubes[1].kubeconfig({ server: "https://127.0.0.1:1" });
+    const outcome = await runInstall(kubes, { kubeconfigs: [kubes[0].kubeconfig(), gone], timeoutMs: 6_000 });
+    const [failure, ...more] = failures(outcome);
+    expect(failure).toMatch(/preflight\.api cluster2: .*127\.0\.0\.1:1 cannot be reached: the connection was refused/);
+    expect(more).toEqual([]);
+    expectNothingWritten(kubes);
+  });
+
+  test("a gateway without an address, and pods without an image, when all else is done", async () => {
+    const [one, two] = [
+      { loadBalancer: { ingress: "never" } },
+      { kubelet: { missingImages: ["gcr.io/istio-release/proxyv2:1.26.3"] } },
+    ] satisfies ClusterOptions[];
+    const kubes = await clusters(2, (index) => (index === 0 ? one : two) as ClusterOptions);
+    const outcome = await runInstall(kubes, {
+      endWhen: ({ open, seen }) => open === 2 && seen.some((each) => each.includes("ImagePullBackOff")),
+    });
+    expect(outcome.report.result).toBe("failed");
+    const [address, image, ...more] = notPassed(outcome).sort();
+    expect(address).toMatch(
+      /gateway\.address cluster1: Waited \d+ s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address yet/,
+    );
+    expect(image).toMatch(
+      /gateway\.available cluster2: Waited .*pod istio-eastwestgateway-\S+: ImagePullBackOff: Back-off pulling image/,
+    );
+    expect(more).toEqual([]);
+  });
+
+  test("an API server that the others do not reach at the address that it has for them", async () => {
+    const kubes = await clusters(2, (index) => ({ reachable: index !== 0 }));
+    const outcome = await runInstall(kubes, {
+      endWhen: ({ open, seen }) => open === 1 && seen.some((each) => each.includes("timeout")),
+    });
+    const slice = kubes[0].get({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      namespace: "default",
+      name: "kubernetes",
+    });
+    const config = parse(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1"));
+    expect(config.clusters[0].cluster.server).toBe(`https://${slice.endpoints[0].addresses[0]}:6443`);
+    const [failure, ...more] = notPassed(outcome);
+    expect(failure).toMatch(/remote\.synced cluster2 → cluster1: Waited .*istiod-\S+ says of cluster1: timeout/);
+    expect(more).toEqual([]);
+  });
+});
+
 /** Server-side apply of a Gateway by another field manager. */
 async function applyAs(kube: Kube, manager: string, object: Json): Promise<void> {
   const { users } = parse(kube.kubeconfig({ auth: "token" }));
@@ -509,22 +533,23 @@ async function applyAs(kube: Kube, manager: string, object: Json): Promise<void>
   await dispatcher.close();
 }
 
-describe("a cluster's API server", () => {
-  test("is given to the others by the address that it has for them, and what they see of it is told", async () => {
-    const kubes = await clusters(2, (index) => ({ reachable: index !== 0 }));
-    const outcome = await runInstall(kubes, { timeoutMs: 3_000 });
-    const slice = kubes[0].get({
-      apiVersion: "discovery.k8s.io/v1",
-      kind: "EndpointSlice",
-      namespace: "default",
-      name: "kubernetes",
-    });
-    const config = parse(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1"));
-    expect(config.clusters[0].cluster.server).toBe(`https://${slice.endpoints[0].addresses[0]}:6443`);
-    const [failure, ...more] = notPassed(outcome);
-    expect(failure).toMatch(/remote\.synced cluster2 → cluster1: Waited .*istiod-\S+ says of cluster1: timeout/);
-    expect(more).toEqual([]);
+test("a run that is cancelled ends at once, with a report", async () => {
+  const kubes = await clusters(2, { operator: { slowMs: 60_000 } });
+  const cancel = new AbortController();
+  let cancelled = Number.POSITIVE_INFINITY;
+  kubes[0].subscribe(({ type, object }) => {
+    if (type !== "ADDED" || object.kind !== "Istio") return;
+    setTimeout(() => {
+      cancelled = performance.now();
+      cancel.abort();
+    }, 200);
   });
+  const outcome = await runInstall(kubes, { cancel: cancel.signal });
+  expect(performance.now() - cancelled).toBeLessThan(1_000);
+  expect(failures(outcome).join("\n")).toContain(
+    "The run was cancelled while waiting for the operator to reconcile Istio default.",
+  );
+  expect(outcome.report.checks.every(({ verdict, cause }) => verdict === "passed" || cause)).toBe(true);
 });
 
 describe("trust", () => {
@@ -591,25 +616,6 @@ test("control planes that somebody else installed are connected and left alone",
   expect(notPassed(await runInstall(kubes, { mesh: { installer: "existing" } }))).toEqual([]);
   const after = kubes.map((kube) => inNamespace(kube, "apps/v1", "Deployment", "istiod").metadata.resourceVersion);
   expect(after).toEqual(before);
-});
-
-test("a run that is cancelled ends at once, with a report", async () => {
-  const kubes = await clusters(2, { operator: { slowMs: 60_000 } });
-  const cancel = new AbortController();
-  let cancelled = Number.POSITIVE_INFINITY;
-  kubes[0].subscribe(({ type, object }) => {
-    if (type !== "ADDED" || object.kind !== "Istio") return;
-    setTimeout(() => {
-      cancelled = performance.now();
-      cancel.abort();
-    }, 200);
-  });
-  const outcome = await runInstall(kubes, { cancel: cancel.signal });
-  expect(performance.now() - cancelled).toBeLessThan(1_000);
-  expect(failures(outcome).join("\n")).toContain(
-    "The run was cancelled while waiting for the operator to reconcile Istio default.",
-  );
-  expect(outcome.report.checks.every(({ verdict, cause }) => verdict === "passed" || cause)).toBe(true);
 });
 
 test("the built action joins two clusters, and nothing secret is left or shown", async () => {

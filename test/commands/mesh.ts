@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
+import type { Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
@@ -43,9 +44,19 @@ export interface Setup {
   readonly kubeconfigs?: readonly string[];
   readonly root?: RootCa;
   readonly timeoutMs?: number;
+  /** The deadline passes as soon as this holds: however slow the machine, all that is to be done before it is done. */
+  readonly endWhen?: (now: Now) => boolean;
   readonly cancel?: AbortSignal;
   /** Instead of one that works. */
   readonly istioctl?: string;
+}
+
+/** How far a run is. */
+export interface Now {
+  /** Number of checks that are not over. */
+  readonly open: number;
+  /** What each wait saw last. */
+  readonly seen: readonly string[];
 }
 
 export interface Outcome {
@@ -60,16 +71,23 @@ export interface Outcome {
 /** One run of the command. */
 export async function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
   const mesh = meshSpec(kubes.length, setup.mesh);
-  const deadline = new Deadline(setup.timeoutMs ?? 20_000, setup.cancel);
+  const deadline = new EarlyDeadline(setup.timeoutMs ?? 60_000, setup.cancel);
+  const waits = new Set<Wait>();
+  let open = 0;
+  const look = setInterval(() => {
+    if (setup.endWhen?.({ open, seen: [...waits].map(({ seen }) => seen) })) deadline.pass();
+  }, 25);
   const warnings: string[] = [];
   const secrets: string[] = [];
   const progress: Progress & Watcher = {
-    event() {},
+    event: (_phase, _subject, _text, verdict) => {
+      if (verdict) open--;
+    },
     phaseEnded() {},
     warning: (text) => warnings.push(text),
     secret: (value) => secrets.push(value),
-    waiting() {},
-    waited() {},
+    waiting: (wait) => waits.add(wait),
+    waited: (wait) => waits.delete(wait),
     retrying() {},
   };
   const folder = await mkdtemp(join(tmpdir(), "install-"));
@@ -82,12 +100,41 @@ export async function runInstall(kubes: readonly Kube[], setup: Setup = {}): Pro
     const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
     const istioctl = istioctlFor(options, folder, [], deadline.signal);
     const run = new Run("install", mesh, members, progress);
+    const plan = run.plan.bind(run);
+    run.plan = (...steps) => {
+      open += steps.length;
+      plan(...steps);
+    };
     await install(run, mesh, members, { istioctl, root: setup.root });
     const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return { report: run.report(), warnings, secrets, istioctl: calls.split("\n").filter((line) => line !== "") };
   } finally {
+    clearInterval(look);
     await Promise.all(members.map(({ cluster }) => cluster.close()));
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** A deadline that can be made to pass. */
+class EarlyDeadline extends Deadline {
+  readonly #early = new AbortController();
+  override readonly signal: AbortSignal;
+
+  constructor(milliseconds: number, cancelled: AbortSignal | undefined) {
+    super(milliseconds, cancelled);
+    this.signal = AbortSignal.any([
+      this.#early.signal,
+      AbortSignal.timeout(milliseconds),
+      ...(cancelled ? [cancelled] : []),
+    ]);
+  }
+
+  pass(): void {
+    this.#early.abort();
+  }
+
+  override remaining(): number {
+    return this.#early.signal.aborted ? 0 : super.remaining();
   }
 }
 

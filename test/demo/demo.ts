@@ -22,7 +22,7 @@ interface Clusters {
 
 async function embedded(): Promise<Clusters> {
   say("Starting two embedded Kubernetes APIs. No real cluster is touched.");
-  return startEmbeddedClusters(2);
+  return startEmbeddedClusters();
 }
 
 async function kind(): Promise<Clusters> {

@@ -147,7 +147,8 @@ export class Authorizer {
       const plural = kind === "Role" ? "roles" : "clusterroles";
       if (this.allowed(user, { verb: "bind", group, resource: plural, name, ...where })) return;
       const rules = this.#rules(object.roleRef, namespace);
-      if (!rules) throw notFound({ group, plural }, name);
+      // The role's name, but the binding's resource: so it is in real ones.
+      if (!rules) throw notFound(resource, name);
       this.#checkHeld(user, resource, object, rules);
     } else if (
       !this.allowed(user, { verb: "escalate", group, resource: plural, name: object.metadata.name, ...where })

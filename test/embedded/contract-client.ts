@@ -1,4 +1,5 @@
 import { Agent, request } from "undici";
+import { parse } from "yaml";
 import type { Json } from "./kube.ts";
 
 /** How an API server is reached, by a client certificate or a token. PEM. */
@@ -81,4 +82,19 @@ export class Client {
   async close(): Promise<void> {
     await Promise.all([this.#agent.destroy(), this.#anonymous.destroy()]);
   }
+}
+
+/** The access that a kubeconfig gives which holds one cluster, one user, and everything that they need. */
+export function access(kubeconfig: string): Access {
+  const { clusters, users } = parse(kubeconfig);
+  const { cluster } = clusters[0];
+  const { user } = users[0];
+  const pem = (data: string) => Buffer.from(data, "base64").toString("utf8");
+  return {
+    server: cluster.server,
+    ca: pem(cluster["certificate-authority-data"]),
+    ...(user.token
+      ? { token: user.token }
+      : { cert: pem(user["client-certificate-data"]), key: pem(user["client-key-data"]) }),
+  };
 }

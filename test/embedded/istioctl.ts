@@ -2,6 +2,7 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { request } from "node:https";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -21,7 +22,9 @@ export async function fakeIstioctl(folder: string, version = "1.26.3"): Promise<
   }
   const path = join(folder, "istioctl");
   const words = program.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  await writeFile(path, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  // Half of its time is the loading of its modules, if they are not kept compiled.
+  const cache = `NODE_COMPILE_CACHE='${join(tmpdir(), "node-compile-cache")}'`;
+  await writeFile(path, `#!/bin/sh\n${cache} exec ${words} "$@"\n`, { mode: 0o755 });
   return path;
 }
 

@@ -51,6 +51,7 @@ export class Registry {
       throw alreadyExists(resource, object.metadata.name);
     }
     if (resource.status && !options.inside) delete object.status;
+    delete object.metadata.resourceVersion;
     Object.assign(object.metadata, identity(resource));
     setDefaults(resource, object, undefined, this.#allocate);
     validate(resource, object, undefined);
@@ -142,14 +143,15 @@ export class Registry {
   ): { object: Json; gone: boolean } {
     const live = this.get(resource, namespace, name);
     const { uid, resourceVersion } = options.preconditions ?? {};
-    if (uid && uid !== live.metadata.uid) throw uidConflict(resource, name, uid, live.metadata.uid);
+    // Preconditions are told with the kind, where all other conflicts are told with the resource.
+    const kind = { group: resource.group, plural: resource.kind };
+    if (uid && uid !== live.metadata.uid) {
+      const why = `the UID in the precondition (${uid}) does not match the UID in record (${live.metadata.uid}). The object might have been deleted and then recreated`;
+      throw conflict(kind, name, why);
+    }
     if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) {
-      const is = live.metadata.resourceVersion;
-      throw conflict(
-        resource,
-        name,
-        `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${is}`,
-      );
+      const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${live.metadata.resourceVersion}). The object might have been modified`;
+      throw conflict(kind, name, why);
     }
     if (options.dryRun) return { object: live, gone: true };
     if (options.propagationPolicy === "Orphan") this.#orphan(live.metadata.uid);

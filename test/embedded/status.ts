@@ -46,7 +46,7 @@ export function alreadyExists(resource: Resource, name: string): StatusError {
 }
 
 /** A conflict other than one of server-side apply. */
-export function conflict(resource: Resource, name: string, why?: string): StatusError {
+export function conflict(resource: { group: string; plural: string }, name: string, why?: string): StatusError {
   const message = why ?? "the object has been modified; please apply your changes to the latest version and try again";
   return new StatusError(
     409,

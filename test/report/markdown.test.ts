@@ -1,7 +1,7 @@
 import { marked, type Token, type Tokens } from "marked";
 import { describe, expect, test } from "vitest";
 import type { Report } from "../../src/mesh/report.ts";
-import { escaped, toMarkdown } from "../../src/report/markdown.ts";
+import { escaped, inputProblemsToMarkdown, toMarkdown } from "../../src/report/markdown.ts";
 import { allFailed, failedInPreflight, failedMidway, passed, report } from "./sample.ts";
 
 /** What a cluster might say. Each would change what is shown, were it not escaped. */
@@ -251,6 +251,25 @@ describe("what clusters supplied", () => {
 
   test("no line of it begins a command of the runner", () => {
     expect(toMarkdown(passed({ supplied: EVERYTHING }))).not.toMatch(/^\s*::/m);
+  });
+});
+
+describe("inputs that cannot be used", () => {
+  test("are told all, after the verdict", () => {
+    const markdown = inputProblemsToMarkdown(["`a` is empty; expected `x`.", "`b` is bad."]);
+    expect(headings(markdown)).toEqual(["❌ The inputs cannot be used"]);
+    const items = (marked.parse(markdown) as string).match(/<li>.*?<\/li>/g) ?? [];
+    expect(items.map((item) => decoded(item).replace(/ +/g, " ").trim())).toEqual([
+      "a is empty; expected x .",
+      "b is bad.",
+    ]);
+    expect(markdown).toContain("Nothing was changed.");
+  });
+
+  test.each(Object.entries(HOSTILE))("change nothing but text: %s", (_, text) => {
+    const structure = (problem: string) =>
+      elements(inputProblemsToMarkdown([problem])).filter((element) => !/^<\/?code>$/.test(element));
+    expect(structure(`is ${text}`)).toEqual(structure("is bad"));
   });
 });
 

@@ -19,11 +19,26 @@ function attempt(work: () => void): void {
   }
 }
 
+type Listener = (event: StoreEvent) => void;
+/** The listeners of each kind that share one subscription, for every subscription gets copies of all that happens. */
+const hubs = new WeakMap<Kube, Map<string, Listener[]>>();
+
 /** Tells of the objects of one kind; `apiVersion/kind` as objects have them. */
-export function on(kube: Kube, apiVersion: string, kind: string, listener: (event: StoreEvent) => void): void {
-  kube.subscribe((event) => {
-    if (event.object.kind === kind && event.object.apiVersion === apiVersion) attempt(() => listener(event));
-  });
+export function on(kube: Kube, apiVersion: string, kind: string, listener: Listener): void {
+  let hub = hubs.get(kube);
+  if (!hub) {
+    const fresh = new Map<string, Listener[]>();
+    hubs.set(kube, fresh);
+    kube.subscribe((event) => {
+      // Who comes after the first event would miss it, and gets another subscription.
+      hubs.delete(kube);
+      const { object } = event;
+      for (const each of fresh.get(`${object.apiVersion}/${object.kind}`) ?? []) attempt(() => each(event));
+    });
+    hub = fresh;
+  }
+  const key = `${apiVersion}/${kind}`;
+  hub.set(key, [...(hub.get(key) ?? []), listener]);
 }
 
 /** Runs after a while, without keeping the process for it. */

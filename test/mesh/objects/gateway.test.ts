@@ -1,0 +1,272 @@
+import { describe, expect, test } from "vitest";
+import { exposure } from "../../../src/mesh/objects/exposure.ts";
+import { gateway } from "../../../src/mesh/objects/gateway.ts";
+import type { KubernetesObject } from "../../../src/mesh/objects/object.ts";
+import type { ClusterSpec, GatewaySpec } from "../../../src/mesh/spec.ts";
+import { meshOf } from "../../steps/support.ts";
+
+const usual: GatewaySpec = { install: true, replicas: 1, service: { type: "LoadBalancer", annotations: {} } };
+const mesh = meshOf(["a"]);
+const cluster: ClusterSpec = { name: "a", network: "network1", values: {} };
+
+function objects(options: Partial<GatewaySpec> = {}, revision = "default", of = cluster) {
+  const { early, binding, late } = gateway({ ...mesh, gateway: { ...usual, ...options } }, of, revision);
+  return [...early, binding, ...late];
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: tests read all sorts of fields
+function one(kind: string, all: KubernetesObject[] = objects()): any {
+  const found = all.filter((object) => object.kind === kind);
+  expect(found).toHaveLength(1);
+  return found[0];
+}
+
+// The manifest that the procedure applies with kubectl (lab procedure, step 5), for network1.
+const selector = { app: "istio-eastwestgateway", istio: "eastwestgateway", "topology.istio.io/network": "network1" };
+const metadata = (name: string) => ({
+  name,
+  namespace: "istio-system",
+  labels: {
+    ...selector,
+    "app.kubernetes.io/managed-by": "istio-mesh-action",
+    "app.kubernetes.io/part-of": "mesh1",
+    "app.kubernetes.io/component": "east-west-gateway",
+  },
+});
+
+describe("the seven objects are those of the procedure", () => {
+  test.each<[string, object]>([
+    [
+      "ServiceAccount",
+      { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata("istio-eastwestgateway-service-account") },
+    ],
+    [
+      "Role",
+      {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "Role",
+        metadata: metadata("istio-eastwestgateway-sds"),
+        rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get", "watch", "list"] }],
+      },
+    ],
+    [
+      "RoleBinding",
+      {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "RoleBinding",
+        metadata: metadata("istio-eastwestgateway-sds"),
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "istio-eastwestgateway-sds" },
+        subjects: [
+          { kind: "ServiceAccount", name: "istio-eastwestgateway-service-account", namespace: "istio-system" },
+        ],
+      },
+    ],
+    [
+      "Service",
+      {
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: metadata("istio-eastwestgateway"),
+        spec: {
+          type: "LoadBalancer",
+          selector,
+          ports: [
+            { name: "status-port", port: 15021, targetPort: 15021, protocol: "TCP" },
+            { name: "tls", port: 15443, targetPort: 15443, protocol: "TCP" },
+            { name: "tls-istiod", port: 15012, targetPort: 15012, protocol: "TCP" },
+            { name: "tls-webhook", port: 15017, targetPort: 15017, protocol: "TCP" },
+          ],
+        },
+      },
+    ],
+    [
+      "PodDisruptionBudget",
+      {
+        apiVersion: "policy/v1",
+        kind: "PodDisruptionBudget",
+        metadata: metadata("istio-eastwestgateway"),
+        spec: { minAvailable: 1, selector: { matchLabels: selector } },
+      },
+    ],
+    [
+      "HorizontalPodAutoscaler",
+      {
+        apiVersion: "autoscaling/v2",
+        kind: "HorizontalPodAutoscaler",
+        metadata: metadata("istio-eastwestgateway"),
+        spec: {
+          scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "istio-eastwestgateway" },
+          minReplicas: 1,
+          maxReplicas: 5,
+          metrics: [
+            { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } },
+          ],
+        },
+      },
+    ],
+  ])("%s", (kind, expected) => {
+    expect(one(kind)).toEqual(expected);
+  });
+
+  test("Deployment", () => {
+    const { apiVersion, metadata: of, spec } = one("Deployment");
+    expect([apiVersion, of]).toEqual(["apps/v1", metadata("istio-eastwestgateway")]);
+    expect(spec.selector).toEqual({ matchLabels: selector });
+    // The autoscaler's, so that an apply never scales down.
+    expect(spec).not.toHaveProperty("replicas");
+    expect(spec.template.metadata).toEqual({
+      labels: { ...selector, "sidecar.istio.io/inject": "true" },
+      annotations: expect.objectContaining({
+        "inject.istio.io/templates": "gateway",
+        "sidecar.istio.io/inject": "true",
+      }),
+    });
+    expect(spec.template.spec).toEqual({
+      serviceAccountName: "istio-eastwestgateway-service-account",
+      containers: [
+        {
+          name: "istio-proxy",
+          image: "auto",
+          env: [
+            { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: "network1" },
+            { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
+          ],
+          ports: [
+            { containerPort: 15021, protocol: "TCP" },
+            { containerPort: 15443, protocol: "TCP" },
+            { containerPort: 15012, protocol: "TCP" },
+            { containerPort: 15017, protocol: "TCP" },
+            { containerPort: 15090, protocol: "TCP", name: "http-envoy-prom" },
+          ],
+          resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            capabilities: { drop: ["ALL"] },
+            privileged: false,
+            readOnlyRootFilesystem: true,
+          },
+          volumeMounts: [
+            { name: "ingressgateway-certs", mountPath: "/etc/istio/ingressgateway-certs", readOnly: true },
+            { name: "ingressgateway-ca-certs", mountPath: "/etc/istio/ingressgateway-ca-certs", readOnly: true },
+          ],
+        },
+      ],
+      volumes: [
+        { name: "ingressgateway-certs", secret: { secretName: "istio-ingressgateway-certs", optional: true } },
+        { name: "ingressgateway-ca-certs", secret: { secretName: "istio-ingressgateway-ca-certs", optional: true } },
+      ],
+    });
+  });
+
+  test("and no more", () => {
+    expect(
+      objects()
+        .map(({ kind }) => kind)
+        .toSorted(),
+    ).toEqual([
+      "Deployment",
+      "HorizontalPodAutoscaler",
+      "PodDisruptionBudget",
+      "Role",
+      "RoleBinding",
+      "Service",
+      "ServiceAccount",
+    ]);
+  });
+});
+
+describe("what the options change", () => {
+  test("another network: its name, and nothing else", () => {
+    const other = objects({}, "default", { ...cluster, name: "b", network: "network2" });
+    expect(JSON.parse(JSON.stringify(other).replaceAll("network2", "network1"))).toEqual(objects());
+    expect(JSON.stringify(other)).not.toContain("network1");
+  });
+
+  test("another revision: the pods ask for it, and nothing else changes", () => {
+    const labels = (revision: string) => one("Deployment", objects({}, revision)).spec.template.metadata.labels;
+    expect(labels("canary")).toEqual({ ...labels("default"), "istio.io/rev": "canary" });
+    expect(labels("default")).not.toHaveProperty("istio.io/rev");
+    // A selector cannot be changed, so the revision is no part of it.
+    expect(one("Deployment", objects({}, "canary")).spec.selector).toEqual({ matchLabels: selector });
+    const rest = (all: KubernetesObject[]) => all.filter(({ kind }) => kind !== "Deployment");
+    expect(rest(objects({}, "canary"))).toEqual(rest(objects()));
+  });
+
+  test("another namespace: all of it", () => {
+    const { early, binding, late } = gateway({ ...mesh, namespace: "mesh" }, cluster, "default");
+    for (const object of [...early, binding, ...late]) expect(object.metadata.namespace).toBe("mesh");
+    expect(JSON.stringify(binding)).not.toContain("istio-system");
+  });
+
+  test("the Service", () => {
+    const service = {
+      type: "NodePort",
+      annotations: { "traffic.istio.io/nodeSelector": "{}" },
+      loadBalancerClass: "internal",
+    } as const;
+    expect(one("Service", objects({ service }))).toMatchObject({
+      metadata: { annotations: { "traffic.istio.io/nodeSelector": "{}" } },
+      spec: { type: "NodePort", loadBalancerClass: "internal" },
+    });
+    expect(one("Service").metadata).not.toHaveProperty("annotations");
+    expect(one("Service").spec).not.toHaveProperty("loadBalancerClass");
+  });
+
+  test.each<[number, number, number]>([
+    [1, 1, 5],
+    [3, 3, 5],
+    [8, 8, 8],
+  ])("%i replicas: from %i to %i", (replicas, least, most) => {
+    expect(one("HorizontalPodAutoscaler", objects({ replicas })).spec).toMatchObject({
+      minReplicas: least,
+      maxReplicas: most,
+    });
+  });
+
+  test("resources stand instead of the usual ones", () => {
+    const resources = { requests: { cpu: "1" } };
+    expect(one("Deployment", objects({ resources })).spec.template.spec.containers[0].resources).toEqual(resources);
+  });
+});
+
+describe("the order", () => {
+  test("what needs istiod's webhook comes late, the Role before its binding", () => {
+    const { early, binding, late } = gateway(mesh, cluster, "default");
+    expect(early.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["ServiceAccount", "Role", "Service"]));
+    expect(binding.kind).toBe("RoleBinding");
+    expect(late.map(({ kind }) => kind)).toContain("Deployment");
+  });
+
+  test("what comes early does not depend on the revision", () => {
+    const { early, binding } = gateway(mesh, cluster, "canary");
+    expect({ early, binding }).toMatchObject({ early: gateway(mesh, cluster, "default").early });
+  });
+});
+
+test("the exposure is that of the procedure", () => {
+  expect(exposure(mesh)).toEqual({
+    apiVersion: "networking.istio.io/v1",
+    kind: "Gateway",
+    metadata: {
+      name: "cross-network-gateway",
+      namespace: "istio-system",
+      labels: {
+        "app.kubernetes.io/managed-by": "istio-mesh-action",
+        "app.kubernetes.io/part-of": "mesh1",
+        "app.kubernetes.io/component": "exposure",
+      },
+    },
+    spec: {
+      selector: { istio: "eastwestgateway" },
+      servers: [
+        {
+          port: { number: 15443, name: "tls", protocol: "TLS" },
+          tls: { mode: "AUTO_PASSTHROUGH" },
+          hosts: ["*.local"],
+        },
+      ],
+    },
+  });
+  // It selects the pods of our gateway.
+  expect(one("Deployment").spec.template.metadata.labels).toMatchObject({ istio: "eastwestgateway" });
+});

@@ -1,0 +1,119 @@
+import { describe, expect, test } from "vitest";
+import type { Cluster, ListQuery, Probe } from "../../src/cluster/cluster.ts";
+import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
+import { addressed, runGateway } from "../../src/steps/gateway.ts";
+import { Run } from "../../src/steps/run.ts";
+import { applying, memberOf, meshOf, Told } from "./support.ts";
+
+type Service = Parameters<typeof addressed>[0][number];
+const service = (type: string, ...ingress: { ip?: string; hostname?: string }[]): Service => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name: "istio-eastwestgateway" },
+  spec: { type },
+  status: { loadBalancer: ingress.length > 0 ? { ingress } : {} },
+});
+
+describe("the gateway's address", () => {
+  test.each<[string, Service[], string[]]>([
+    ["an IP", [service("LoadBalancer", { ip: "192.0.2.1" })], ["192.0.2.1"]],
+    ["a host name, as AWS gives", [service("LoadBalancer", { hostname: "lb.example" })], ["lb.example"]],
+    [
+      "an IP rather than its host name",
+      [service("LoadBalancer", { ip: "192.0.2.1", hostname: "lb.example" })],
+      ["192.0.2.1"],
+    ],
+    ["several", [service("LoadBalancer", { ip: "192.0.2.1" }, { ip: "2001:db8::1" })], ["192.0.2.1", "2001:db8::1"]],
+    ["of several Services", [service("LoadBalancer"), service("LoadBalancer", { ip: "192.0.2.2" })], ["192.0.2.2"]],
+    ["none for a NodePort, whose nodes have them", [service("NodePort")], []],
+  ])("%s", (_, services, addresses) => {
+    expect(addressed(services)).toEqual({ done: addresses });
+  });
+
+  test.each<[string, Service[], string]>([
+    ["no Service", [], "there is no Service with the network's labels"],
+    [
+      "no address",
+      [service("LoadBalancer")],
+      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+    ],
+    [
+      "an address without anything in it",
+      [service("LoadBalancer", {})],
+      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+    ],
+    [
+      "a Service without a status",
+      [{ ...service("LoadBalancer"), status: undefined } as unknown as Service],
+      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+    ],
+    [
+      "a Service for the cluster only",
+      [service("ClusterIP")],
+      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+    ],
+  ])("not yet: %s", (_, services, seen) => {
+    expect(addressed(services)).toEqual({ seen });
+  });
+});
+
+describe("pods that were made before injection served", () => {
+  const pod = (name: string, image: string, more: object = {}) => ({
+    metadata: { name, namespace: "istio-system", uid: `uid-${name}`, ...more },
+    spec: { containers: [{ name: "istio-proxy", image }] },
+    status: { phase: "Pending" },
+  });
+  const available = {
+    metadata: { name: "istio-eastwestgateway", generation: 1 },
+    spec: { template: { spec: { containers: [] } } },
+    status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 },
+  };
+
+  /** Runs the step on a cluster where the pods are seen, one list after the other; the Deployment is available at last. */
+  async function deleted(...lists: object[][]): Promise<[name: string, uid: string | undefined][]> {
+    const found: [string, string | undefined][] = [];
+    const waitFor: Cluster["waitFor"] = async <K extends string, R>(
+      _: string,
+      __: Readonly<Record<K, ListQuery>>,
+      probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
+    ) => {
+      for (const [i, pods] of lists.entries()) {
+        const deployment = i === lists.length - 1 ? [available] : [];
+        const outcome = await probe({ deployment, pods } as unknown as Record<K, KubernetesObject[]>);
+        if ("done" in outcome) return outcome.done;
+      }
+      throw new Error("it never was available");
+    };
+    const mesh = meshOf(["a"]);
+    const member = memberOf(mesh, "a", {
+      apply: applying("unchanged"),
+      waitFor,
+      delete: async (ref: ObjectRef, uid?: string) => {
+        found.push([ref.name, uid]);
+        return true;
+      },
+    });
+    const run = new Run("install", mesh, [member], new Told());
+    run.plan({ id: "gateway.available", phase: "gateway", subject: { cluster: "a" } });
+    await runGateway(run, mesh, member, Promise.resolve({ revision: "default" }), []);
+    return found;
+  }
+
+  test("are replaced, each once, and only that very pod", async () => {
+    expect(await deleted([pod("p", "auto")], [pod("p", "auto")], [pod("q", "proxyv2:1.26.3")])).toEqual([
+      ["p", "uid-p"],
+    ]);
+  });
+
+  test("and so is the next one, if it comes too early too", async () => {
+    expect(await deleted([pod("p", "auto")], [pod("q", "auto")], [])).toEqual([
+      ["p", "uid-p"],
+      ["q", "uid-q"],
+    ]);
+  });
+
+  test("those that are injected, or are going already, are left alone", async () => {
+    const going = pod("p", "auto", { deletionTimestamp: "2026-11-20T12:00:00Z" });
+    expect(await deleted([going, pod("q", "proxyv2:1.26.3")], [])).toEqual([]);
+  });
+});

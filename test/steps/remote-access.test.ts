@@ -1,0 +1,206 @@
+import { describe, expect, test } from "vitest";
+import type { Survey } from "../../src/checks/survey.ts";
+import type { Cluster, ExecResult, Probe } from "../../src/cluster/cluster.ts";
+import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import type { Secret } from "../../src/mesh/objects/secrets.ts";
+import { confirmSynced, isCurrent } from "../../src/steps/remote-access.ts";
+import { Run } from "../../src/steps/run.ts";
+import { base64 } from "../cluster/certificates.ts";
+import { memberOf, meshOf, Told } from "./support.ts";
+
+describe("a remote secret is current", () => {
+  const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  const good = {
+    server: "https://b.example",
+    ca: CA,
+    token: "token-b",
+    tlsServerName: "",
+    user: {} as object,
+    cluster: {} as object,
+  };
+
+  function remoteSecret(parts: Partial<typeof good> = {}): Secret {
+    const { server, ca, token, tlsServerName, user, cluster } = { ...good, ...parts };
+    const kubeconfig = {
+      "current-context": "b",
+      contexts: [{ name: "b", context: { cluster: "b", user: "b" } }],
+      clusters: [
+        {
+          name: "b",
+          cluster: {
+            server,
+            "certificate-authority-data": base64(ca),
+            ...(tlsServerName ? { "tls-server-name": tlsServerName } : {}),
+            ...cluster,
+          },
+        },
+      ],
+      users: [{ name: "b", user: { token, ...user } }],
+    };
+    return {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "istio-remote-secret-b" },
+      data: { b: base64(JSON.stringify(kubeconfig)) },
+    };
+  }
+  const observer = (...remoteSecrets: Secret[]) => ({ remoteSecrets }) as unknown as Survey;
+  const target = (token = "token-b", ca = CA) =>
+    ({
+      apiServer: { url: "https://b.example", source: "the kubeconfig" },
+      readerToken: { data: { token: base64(token), "ca.crt": base64(ca) } },
+    }) as unknown as Survey;
+  const member = (kubeconfig: Partial<Kubeconfig> = {}, tlsServerName?: string) => {
+    const { spec, cluster } = memberOf(meshOf(["a", "b"]), "b");
+    return {
+      spec: { ...spec, ...(tlsServerName ? { tlsServerName } : {}) },
+      cluster,
+      kubeconfig: kubeconfig as Kubeconfig,
+    };
+  };
+
+  const rename = (secret: Secret, name: string): Secret => ({ ...secret, metadata: { name } });
+  test.each<[string, Survey, Survey, boolean]>([
+    ["as istioctl would make it now", observer(remoteSecret()), target(), true],
+    ["among others", observer(rename(remoteSecret(), "istio-remote-secret-c"), remoteSecret()), target(), true],
+    ["there is none", observer(), target(), false],
+    ["under another name", observer(rename(remoteSecret(), "mine")), target(), false],
+    ["under another key", observer({ ...remoteSecret(), data: { c: "" } }), target(), false],
+    ["with a second key", observer({ ...remoteSecret(), data: { ...remoteSecret().data, c: "" } }), target(), false],
+    ["without data", observer({ ...remoteSecret(), data: {} }), target(), false],
+    ["another server", observer(remoteSecret({ server: "https://old.example" })), target(), false],
+    ["another token", observer(remoteSecret({ token: "old" })), target(), false],
+    ["no token, on either side", observer(remoteSecret({ token: "" })), target(""), false],
+    ["another CA", observer(remoteSecret({ ca: CA.replace("MIIB", "MIIC") })), target(), false],
+    ["no token Secret", observer(remoteSecret()), { ...target(), readerToken: undefined }, false],
+    ["a TLS server name that is not wanted", observer(remoteSecret({ tlsServerName: "old.example" })), target(), false],
+    ["what istiod would refuse", observer(remoteSecret({ user: { exec: { command: "x" } } })), target(), false],
+    ["no verification", observer(remoteSecret({ cluster: { "insecure-skip-tls-verify": true } })), target(), false],
+    ["no YAML", observer({ ...remoteSecret(), data: { b: base64("a: b: c") } }), target(), false],
+  ])("%s", (_, of, to, current) => {
+    expect(isCurrent(of, to, member())).toBe(current);
+  });
+
+  test.each<[string, Partial<Kubeconfig>, string | undefined]>([
+    ["of the input", {}, "b.internal"],
+    ["of the kubeconfig", { tlsServerName: "b.internal" }, undefined],
+    ["of the input before the kubeconfig's", { tlsServerName: "other" }, "b.internal"],
+  ])("with the TLS server name %s", (_, kubeconfig, input) => {
+    const of = (tlsServerName: string) => observer(remoteSecret({ tlsServerName }));
+    expect(isCurrent(of("b.internal"), target(), member(kubeconfig, input))).toBe(true);
+    expect(isCurrent(of(""), target(), member(kubeconfig, input))).toBe(false);
+  });
+});
+
+describe("every replica of istiod reports every other cluster synced", () => {
+  type Answer = Partial<ExecResult> | Error;
+  const says = (...clusters: [id: string, status: string][]): Answer => ({
+    stdout: JSON.stringify(clusters.map(([id, syncStatus]) => ({ id, syncStatus }))),
+  });
+  const both = says(["b", "synced"], ["c", "synced"]);
+
+  /** Confirms on a cluster `a` whose replicas answer in turn, one round after the other. */
+  async function confirm(rounds: Record<string, Answer>[]) {
+    const mesh = meshOf(["a", "b", "c"]);
+    const told: string[] = [];
+    let round = -1;
+    const poll: Cluster["poll"] = async <R>(_: string, probe: () => Promise<Probe<R>>) => {
+      while (++round < rounds.length) {
+        const outcome = await probe();
+        if ("done" in outcome) return outcome.done;
+        told.push(outcome.seen);
+      }
+      throw new Failure(`Waited for it. Last seen: ${told.at(-1)}.`);
+    };
+    const member = memberOf(mesh, "a", {
+      poll,
+      list: (async () =>
+        Object.keys(rounds[round] ?? {}).map((name) => ({
+          metadata: { name },
+          status: { phase: "Running" },
+        }))) as never,
+      exec: async (pod) => {
+        const answer = rounds[round]?.[pod.name] ?? {};
+        if (answer instanceof Error) throw answer;
+        return { exitCode: 0, stdout: "", stderr: "", ...answer };
+      },
+    });
+    const run = new Run("install", mesh, [member], new Told());
+    const targets = ["b", "c"];
+    run.plan(
+      ...targets.map((target) => ({
+        id: "remote.synced",
+        phase: "confirmation" as const,
+        subject: { observer: "a", target },
+      })),
+    );
+    const secrets = new Map(targets.map((target) => [target, Promise.resolve()]));
+    await Promise.allSettled(confirmSynced(run, mesh, member, Promise.resolve({ revision: "default" }), secrets, []));
+    const verdicts = run.report().checks.map(({ verdict }) => verdict);
+    return { verdicts, told, evidence: run.report().checks.map(({ evidence, cause }) => cause ?? evidence) };
+  }
+
+  test("at once", async () => {
+    expect(await confirm([{ p: both }])).toEqual({
+      verdicts: ["passed", "passed"],
+      told: [],
+      evidence: ["p reports b synced.", "p reports c synced."],
+    });
+  });
+
+  test("after a while, each cluster as soon as it is", async () => {
+    const { verdicts, told } = await confirm([
+      { p: says() },
+      { p: says(["b", "synced"], ["c", "syncing"]) },
+      { p: says(["b", "synced"], ["c", "timeout"]) },
+      { p: both },
+    ]);
+    expect(verdicts).toEqual(["passed", "passed"]);
+    expect(told).toEqual([
+      "p says of b: not registered; p says of c: not registered",
+      "p says of c: syncing",
+      "p says of c: timeout",
+    ]);
+  });
+
+  test("by all replicas, not by one", async () => {
+    const { verdicts, told, evidence } = await confirm([
+      { p: both, q: says(["b", "synced"]) },
+      { p: both, q: both },
+    ]);
+    expect(verdicts).toEqual(["passed", "passed"]);
+    expect(told).toEqual(["q says of c: not registered"]);
+    expect(evidence).toEqual(["p, q report b synced.", "p, q report c synced."]);
+  });
+
+  test.each<[string, Answer, string]>([
+    [
+      "is being replaced",
+      new Failure("Could not run pilot-discovery: the connection ended."),
+      "it could not be asked (Could not run pilot-discovery: the connection ended.)",
+    ],
+    [
+      "answers with something else",
+      { stdout: "Error", exitCode: 1, stderr: "connection refused" },
+      "its answer cannot be read (exit code 1: connection refused)",
+    ],
+    ["answers with no list", { stdout: "null" }, "its answer cannot be read (exit code 0: null)"],
+  ])("a replica that %s is asked again", async (_, answer, why) => {
+    const { verdicts, told } = await confirm([{ p: answer }, { p: both }]);
+    expect(verdicts).toEqual(["passed", "passed"]);
+    expect(told).toEqual([`p says of b: ${why}; p says of c: ${why}`]);
+  });
+
+  test("no replica is no proof", async () => {
+    const { verdicts, told } = await confirm([{}, { p: both }]);
+    expect(verdicts).toEqual(["passed", "passed"]);
+    expect(told).toEqual(["no pod of istiod runs"]);
+  });
+
+  test("what never is fails with the last thing seen, what is passes", async () => {
+    const { verdicts, evidence } = await confirm([{ p: says(["b", "synced"], ["c", "timeout"]) }]);
+    expect(verdicts.toSorted()).toEqual(["failed", "passed"]);
+    expect(evidence.join()).toContain("p says of c: timeout");
+  });
+});

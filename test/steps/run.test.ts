@@ -1,0 +1,293 @@
+import { describe, expect, test } from "vitest";
+import { ApiError } from "../../src/cluster/errors.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import { attempt, NotReached, Run } from "../../src/steps/run.ts";
+import { applying, clusterOf, memberOf, meshOf, secret, secretRef, Told } from "./support.ts";
+
+const A = { cluster: "a" };
+const B = { cluster: "b" };
+const AB = { observer: "a", target: "b" };
+const MESH = {};
+
+function begin(names = ["a", "b"]) {
+  const told = new Told();
+  const mesh = meshOf(names);
+  const members = names.map((name) => memberOf(mesh, name));
+  return { told, run: new Run("install", mesh, members, told) };
+}
+
+const seen = (evidence = "It is so.") => ({ value: undefined, evidence });
+const planned = (id: string, phase: "preflight" | "trust" | "gateway", subject: object) =>
+  ({ id, phase, subject }) as Parameters<Run["plan"]>[0];
+/** Checks as `id subject verdict`. */
+const checks = (run: Run) =>
+  run.report().checks.map(({ id, subject, verdict, cause }) => ({ id, subject, verdict, cause }));
+
+describe("a step", () => {
+  test("that is done gives its value, and is told and noted with what was seen", async () => {
+    const { run, told } = begin();
+    run.plan(planned("x", "trust", A));
+    expect(await run.step("x", A, [], async () => ({ value: 42, evidence: "It is so." }))).toBe(42);
+    expect(told.lines).toEqual(["trust a: [passed] It is so."]);
+    expect(run.report().checks).toEqual([
+      { id: "x", phase: "trust", subject: A, verdict: "passed", evidence: "It is so." },
+    ]);
+    expect(run.failed).toBe(false);
+  });
+
+  test.each<[string, unknown, object]>([
+    ["a failure", new Failure("It broke.", "Mend it."), { cause: "It broke.", hint: "Mend it.", evidence: "" }],
+    [
+      "an answer of the API server",
+      new ApiError("read x", 403, { reason: "Forbidden", message: "no" }),
+      { cause: "Could not read x: Forbidden: no", evidence: "The API server answered 403." },
+    ],
+    [
+      "a defect of ours",
+      new TypeError("x is not a function"),
+      { cause: "x is not a function", hint: expect.stringContaining("report it") },
+    ],
+    ["something that is no error", "thrown", { cause: "thrown", hint: expect.stringContaining("report it") }],
+  ])("that fails is told and noted with its cause and hint: %s", async (_, error, expected) => {
+    const { run, told } = begin();
+    run.plan(planned("x", "trust", A));
+    const step = run.step("x", A, [], () => Promise.reject(error));
+    await expect(step).rejects.toThrow(new NotReached("x of a failed"));
+    expect(run.report().checks).toEqual([expect.objectContaining({ id: "x", verdict: "failed", ...expected })]);
+    expect(told.lines[0]).toMatch(/^trust a: \[failed\] /);
+    expect(run.failed).toBe(true);
+  });
+
+  test("waits for what it needs", async () => {
+    const { run } = begin();
+    run.plan(planned("x", "trust", A));
+    const order: string[] = [];
+    const need = Promise.withResolvers<void>();
+    const step = run.step("x", A, [need.promise], async () => {
+      order.push("step");
+      return seen();
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    order.push("need");
+    need.resolve();
+    await step;
+    expect(order).toEqual(["need", "step"]);
+  });
+
+  test("that needs one that failed is skipped and names it, and so is what needs it in turn", async () => {
+    const { run, told } = begin();
+    run.plan(planned("x", "trust", A), planned("y", "gateway", A), planned("z", "gateway", AB));
+    const x = run.step("x", A, [], () => Promise.reject(new Failure("It broke.")));
+    let begun = false;
+    const y = run.step("y", A, [x], async () => {
+      begun = true;
+      return seen();
+    });
+    const z = run.step("z", AB, [Promise.resolve(), y], async () => seen());
+    await Promise.allSettled([z]);
+    expect(begun).toBe(false);
+    expect(checks(run)).toEqual([
+      { id: "x", subject: A, verdict: "failed", cause: "It broke." },
+      { id: "y", subject: A, verdict: "skipped", cause: "Not reached: x of a failed." },
+      { id: "z", subject: AB, verdict: "skipped", cause: "Not reached: x of a failed." },
+    ]);
+    // What was only skipped is not told, beside the one line that says why.
+    expect(told.lines).toEqual(["trust a: [failed] It broke."]);
+  });
+
+  test("that was not planned is a defect", () => {
+    const { run } = begin();
+    run.plan(planned("x", "trust", A));
+    expect(() => run.step("x", B, [], async () => seen())).toThrow("not planned");
+    expect(() => run.step("y", A, [], async () => seen())).toThrow("not planned");
+  });
+
+  test("that was done is not taken again", async () => {
+    const { run } = begin();
+    run.plan(planned("x", "trust", A));
+    await run.step("x", A, [], async () => seen());
+    expect(() => run.step("x", A, [], async () => seen())).toThrow("taken already");
+  });
+
+  test("that nobody waits for does not end the process when it fails", async () => {
+    const { run } = begin();
+    run.plan(planned("x", "trust", A));
+    const unhandled: unknown[] = [];
+    const listen = (error: unknown) => unhandled.push(error);
+    process.on("unhandledRejection", listen);
+    run.step("x", A, [], () => Promise.reject(new Failure("It broke.")));
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", listen);
+    expect(unhandled).toEqual([]);
+  });
+});
+
+describe("an attempt", () => {
+  test("gives the value, or nothing where the step was noted as failed", async () => {
+    expect(await attempt(Promise.resolve(1))).toBe(1);
+    expect(await attempt(Promise.reject(new NotReached("x")))).toBeUndefined();
+  });
+
+  test("does not hide what was not noted", async () => {
+    await expect(attempt(Promise.reject(new TypeError("x")))).rejects.toThrow(TypeError);
+  });
+});
+
+describe("a phase ends once", () => {
+  test("when all its steps are passed, failed or skipped, and not before", async () => {
+    const { run, told } = begin();
+    run.plan(planned("x", "trust", A), planned("x", "trust", B), planned("y", "trust", AB), planned("z", "gateway", A));
+    await run.step("x", A, [], async () => seen());
+    expect(told.ended).toEqual([]);
+    const failed = run.step("x", B, [], () => Promise.reject(new Failure("no")));
+    await Promise.allSettled([failed]);
+    expect(told.ended).toEqual([]);
+    await Promise.allSettled([run.step("y", AB, [failed], async () => seen())]);
+    expect(told.ended).toEqual(["trust"]);
+    run.report();
+    expect(told.ended).toEqual(["trust", "gateway"]);
+    run.skipRest("again");
+    run.report();
+    expect(told.ended).toEqual(["trust", "gateway"]);
+  });
+
+  test("even where its steps were all skipped", () => {
+    const { run, told } = begin();
+    run.plan(planned("x", "trust", A), planned("y", "gateway", A), planned("z", "trust", B));
+    run.skipRest("The preflight failed.");
+    expect(told.ended).toEqual(["gateway", "trust"]);
+    expect(told.lines).toEqual([]);
+  });
+});
+
+describe("what is left", () => {
+  test("of one cluster is skipped, and nothing of the others, of the pairs or of the mesh", () => {
+    const { run } = begin();
+    run.plan(
+      planned("x", "preflight", A),
+      planned("x", "preflight", B),
+      planned("y", "trust", AB),
+      planned("z", "preflight", MESH),
+    );
+    run.skipRest("It could not be read.", "a");
+    expect(checks(run).map(({ subject, cause }) => [subject, cause])).toEqual([
+      [A, "It could not be read."],
+      [B, "It was not reached."],
+      [AB, "It was not reached."],
+      [MESH, "It was not reached."],
+    ]);
+  });
+
+  test("of a cluster that is called mesh is not that of the mesh", async () => {
+    const { run } = begin(["mesh", "b"]);
+    run.plan(planned("x", "preflight", { cluster: "mesh" }), planned("z", "preflight", MESH));
+    run.skipRest("It could not be read.", "mesh");
+    await run.step("z", MESH, [], async () => seen());
+    expect(checks(run).map(({ verdict }) => verdict)).toEqual(["skipped", "passed"]);
+  });
+
+  test("is in the report, and is no failure", () => {
+    const { run } = begin();
+    run.plan(planned("x", "trust", A));
+    const { checks, result } = run.report();
+    expect(checks).toEqual([
+      { id: "x", phase: "trust", subject: A, verdict: "skipped", evidence: "", cause: "It was not reached." },
+    ]);
+    expect(result).toBe("passed");
+  });
+});
+
+describe("changes", () => {
+  test.each<[string, Parameters<typeof applying>, boolean]>([
+    ["nothing is applied", [], false],
+    ["all stays as it is", ["unchanged", "unchanged"], false],
+    ["something is created", ["unchanged", "created"], true],
+    ["something is updated", ["updated", "unchanged"], true],
+  ])("%s", async (_, actions, changed) => {
+    const { run } = begin();
+    const cluster = clusterOf("a", { apply: applying(...actions) });
+    run.plan(planned("x", "trust", A));
+    await run.step("x", A, [], async (step) => {
+      for (const action of actions) expect((await step.apply(cluster, secret)).action).toBe(action);
+      return seen();
+    });
+    const report = run.report();
+    expect(report.changed).toBe(changed);
+    expect(report.changes.map(({ action }) => action)).toEqual(actions);
+  });
+
+  test("are told and noted with cluster and object; what stays is noted only", async () => {
+    const { run, told } = begin();
+    const cluster = clusterOf("b", { apply: applying("created", "unchanged"), delete: async () => true });
+    run.plan(planned("x", "trust", AB));
+    await run.step("x", AB, [], async (step) => {
+      await step.apply(cluster, secret);
+      await step.apply(cluster, secret);
+      await step.delete(cluster, secretRef);
+      return seen();
+    });
+    expect(run.report().changes).toEqual([
+      { cluster: "b", ...secretRef, action: "created" },
+      { cluster: "b", ...secretRef, action: "unchanged" },
+      { cluster: "b", ...secretRef, action: "deleted" },
+    ]);
+    expect(told.lines).toEqual([
+      "trust b: created Secret istio-system/s",
+      "trust b: deleted Secret istio-system/s",
+      "trust a → b: [passed] It is so.",
+    ]);
+  });
+
+  test("what was not there to be deleted is none", async () => {
+    const { run } = begin();
+    const cluster = clusterOf("a", { delete: async () => false });
+    run.plan(planned("x", "trust", A));
+    await run.step("x", A, [], async (step) => {
+      await step.delete(cluster, secretRef);
+      return seen();
+    });
+    expect(run.report()).toMatchObject({ changed: false, changes: [] });
+  });
+
+  test("of a step that failed are changes all the same", async () => {
+    const { run } = begin();
+    const cluster = clusterOf("a", { apply: applying("created") });
+    run.plan(planned("x", "trust", A));
+    await attempt(
+      run.step("x", A, [], async (step) => {
+        await step.apply(cluster, secret);
+        throw new Failure("It broke.");
+      }),
+    );
+    expect(run.report()).toMatchObject({ changed: true, result: "failed" });
+  });
+});
+
+test("the report as a whole", async () => {
+  const { run } = begin();
+  run.plan(planned("x", "trust", A), planned("y", "gateway", AB));
+  await run.step("x", A, [], async () => seen());
+  await run.step("y", AB, [], async () => seen());
+  run.warn("Mind this.");
+  run.trusts("abc");
+  run.clusterReport("a").istioVersion = "1.26.3";
+  const report = run.report();
+  expect(report).toMatchObject({
+    schemaVersion: 1,
+    command: "install",
+    result: "passed",
+    mesh: { id: "mesh1", istioVersion: "1.26.3", namespace: "istio-system", rootSha256: "abc" },
+    clusters: [
+      { name: "a", network: "network-a", istioVersion: "1.26.3", gatewayAddresses: [], requests: 7 },
+      { name: "b", network: "network-b", gatewayAddresses: [], requests: 7 },
+    ],
+    warnings: ["Mind this."],
+  });
+  // In the procedure's order; a pair's time is its observer's.
+  expect(report.phases.map(({ phase, clusters }) => [phase, Object.keys(clusters)])).toEqual([
+    ["trust", ["a"]],
+    ["gateway", ["a"]],
+  ]);
+  expect(new Date(report.startedAt).toISOString()).toBe(report.startedAt);
+});

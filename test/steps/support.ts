@@ -1,0 +1,85 @@
+import type { Applied, Cluster } from "../../src/cluster/cluster.ts";
+import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
+import type { Member } from "../../src/cluster/member.ts";
+import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
+import type { Phase, Subject, Verdict } from "../../src/mesh/report.ts";
+import type { MeshSpec } from "../../src/mesh/spec.ts";
+import { type Progress, subjectName } from "../../src/steps/run.ts";
+
+/** A mesh of clusters `a`, `b`, … as the inputs' defaults make it. */
+export function meshOf(names: readonly string[], more: Partial<MeshSpec> = {}): MeshSpec {
+  return {
+    id: "mesh1",
+    istioVersion: "1.26.3",
+    namespace: "istio-system",
+    istioResource: "default",
+    installer: "sail",
+    trust: { mode: "auto" },
+    gateway: { install: true, replicas: 1, service: { type: "LoadBalancer", annotations: {} } },
+    readerRole: "auto",
+    clusters: names.map((name) => ({ name, network: `network-${name}`, values: {} })),
+    ...more,
+  };
+}
+
+/** A cluster of which a test says what is asked of it; all else is a mistake of the test. */
+export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
+  const unexpected = (what: string) => () => Promise.reject(new Error(`unexpected ${what}`));
+  return {
+    name,
+    server: `https://${name}.example`,
+    requests: 7,
+    version: unexpected("version"),
+    get: unexpected("get"),
+    list: unexpected("list"),
+    apply: unexpected("apply"),
+    create: unexpected("create"),
+    delete: unexpected("delete"),
+    waitFor: unexpected("waitFor"),
+    poll: unexpected("poll"),
+    exec: unexpected("exec"),
+    close: async () => {},
+    ...more,
+  };
+}
+
+export function memberOf(mesh: MeshSpec, name: string, cluster: Partial<Cluster> = {}): Member {
+  const spec = mesh.clusters.find((each) => each.name === name);
+  if (!spec) throw new Error(`no cluster ${name}`);
+  return { spec, cluster: clusterOf(name, cluster), kubeconfig: {} as Kubeconfig };
+}
+
+/** `apply` that answers with an action, for each object in turn; the last one stays. */
+export function applying(...actions: Applied<unknown>["action"][]): Cluster["apply"] {
+  let turn = 0;
+  return async <T extends KubernetesObject>(object: T): Promise<Applied<T>> => {
+    const action = actions[Math.min(turn++, actions.length - 1)] ?? "unchanged";
+    return { object, action };
+  };
+}
+
+export const secretRef: ObjectRef = { apiVersion: "v1", kind: "Secret", namespace: "istio-system", name: "s" };
+export const secret: KubernetesObject = {
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name: "s", namespace: "istio-system" },
+};
+
+/** Everything that is told, in order. */
+export class Told implements Progress {
+  readonly lines: string[] = [];
+  readonly ended: Phase[] = [];
+
+  event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void {
+    this.lines.push(`${phase} ${subjectName(subject)}: ${verdict ? `[${verdict}] ` : ""}${text}`);
+  }
+  phaseEnded(phase: Phase): void {
+    this.ended.push(phase);
+  }
+  warning(text: string): void {
+    this.lines.push(`warning: ${text}`);
+  }
+  secret(value: string): void {
+    this.lines.push(`secret: ${value}`);
+  }
+}
