@@ -127,10 +127,8 @@ describe("packages are used where they belong", () => {
 });
 
 describe("the files", () => {
-  // Certificates, read and written, are one subject.
-  const LONG: Record<string, number> = { "src/mesh/certificates.ts": 500 };
   test.each(files)("%s is not too long to be read at once", (path) => {
-    expect(read(path).split("\n").length - 1).toBeLessThanOrEqual(LONG[path] ?? 400);
+    expect(read(path).split("\n").length - 1).toBeLessThanOrEqual(400);
   });
 
   test("print by the runner's toolkit only", () => {

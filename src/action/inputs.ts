@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
-import { loadRoot, type RootCa } from "../mesh/certificates.ts";
+import { loadRoot, type RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, Values } from "../mesh/spec.ts";

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
-import { inspectCaCerts, inspectRoot } from "../mesh/certificates.ts";
+import { inspectCaCerts, inspectRoot } from "../mesh/certificates/inspect.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";

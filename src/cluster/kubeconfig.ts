@@ -117,7 +117,8 @@ function parseKubeconfig(content: string): { value: Record<string, unknown> } | 
 function fileProblem(entry: Record<string, unknown>): string | undefined {
   for (const key of ["certificate-authority", "client-certificate", "client-key", "tokenFile", "token-file"]) {
     const path = text(entry[key]);
-    if (path && !existsSync(path)) {
+    // Where a relative path begins is lost once the kubeconfig is a secret's content.
+    if (path && !(isAbsolute(path) && existsSync(path))) {
       return `a ${key} file that this runner does not have; expected the data itself (kubectl config view --raw --flatten --minify)`;
     }
   }

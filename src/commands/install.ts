@@ -1,7 +1,7 @@
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
-import type { RootCa } from "../mesh/certificates.ts";
+import type { RootCa } from "../mesh/certificates/root.ts";
 import type { Check, Phase } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { controlPlaneHealthy, existingControlPlane, installControlPlane, istiodReady } from "../steps/control-plane.ts";

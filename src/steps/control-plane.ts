@@ -187,12 +187,15 @@ export interface Pod {
   status?: {
     phase?: string;
     conditions?: { type: string; status: string; message?: string }[];
-    containerStatuses?: {
-      name: string;
-      ready?: boolean;
-      state?: { waiting?: { reason?: string; message?: string } };
-    }[];
+    initContainerStatuses?: ContainerStatus[];
+    containerStatuses?: ContainerStatus[];
   };
+}
+
+interface ContainerStatus {
+  name: string;
+  ready?: boolean;
+  state?: { waiting?: { reason?: string; message?: string } };
 }
 
 /**
@@ -209,7 +212,9 @@ export function healthy(resource: IstioResource | undefined, generation: number)
 
 /** Why a pod is not ready, in its own words, or `undefined` where it is. */
 export function podTrouble(pod: Pod): string | undefined {
-  const waiting = pod.status?.containerStatuses?.find(({ state }) => state?.waiting)?.state?.waiting;
+  // While an init container waits, the others only say PodInitializing.
+  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const waiting = containers.find(({ state }) => state?.waiting)?.state?.waiting;
   if (waiting) return `pod ${pod.metadata.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : ""}`;
   const conditions = pod.status?.conditions ?? [];
   if (conditions.some(({ type, status }) => type === "Ready" && status === "True")) return undefined;

@@ -1,5 +1,7 @@
 import type { Member } from "../cluster/member.ts";
-import { type CaCerts, generateRoot, inspectRoot, issueIntermediate, type RootCa } from "../mesh/certificates.ts";
+import { inspectRoot } from "../mesh/certificates/inspect.ts";
+import { type CaCerts, generateRoot, issueIntermediate } from "../mesh/certificates/issue.ts";
+import type { RootCa } from "../mesh/certificates/root.ts";
 import { namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";

@@ -9,7 +9,7 @@ import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
 import { istioctlFor } from "../../src/istioctl/istioctl.ts";
-import type { RootCa } from "../../src/mesh/certificates.ts";
+import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
 import type { ClusterSpec, MeshSpec } from "../../src/mesh/spec.ts";
 import { type Progress, Run } from "../../src/steps/run.ts";
