@@ -18,9 +18,9 @@ export class Deadline {
     setMaxListeners(0, this.signal);
   }
 
-  /** Milliseconds left, never negative. */
+  /** Milliseconds left, never negative; none once the run is cancelled, or retries would follow each other without a pause. */
   remaining(): number {
-    return Math.max(0, this.#end - performance.now());
+    return this.signal.aborted ? 0 : Math.max(0, this.#end - performance.now());
   }
 
   /** Whether the run was cancelled, rather than too slow. */
@@ -29,7 +29,7 @@ export class Deadline {
   }
 
   get passed(): boolean {
-    return this.signal.aborted || this.remaining() === 0;
+    return this.remaining() === 0;
   }
 }
 

@@ -176,8 +176,8 @@ export class Transport {
    */
   async #retrying(what: string, attempt: () => Promise<Response>): Promise<Response> {
     const started = performance.now();
+    let problem = "";
     for (let tries = 1; ; tries++) {
-      let problem: string;
       let pause = Math.min(5_000, 100 * 2 ** tries) * (0.5 + Math.random() / 2);
       const left = () =>
         Math.min(
@@ -196,7 +196,7 @@ export class Transport {
         problem = `HTTP ${response.status}`;
       } catch (error) {
         if (error instanceof Failure) throw error;
-        if (this.#deadline.passed && aborted(error)) throw this.#late(what);
+        if (this.#deadline.passed && aborted(error)) throw this.#late(what, problem);
         const failure = unreachable(this.server, error);
         if (!isTransient(error) || pause >= left()) throw failure;
         problem = failure.message;
@@ -206,11 +206,13 @@ export class Transport {
     }
   }
 
-  #late(what: string): Failure {
+  /** @param problem why an earlier try failed, if there was one */
+  #late(what: string, problem: string): Failure {
+    const last = problem ? ` Last problem: ${problem}` : "";
     return this.#deadline.cancelled
       ? new Failure(`Could not ${what}: the run was cancelled.`, "A new run goes on from here.")
       : new Failure(
-          `Could not ${what} before the run's deadline of ${this.#deadline.seconds} s.`,
+          `Could not ${what} before the run's deadline of ${this.#deadline.seconds} s.${last}`,
           "If it is only slow, raise the input `timeout`; a new run goes on from here.",
         );
   }
