@@ -117,6 +117,14 @@ export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string):
                 containerPort(15017),
                 containerPort(15090, "http-envoy-prom"),
               ],
+              // The readiness probe that injection adds asks every 15 seconds, so a gateway that is up after two would be
+              // waited for until then; readiness is looked at as soon as a startup probe has passed.
+              startupProbe: {
+                httpGet: { path: "/healthz/ready", port: 15021 },
+                periodSeconds: 1,
+                timeoutSeconds: 3,
+                failureThreshold: 600,
+              },
               resources: resources ?? {
                 requests: { cpu: "100m", memory: "128Mi" },
                 limits: { cpu: "2", memory: "1Gi" },

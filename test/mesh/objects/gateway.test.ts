@@ -138,6 +138,13 @@ describe("the seven objects are those of the procedure", () => {
             { containerPort: 15017, protocol: "TCP" },
             { containerPort: 15090, protocol: "TCP", name: "http-envoy-prom" },
           ],
+          // Not the procedure's: injection's readiness probe alone would be asked every 15 seconds.
+          startupProbe: {
+            httpGet: { path: "/healthz/ready", port: 15021 },
+            periodSeconds: 1,
+            timeoutSeconds: 3,
+            failureThreshold: 600,
+          },
           resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
           securityContext: {
             allowPrivilegeEscalation: false,
