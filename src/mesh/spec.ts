@@ -9,8 +9,6 @@ export type TrustMode = "auto" | "existing" | "provided" | "generate";
 
 export interface TrustSpec {
   readonly mode: TrustMode;
-  /** The root CA handed in by the user, PEM. Present whenever the mode is `provided`. */
-  readonly root?: { readonly certificate: string; readonly key: string };
 }
 
 export interface GatewaySpec {
@@ -39,7 +37,7 @@ export interface ClusterSpec {
   readonly values: Values;
 }
 
-/** The whole mesh as the user asked for it: validated, frozen, free of secrets other than `trust.root.key`. */
+/** The whole mesh as the user asked for it: validated, and without kubeconfigs and keys, which are kept apart from it. */
 export interface MeshSpec {
   readonly id: string;
   /** `X.Y.Z`, without a leading `v`. */

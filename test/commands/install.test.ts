@@ -564,7 +564,7 @@ describe("trust", () => {
     const { certificate, key } = await ecRoot();
     const root = await loadRoot(certificate, key);
     const outcome = await runInstall(kubes, {
-      mesh: { trust: { mode: "provided", root: { certificate, key } } },
+      mesh: { trust: { mode: "provided" } },
       root,
     });
     expect(notPassed(outcome)).toEqual([]);
