@@ -1,7 +1,6 @@
 import * as core from "@actions/core";
 import { Failure } from "../mesh/failure.ts";
-import type { Report } from "../mesh/report.ts";
-import { subjectName } from "../steps/run.ts";
+import { type Report, subjectName } from "../mesh/report.ts";
 import { InputError } from "./inputs.ts";
 
 /** What the platform shows of one step: ten annotations of a kind, of 4,096 characters each. */

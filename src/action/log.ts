@@ -1,12 +1,11 @@
 import * as core from "@actions/core";
 import type { Watcher } from "../cluster/client.ts";
 import type { Wait } from "../cluster/cluster.ts";
-import { PHASES, type Phase, type Subject, type Verdict } from "../mesh/report.ts";
-import { type Progress, subjectName } from "../steps/run.ts";
+import { MARKS, PHASES, type Phase, type Subject, subjectName, type Verdict } from "../mesh/report.ts";
+import type { Progress } from "../steps/run.ts";
 import { mask } from "./masking.ts";
 
 const ORDER = Object.keys(PHASES) as Phase[];
-const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
 /** Milliseconds between looks at what is waited for, and for how long an unchanged wait stays unmentioned. */
 const TICK = 5_000;
 const REPEAT = 15_000;

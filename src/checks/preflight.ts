@@ -3,13 +3,11 @@ import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { remoteSecretName } from "../mesh/objects/secrets.ts";
-import type { Check, Verdict } from "../mesh/report.ts";
+import type { Finding, Verdict } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { operatorRefuses } from "../mesh/versions.ts";
 import { installRights, missingRights } from "./rights.ts";
 import type { Deployment, IstioResource, Survey } from "./survey.ts";
-
-export type Finding = Pick<Check, "verdict" | "evidence" | "cause" | "hint">;
 
 const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
 const finding = (verdict: Verdict, evidence: string, cause: string, hint: string): Finding => ({

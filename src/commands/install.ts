@@ -1,8 +1,9 @@
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
+import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
-import type { Check, Phase } from "../mesh/report.ts";
+import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { controlPlaneHealthy, existingControlPlane, installControlPlane, istiodReady } from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
@@ -84,28 +85,23 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
 }
 
 /** The steps after the preflight, for the run's plan. */
-function planInstall(mesh: MeshSpec): Pick<Check, "id" | "phase" | "subject">[] {
-  const perCluster: [id: string, phase: Phase][] = [
-    ["trust.root", "trust"],
-    ["control-plane.reconciled", "controlPlane"],
-    ["control-plane.istiod", "controlPlane"],
-    ...(mesh.installer === "sail" ? ([["control-plane.healthy", "controlPlane"]] as [string, Phase][]) : []),
-    ["gateway.address", "gateway"],
-    ["gateway.exposure", "gateway"],
-    ...(mesh.gateway.install
-      ? ([
-          ["gateway.service", "gateway"],
-          ["gateway.available", "gateway"],
-        ] as [string, Phase][])
-      : []),
-    ["remote.reader", "remoteAccess"],
+function planInstall(mesh: MeshSpec): CheckRef[] {
+  const perCluster: CheckId[] = [
+    "install.trust",
+    "install.reconciled",
+    "install.istiod",
+    ...(mesh.installer === "sail" ? (["install.healthy"] as const) : []),
+    "install.gateway-address",
+    "install.exposure",
+    ...(mesh.gateway.install ? (["install.gateway-service", "install.gateway-available"] as const) : []),
+    "install.reader",
   ];
   const names = mesh.clusters.map(({ name }) => name);
   return [
-    ...names.flatMap((cluster) => perCluster.map(([id, phase]) => ({ id, phase, subject: { cluster } }))),
-    ...orderedPairs(names).flatMap((subject) => [
-      { id: "remote.secret", phase: "remoteAccess" as const, subject },
-      { id: "remote.synced", phase: "confirmation" as const, subject },
+    ...names.flatMap((cluster) => perCluster.map((id) => ({ id, subject: { cluster } }))),
+    ...orderedPairs(names).flatMap((subject): CheckRef[] => [
+      { id: "install.remote-secret", subject },
+      { id: "install.synced", subject },
     ]),
   ];
 }

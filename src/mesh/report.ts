@@ -1,10 +1,14 @@
-import type { RemotePair } from "./spec.ts";
+import type { Category, CheckId } from "./catalogue.ts";
+import type { RemotePair, TrafficPair } from "./spec.ts";
 
 /** Version of the published report; a field's removal or change of meaning raises it. */
 export const SCHEMA_VERSION = 1;
 
 /** `unknown`: could not be checked. `skipped`: did not apply, or something before it failed. Both say why in `cause`. */
 export type Verdict = "passed" | "failed" | "unknown" | "skipped";
+
+/** A verdict in one character. */
+export const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
 
 /** `incomplete`: nothing failed, but something could not be checked. */
 export type Result = "passed" | "failed" | "incomplete";
@@ -16,25 +20,55 @@ export const PHASES = {
   gateway: "East-west gateways",
   remoteAccess: "Remote access",
   confirmation: "Confirmation",
+  verification: "Verification",
+  traffic: "Traffic",
 } as const;
 export type Phase = keyof typeof PHASES;
 
-/** What a check looks at: one cluster, an ordered pair, or (neither) the mesh. */
-export type Subject = { readonly cluster: string } | RemotePair | Record<string, never>;
+/** What a check looks at: one cluster, an ordered pair (who reads whom, or who calls whom), or (neither) the mesh. */
+export type Subject = { readonly cluster: string } | RemotePair | TrafficPair | Record<string, never>;
 
-export interface Check {
-  /** Stable, e.g. `preflight.operator`. */
-  readonly id: string;
-  readonly phase: Phase;
+/** A name for people: `cluster1`, or `cluster1 → cluster2` for who reads or calls whom. */
+export function subjectName(subject: Subject): string {
+  return Object.values(subject).join(" → ") || "mesh";
+}
+
+export interface CheckRef {
+  readonly id: CheckId;
   readonly subject: Subject;
+}
+
+/** Something that was read. */
+export interface Reading {
+  /** Where, e.g. `Secret istio-system/cacerts`. */
+  readonly source: string;
+  /** What. Holds no secret. */
+  readonly values: { readonly [name: string]: unknown };
+}
+
+export interface Check extends CheckRef {
+  readonly category: Category;
+  readonly phase: Phase;
   readonly verdict: Verdict;
-  /** What was read, in a sentence or two. */
+  /** What was seen, in a sentence or two. */
   readonly evidence: string;
+  /** What was read, as data. */
+  readonly readings: readonly Reading[];
+  /** Passed, but not for long, or not as it should be: in one sentence. */
+  readonly warning?: string;
   /** Why it is not passed, in one sentence. Present whenever the verdict is not `passed`. */
   readonly cause?: string;
   /** What to do next. */
   readonly hint?: string;
+  /** Of a check about the mesh: the clusters in which something is wrong. */
+  readonly clusters?: readonly string[];
+  /** The check that explains why this one did not pass. */
+  readonly because?: CheckRef;
 }
+
+/** What looking gave. */
+export type Finding = Pick<Check, "verdict" | "evidence" | "warning" | "cause" | "hint" | "clusters"> &
+  Partial<Pick<Check, "readings">>;
 
 export type Action = "created" | "updated" | "unchanged" | "deleted";
 
@@ -84,6 +118,8 @@ export interface Report {
   readonly warnings: readonly string[];
   readonly changes: readonly Change[];
   readonly phases: readonly PhaseReport[];
+  /** Whether requests were sent between workloads; without, nothing is known of the way between the gateways. */
+  readonly traffic: boolean;
   /** RFC 3339. */
   readonly startedAt: string;
   readonly seconds: number;

@@ -67,3 +67,9 @@ export function orderedPairs(names: readonly string[]): RemotePair[] {
     names.filter((target) => target !== observer).map((target) => ({ observer, target })),
   );
 }
+
+/** `source` calls `target`. */
+export interface TrafficPair {
+  readonly source: string;
+  readonly target: string;
+}

@@ -1,6 +1,4 @@
-import { PHASES, type Report, type Subject, type Verdict } from "../mesh/report.ts";
-
-const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
+import { MARKS, PHASES, type Report, type Subject, type Verdict } from "../mesh/report.ts";
 
 /** Above this the picture is a tangle that shows nothing. */
 const MOST_DRAWN = 6;
@@ -60,7 +58,7 @@ export function inputProblemsToMarkdown(problems: readonly string[]): string {
 function headline(report: Report): string {
   const count = report.clusters.length;
   const pairs = count * (count - 1);
-  const synced = report.checks.filter(({ id, verdict }) => id === "remote.synced" && verdict === "passed").length;
+  const synced = report.checks.filter(({ id, verdict }) => id === "install.synced" && verdict === "passed").length;
   const writes = report.changes.filter(({ action }) => action !== "unchanged").length;
   const changed = report.changed ? `${writes} object${writes === 1 ? "" : "s"} changed` : "nothing had to be changed";
   const mesh = `mesh ${escaped(report.mesh.id)}`;
@@ -160,11 +158,13 @@ function topology(report: Report): string {
     report.checks.some((check) => check.id === id && check.verdict === "passed" && subject(check.subject));
   const reads = (observer: string, target: string) =>
     seen(
-      "remote.synced",
+      "install.synced",
       (subject) => "observer" in subject && subject.observer === observer && subject.target === target,
     );
   const linked = (a: string, b: string) =>
-    [a, b].every((name) => seen("gateway.address", (subject) => "cluster" in subject && subject.cluster === name)) &&
+    [a, b].every((name) =>
+      seen("install.gateway-address", (subject) => "cluster" in subject && subject.cluster === name),
+    ) &&
     reads(a, b) &&
     reads(b, a);
   const edges = report.clusters.flatMap((a, i) =>

@@ -45,7 +45,7 @@ export function installControlPlane(
   { spec, cluster }: Member,
   needs: Needs,
 ): Promise<ControlPlane> {
-  return run.step("control-plane.reconciled", { cluster: spec.name }, needs, async (step) => {
+  return run.step("install.reconciled", { cluster: spec.name }, needs, async (step) => {
     const { object, action } = await step.apply(cluster, istio(mesh, spec));
     const generation = object.metadata.generation ?? 1;
     const applied = performance.now();
@@ -69,7 +69,7 @@ export function existingControlPlane(
   istiods: readonly Deployment[],
   needs: Needs,
 ): Promise<ControlPlane> {
-  return run.step("control-plane.reconciled", { cluster: spec.name }, needs, async () => {
+  return run.step("install.reconciled", { cluster: spec.name }, needs, async () => {
     const found =
       istiods.find((each) => revisionOf(each) === mesh.istioResource) ??
       (istiods.length === 1 ? istiods[0] : undefined);
@@ -92,7 +92,7 @@ export function istiodReady(
   { spec, cluster }: Member,
   controlPlane: Promise<ControlPlane>,
 ): Promise<void> {
-  return run.step("control-plane.istiod", { cluster: spec.name }, [controlPlane], async () => {
+  return run.step("install.istiod", { cluster: spec.name }, [controlPlane], async () => {
     const { revision } = await controlPlane;
     const inNamespace = { namespace: mesh.namespace };
     const { image, replicas } = await cluster.waitFor(
@@ -118,7 +118,7 @@ export function controlPlaneHealthy(
   { spec, cluster }: Member,
   controlPlane: Promise<ControlPlane>,
 ): Promise<void> {
-  return run.step("control-plane.healthy", { cluster: spec.name }, [controlPlane], async () => {
+  return run.step("install.healthy", { cluster: spec.name }, [controlPlane], async () => {
     const { generation = 1 } = await controlPlane;
     await cluster.waitFor(`Istio ${mesh.istioResource} to be healthy`, { istio: istioQuery(mesh) }, (seen) =>
       healthy(seen.istio[0] as IstioResource | undefined, generation),

@@ -21,7 +21,7 @@ export function requestGatewayAddress(
   { spec, cluster }: Member,
   needs: Needs,
 ): Promise<void> {
-  return run.step("gateway.service", { cluster: spec.name }, needs, async (step) => {
+  return run.step("install.gateway-service", { cluster: spec.name }, needs, async (step) => {
     // Nothing of these depends on the revision, which is not known yet.
     const { early, binding } = gateway(mesh, spec, "default");
     await Promise.all(early.map((object) => step.apply(cluster, object)));
@@ -38,7 +38,7 @@ export function runGateway(
   controlPlane: Promise<ControlPlane>,
   needs: Needs,
 ): Promise<void> {
-  return run.step("gateway.available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
+  return run.step("install.gateway-available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
     const { revision } = await controlPlane;
     await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
@@ -69,7 +69,7 @@ export function runGateway(
 
 /** Waits until the network's gateway, ours or the cluster's own, has an address. */
 export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Member, needs: Needs): Promise<void> {
-  return run.step("gateway.address", { cluster: spec.name }, needs, async () => {
+  return run.step("install.gateway-address", { cluster: spec.name }, needs, async () => {
     const services: ListQuery = {
       apiVersion: "v1",
       kind: "Service",
@@ -90,7 +90,7 @@ export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Memb
 
 /** Exposes the cluster's services through the gateway. Needs istiod, whose webhook looks at the object. */
 export function exposeServices(run: Run, mesh: MeshSpec, { spec, cluster }: Member, needs: Needs): Promise<void> {
-  return run.step("gateway.exposure", { cluster: spec.name }, needs, async (step) => {
+  return run.step("install.exposure", { cluster: spec.name }, needs, async (step) => {
     await step.apply(cluster, exposure(mesh));
     return { value: undefined, evidence: "Gateway cross-network-gateway exposes *.local on 15443, AUTO_PASSTHROUGH." };
   });

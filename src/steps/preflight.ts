@@ -1,4 +1,3 @@
-import type { Finding } from "../checks/preflight.ts";
 import * as checks from "../checks/preflight.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
@@ -6,7 +5,7 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import { inspectRoot } from "../mesh/certificates/inspect.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { Check } from "../mesh/report.ts";
+import type { CheckRef, Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { decideTrust, type TrustPlan } from "../mesh/trust.ts";
 import { isCurrent } from "./remote-access.ts";
@@ -24,15 +23,15 @@ const MESH = {};
 const CLUSTER_CHECKS = ["api", "rights", "read", "control-plane", "remote-secrets", "reader-role", "operator"] as const;
 
 /** The preflight's steps, for the run's plan. */
-export function planPreflight(mesh: MeshSpec): Pick<Check, "id" | "phase" | "subject">[] {
+export function planPreflight(mesh: MeshSpec): CheckRef[] {
   const ids = CLUSTER_CHECKS.filter((id) => id !== "operator" || mesh.installer === "sail");
   return [
     ...mesh.clusters.flatMap(({ name }) =>
-      ids.map((id) => ({ id: `preflight.${id}`, phase: "preflight" as const, subject: { cluster: name } })),
+      ids.map((id): CheckRef => ({ id: `preflight.${id}`, subject: { cluster: name } })),
     ),
-    { id: "preflight.distinct", phase: "preflight", subject: MESH },
-    { id: "preflight.trust", phase: "preflight", subject: MESH },
-    { id: "preflight.istioctl", phase: "preflight", subject: MESH },
+    { id: "preflight.distinct", subject: MESH },
+    { id: "preflight.trust", subject: MESH },
+    { id: "preflight.istioctl", subject: MESH },
   ];
 }
 

@@ -33,7 +33,7 @@ export function ensureReader(
   controlPlane: Promise<ControlPlane>,
   survey: Survey,
 ): Promise<void> {
-  return run.step("remote.reader", { cluster: spec.name }, [controlPlane], async (step) => {
+  return run.step("install.reader", { cluster: spec.name }, [controlPlane], async (step) => {
     const account = readerAccount(mesh);
     const existing = await cluster.get(refOf(account));
     if (!existing) await step.apply(cluster, account);

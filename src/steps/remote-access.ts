@@ -65,7 +65,7 @@ export function shareRemoteSecret(
     observers.map((observer) => [
       observer.spec.name,
       run.step(
-        "remote.secret",
+        "install.remote-secret",
         { observer: observer.spec.name, target: name },
         [reader, namespaceReady(observer)],
         async (step) => {
@@ -129,7 +129,7 @@ export function confirmSynced(
     });
   };
   return [...secrets].map(([target, secret]) =>
-    run.step("remote.synced", { observer: name, target }, [controlPlane, secret, ...needs], async () => {
+    run.step("install.synced", { observer: name, target }, [controlPlane, secret, ...needs], async () => {
       const seen = new Promise<string>((resolve) => open.set(target, resolve));
       poll ??= ask();
       const evidence = await Promise.race([seen, poll.then(() => seen)]);

@@ -1,20 +1,25 @@
 import type { Applied, Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import { CHECKS, type CheckId } from "../mesh/catalogue.ts";
+import { explained } from "../mesh/causes.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
 import type {
   Change,
   Check,
+  CheckRef,
   ClusterReport,
+  Finding,
   Phase,
   PhaseReport,
+  Reading,
   Report,
   Result,
   Subject,
   Verdict,
 } from "../mesh/report.ts";
-import { PHASES, SCHEMA_VERSION } from "../mesh/report.ts";
+import { PHASES, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 
 /** Told what happens while it happens; all else is in the report. */
@@ -51,20 +56,14 @@ export interface Outcome<T> {
   readonly value: T;
   /** What was seen that makes it true, in a sentence. */
   readonly evidence: string;
+  readonly readings?: readonly Reading[];
 }
 
 /** Steps that come before another. */
 export type Needs = readonly Promise<unknown>[];
 
-type Planned = Pick<Check, "id" | "phase" | "subject">;
-
-const keyOf = ({ id, subject }: Pick<Check, "id" | "subject">) => JSON.stringify([id, subject]);
-
-/** A name for logs: `cluster1`, or `cluster1 → cluster2` for who reads whom. */
-export function subjectName(subject: Subject): string {
-  if ("cluster" in subject) return subject.cluster as string;
-  return "observer" in subject ? `${subject.observer} → ${subject.target}` : "mesh";
-}
+const keyOf = ({ id, subject }: CheckRef) => JSON.stringify([id, subject]);
+const phaseOf = (id: CheckId): Phase => CHECKS[id].phase;
 
 /** One run of a command: collects what was checked and changed, and becomes the report. */
 export class Run {
@@ -74,7 +73,7 @@ export class Run {
   readonly #progress: Progress;
   readonly #started = new Date();
   readonly #clock = performance.now();
-  readonly #planned = new Map<string, Planned>();
+  readonly #planned = new Map<string, CheckRef>();
   readonly #open = new Map<Phase, number>();
   readonly #spans = new Map<
     Phase,
@@ -83,28 +82,46 @@ export class Run {
   readonly #checks: Check[] = [];
   readonly #changes: Change[] = [];
   readonly #warnings: string[] = [];
-  readonly clusters: ReadonlyMap<string, ClusterReport>;
+  readonly #clusters: ReadonlyMap<string, ClusterReport>;
   #rootSha256: string | undefined;
+  /** Whether requests between workloads are part of the run. */
+  traffic = false;
 
   constructor(command: string, mesh: MeshSpec, members: readonly Member[], progress: Progress) {
     this.#command = command;
     this.#mesh = mesh;
     this.#members = members;
     this.#progress = progress;
-    this.clusters = new Map(
+    this.#clusters = new Map(
       mesh.clusters.map(({ name, network }) => [name, { name, network, gatewayAddresses: [], requests: 0 }]),
     );
   }
 
   clusterReport(name: string): ClusterReport {
-    return this.clusters.get(name) as ClusterReport;
+    return this.#clusters.get(name) as ClusterReport;
   }
 
-  /** Announces a step, so that it is in the report even if it is never reached. */
-  plan(...steps: Planned[]): void {
-    for (const step of steps) {
-      this.#planned.set(keyOf(step), step);
-      this.#open.set(step.phase, (this.#open.get(step.phase) ?? 0) + 1);
+  /** Announces a step or a check, so that it is in the report even if it is never reached. */
+  plan(...checks: CheckRef[]): void {
+    for (const check of checks) {
+      const phase = phaseOf(check.id);
+      this.#planned.set(keyOf(check), check);
+      this.#open.set(phase, (this.#open.get(phase) ?? 0) + 1);
+    }
+  }
+
+  /** Notes what a planned check found. */
+  judge(id: CheckId, subject: Subject, finding: Finding): void {
+    this.#settle(this.#expected(id, subject), finding);
+  }
+
+  /** Counts the time that the work takes for the phase. */
+  async timed<T>(phase: Phase, subject: Subject, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.#span(phase, subject, start);
     }
   }
 
@@ -112,17 +129,22 @@ export class Run {
    * Takes a planned step and notes how it ended. What it throws is noted as its cause and thrown on as `NotReached`.
    * @param needs steps that come before it; where one of them failed, this one is noted as skipped
    */
-  step<T>(id: string, subject: Subject, needs: Needs, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
-    const planned = this.#planned.get(keyOf({ id, subject }));
-    if (!planned) throw new Error(`step ${id} for ${subjectName(subject)} is not planned or was taken already`);
-    const taken = this.#take(planned, needs, work);
+  step<T>(id: CheckId, subject: Subject, needs: Needs, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
+    const taken = this.#take(this.#expected(id, subject), needs, work);
     // Its end is noted already; those that need it look at it in their own time.
     taken.catch(() => {});
     return taken;
   }
 
-  async #take<T>(planned: Planned, needs: Needs, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
-    const { id, phase, subject } = planned;
+  #expected(id: CheckId, subject: Subject): CheckRef {
+    const planned = this.#planned.get(keyOf({ id, subject }));
+    if (!planned) throw new Error(`${id} for ${subjectName(subject)} is not planned or was taken already`);
+    return planned;
+  }
+
+  async #take<T>(planned: CheckRef, needs: Needs, work: (step: Step) => Promise<Outcome<T>>): Promise<T> {
+    const { id, subject } = planned;
+    const phase = phaseOf(id);
     try {
       await Promise.all(needs);
     } catch (error) {
@@ -132,7 +154,18 @@ export class Run {
       throw error;
     }
     const start = performance.now();
-    const step: Step = {
+    try {
+      const { value, ...seen } = await work(this.#stepOf(phase, subject));
+      this.#settle(planned, { verdict: "passed", ...seen }, start);
+      return value;
+    } catch (error) {
+      this.#settle(planned, explain(error), start);
+      throw new NotReached(`${id} of ${subjectName(subject)} failed`, { cause: error });
+    }
+  }
+
+  #stepOf(phase: Phase, subject: Subject): Step {
+    return {
       say: (text) => this.#progress.event(phase, subject, text),
       apply: async (cluster, object) => {
         const applied = await cluster.apply(object);
@@ -143,17 +176,9 @@ export class Run {
         if (await cluster.delete(ref, uid)) this.#changed(cluster, ref, "deleted", phase);
       },
     };
-    try {
-      const { value, evidence } = await work(step);
-      this.#settle(planned, { verdict: "passed", evidence }, start);
-      return value;
-    } catch (error) {
-      this.#settle(planned, explain(error), start);
-      throw new NotReached(`${id} of ${subjectName(subject)} failed`, { cause: error });
-    }
   }
 
-  /** Marks every planned step that was not taken, of one cluster or of all, as skipped. */
+  /** Marks everything planned that was not reached, of one cluster or of all, as skipped. */
   skipRest(cause: string, cluster?: string): void {
     for (const planned of [...this.#planned.values()]) {
       const { subject } = planned;
@@ -205,11 +230,12 @@ export class Run {
         namespace: this.#mesh.namespace,
         ...(this.#rootSha256 ? { rootSha256: this.#rootSha256 } : {}),
       },
-      clusters: [...this.clusters.values()],
-      checks: this.#checks,
+      clusters: [...this.#clusters.values()],
+      checks: explained(this.#checks),
       warnings: this.#warnings,
       changes: this.#changes,
       phases,
+      traffic: this.traffic,
       startedAt: this.#started.toISOString(),
       seconds: round(performance.now() - this.#clock),
     };
@@ -225,10 +251,10 @@ export class Run {
     if (action !== "unchanged") this.#progress.event(phase, { cluster: cluster.name }, `${action} ${describe(ref)}`);
   }
 
-  #settle(planned: Planned, end: Pick<Check, "verdict" | "evidence" | "cause" | "hint">, start?: number): void {
-    const { phase, subject } = planned;
-    if (!this.#planned.delete(keyOf(planned))) return;
-    this.#checks.push({ ...planned, ...end });
+  #settle({ id, subject }: CheckRef, end: Finding, start?: number): void {
+    if (!this.#planned.delete(keyOf({ id, subject }))) return;
+    const { category, phase } = CHECKS[id];
+    this.#checks.push({ id, category, phase, subject, readings: [], ...end });
     if (start !== undefined) this.#span(phase, subject, start);
     if (end.verdict !== "skipped") this.#progress.event(phase, subject, end.cause ?? end.evidence, end.verdict);
     const open = (this.#open.get(phase) ?? 1) - 1;
@@ -244,13 +270,13 @@ export class Run {
     });
     const span = this.#spans.get(phase);
     const clusters = span?.clusters ?? new Map();
-    const cluster = "cluster" in subject ? subject.cluster : "observer" in subject ? subject.observer : undefined;
+    const cluster = Object.values(subject)[0] as string | undefined;
     if (cluster) clusters.set(cluster, widen(clusters.get(cluster)));
     this.#spans.set(phase, { ...widen(span), clusters });
   }
 }
 
-function explain(error: unknown): Pick<Check, "verdict" | "evidence" | "cause" | "hint"> {
+function explain(error: unknown): Finding {
   const cause = error instanceof Error ? error.message : String(error);
   const hint =
     error instanceof Failure ? error.hint : "This is a defect of the action: please report it with this message.";

@@ -36,7 +36,7 @@ export function establishTrust(
   existing: KubernetesObject | undefined,
   issuing: Issuing,
 ): Promise<void> {
-  return run.step("trust.root", { cluster: spec.name }, [], async (step) => {
+  return run.step("install.trust", { cluster: spec.name }, [], async (step) => {
     const ours = !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER;
     await step.apply(cluster, namespace(mesh, spec, ours));
     const files = await issuing.cacerts.get(spec.name);

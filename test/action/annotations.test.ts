@@ -33,11 +33,11 @@ function failing(count: number, cause = (n: number) => `Cause ${n}.`) {
   return report({
     clusters: 9,
     ends: (id) => {
-      if (id === "remote.synced" && n < count) {
+      if (id === "install.synced" && n < count) {
         n++;
         return { verdict: "failed", cause: cause(n), hint: `Do ${n}.` };
       }
-      return id === "remote.secret" ? { verdict: "skipped", cause: "Not reached." } : undefined;
+      return id === "install.remote-secret" ? { verdict: "skipped", cause: "Not reached." } : undefined;
     },
   });
 }

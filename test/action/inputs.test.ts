@@ -518,7 +518,7 @@ const bad: Row[] = [
     [
       '`gateway.service.type` is "ClusterIP"; expected one of: LoadBalancer, NodePort.',
       "`gateway.service.annotations.a` is 1; expected text (in quotes, if it looks like something else).",
-      '`gateway.service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
+      '`install.gateway-service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
       "`gateway.replicas` is 0; expected a whole number from 1 to 100.",
       "`gateway.resources` is a list; expected a mapping.",
       '`gateway` has the unknown key "instal"; known are: install, service, replicas, resources.',

@@ -103,7 +103,7 @@ describe("fresh clusters", () => {
     const { report } = outcome;
     expect(report.result).toBe("passed");
     expect(report.changed).toBe(true);
-    expect(report.checks.filter(({ id }) => id === "remote.synced")).toHaveLength(count * (count - 1));
+    expect(report.checks.filter(({ id }) => id === "install.synced")).toHaveLength(count * (count - 1));
     expect(outcome.warnings).toHaveLength(1);
     expect(outcome.istioctl.filter((call) => call.startsWith("create-remote-secret"))).toHaveLength(count);
 
@@ -308,7 +308,7 @@ describe("the operator", () => {
     // The other one went as far as it could alone.
     expect(istio(kubes[1]).status.state).toBe("Healthy");
     expect(
-      outcome.report.checks.filter(({ id, verdict }) => id === "gateway.available" && verdict === "passed"),
+      outcome.report.checks.filter(({ id, verdict }) => id === "install.gateway-available" && verdict === "passed"),
     ).toHaveLength(1);
   });
 

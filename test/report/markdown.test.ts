@@ -74,7 +74,7 @@ const SAMPLES: [string, (options?: { supplied?: string }) => Report][] = [
   ["all failed", (options) => allFailed(options)],
   [
     "incomplete",
-    (options) => report({ ...options, ends: (id) => (id === "remote.synced" ? { verdict: "unknown" } : undefined) }),
+    (options) => report({ ...options, ends: (id) => (id === "install.synced" ? { verdict: "unknown" } : undefined) }),
   ],
 ];
 
@@ -154,7 +154,7 @@ describe("the remote secrets", () => {
     const sample = report({
       clusters: 3,
       ends: (id, subject) =>
-        id === "remote.synced" && "observer" in subject && subject.observer === "cluster1"
+        id === "install.synced" && "observer" in subject && subject.observer === "cluster1"
           ? { verdict: subject.target === "cluster2" ? "unknown" : "skipped", cause: "Not reached." }
           : undefined,
     });

@@ -17,14 +17,14 @@ const PER_CLUSTER: readonly [id: string, phase: Phase][] = [
   ["preflight.api", "preflight"],
   ["preflight.rights", "preflight"],
   ["preflight.operator", "preflight"],
-  ["trust.root", "trust"],
-  ["control-plane.reconciled", "controlPlane"],
-  ["control-plane.healthy", "controlPlane"],
-  ["gateway.service", "gateway"],
-  ["gateway.available", "gateway"],
-  ["gateway.address", "gateway"],
-  ["gateway.exposure", "gateway"],
-  ["remote.reader", "remoteAccess"],
+  ["install.trust", "trust"],
+  ["install.reconciled", "controlPlane"],
+  ["install.healthy", "controlPlane"],
+  ["install.gateway-service", "gateway"],
+  ["install.gateway-available", "gateway"],
+  ["install.gateway-address", "gateway"],
+  ["install.exposure", "gateway"],
+  ["install.reader", "remoteAccess"],
 ];
 
 /** A report as a run makes it. */
@@ -46,8 +46,8 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
     check("preflight.distinct", "preflight", {}),
     ...PER_CLUSTER.flatMap(([id, phase]) => names.map((cluster) => check(id, phase, { cluster }))),
     ...orderedPairs(names).flatMap((pair) => [
-      check("remote.secret", "remoteAccess", pair),
-      check("remote.synced", "confirmation", pair),
+      check("install.remote-secret", "remoteAccess", pair),
+      check("install.synced", "confirmation", pair),
     ]),
   ];
   const passed = (id: string, cluster: string) =>
@@ -67,14 +67,14 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
       const report: ClusterReport = {
         name,
         network: `network${i + 1}`,
-        gatewayAddresses: passed("gateway.address", name) ? [supplied ?? `192.0.2.${i + 1}`] : [],
+        gatewayAddresses: passed("install.gateway-address", name) ? [supplied ?? `192.0.2.${i + 1}`] : [],
         requests: 42 + i,
       };
       if (passed("preflight.api", name)) {
         report.kubernetesVersion = supplied ?? "v1.33.1";
         report.apiServer = supplied ?? `https://10.0.0.${i + 1}:6443`;
       }
-      if (passed("control-plane.healthy", name)) report.istioVersion = supplied ?? "1.26.3";
+      if (passed("install.healthy", name)) report.istioVersion = supplied ?? "1.26.3";
       return report;
     }),
     checks,
@@ -124,7 +124,7 @@ export const failedMidway = (options: Options = {}): Report =>
   report({
     ...options,
     ends: (id, subject) => {
-      if (id === "gateway.address" && "cluster" in subject && subject.cluster === "cluster2") {
+      if (id === "install.gateway-address" && "cluster" in subject && subject.cluster === "cluster2") {
         return {
           verdict: "failed",
           cause: "The Service has no address.",
@@ -132,8 +132,8 @@ export const failedMidway = (options: Options = {}): Report =>
         };
       }
       if (!("observer" in subject) || subject.observer !== "cluster2") return undefined;
-      if (id === "remote.secret" && subject.target === "cluster3") return { verdict: "failed", cause: "Not allowed." };
-      if (id === "remote.synced" && subject.target === "cluster3") return skipped("Not reached.");
+      if (id === "install.remote-secret" && subject.target === "cluster3") return { verdict: "failed", cause: "Not allowed." };
+      if (id === "install.synced" && subject.target === "cluster3") return skipped("Not reached.");
       return undefined;
     },
   });

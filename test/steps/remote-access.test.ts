@@ -130,7 +130,7 @@ describe("every replica of istiod reports every other cluster synced", () => {
     const targets = ["b", "c"];
     run.plan(
       ...targets.map((target) => ({
-        id: "remote.synced",
+        id: "install.synced",
         phase: "confirmation" as const,
         subject: { observer: "a", target },
       })),

@@ -1,0 +1,87 @@
+import type { Phase } from "./report.ts";
+
+/** What a check is about. */
+export const CATEGORIES = {
+  preflight: "Preflight",
+  install: "Installation",
+  cluster: "Clusters",
+  "control-plane": "Control planes",
+  trust: "Trust",
+  gateway: "East-west gateways",
+  remote: "Remote access",
+  traffic: "Traffic",
+  leftover: "Leftovers",
+} as const;
+export type Category = keyof typeof CATEGORIES;
+
+interface Entry {
+  readonly category: Category;
+  readonly phase: Phase;
+  /** What is so when it passed. */
+  readonly title: string;
+}
+
+const entry =
+  (category: Category, phase: Phase) =>
+  (title: string): Entry => ({ category, phase, title });
+const preflight = entry("preflight", "preflight");
+const step = (phase: Phase, title: string) => entry("install", phase)(title);
+const cluster = entry("cluster", "verification");
+const controlPlane = entry("control-plane", "verification");
+const trust = entry("trust", "verification");
+const gateway = entry("gateway", "verification");
+const remote = entry("remote", "verification");
+const leftover = entry("leftover", "verification");
+const traffic = entry("traffic", "traffic");
+
+/** Every check that a report can hold. An ID keeps its meaning as long as `SCHEMA_VERSION` is the same. */
+export const CHECKS = {
+  "preflight.api": preflight("The API server answers"),
+  "preflight.rights": preflight("The kubeconfig's user may do all that the run needs"),
+  "preflight.read": preflight("What is there could be read"),
+  "preflight.control-plane": preflight("The control plane is, or can become, the mesh's"),
+  "preflight.remote-secrets": preflight("No remote secret is in the way"),
+  "preflight.reader-role": preflight("The reader's role exists"),
+  "preflight.operator": preflight("The Sail Operator can install the wanted version"),
+  "preflight.distinct": preflight("The kubeconfigs lead to different clusters"),
+  "preflight.trust": preflight("There is, or can be, one root of trust"),
+  "preflight.istioctl": preflight("istioctl is at hand"),
+
+  "install.trust": step("trust", "The control plane's CA is in place"),
+  "install.reconciled": step("controlPlane", "The operator has reconciled the control plane"),
+  "install.istiod": step("controlPlane", "istiod is ready"),
+  "install.healthy": step("controlPlane", "The Istio resource became healthy"),
+  "install.gateway-service": step("gateway", "The gateway's Service is in place"),
+  "install.gateway-available": step("gateway", "The gateway is available"),
+  "install.gateway-address": step("gateway", "The gateway got an address"),
+  "install.exposure": step("gateway", "Services are exposed"),
+  "install.reader": step("remoteAccess", "The reader account has its role and token"),
+  "install.remote-secret": step("remoteAccess", "The remote secret is in place"),
+  "install.synced": step("confirmation", "istiod has read the other cluster"),
+
+  "cluster.api": cluster("The API server answers"),
+  "control-plane.istiod": controlPlane("Every replica of istiod is ready"),
+  "control-plane.istio": controlPlane("The Istio resource is healthy"),
+  "control-plane.identity": controlPlane("Mesh ID, cluster name and network are the mesh's"),
+  "control-plane.network": controlPlane("The namespace carries the network's label"),
+  "control-plane.versions": controlPlane("The control planes' versions go together"),
+  "control-plane.trust-domain": controlPlane("All clusters have one trust domain"),
+  "trust.cacerts": trust("The intermediate CA chains to its root, has its key, and is valid"),
+  "trust.in-effect": trust("The CA in the Secret is the one in effect"),
+  "trust.root": trust("The root in effect is valid"),
+  "trust.same-root": trust("All clusters trust the same root"),
+  "gateway.deployment": gateway("The gateway is available and injected"),
+  "gateway.address": gateway("The gateway's Service has an address"),
+  "gateway.exposure": gateway("Services are exposed through the gateway"),
+  "gateway.network": gateway("The gateway carries the network's labels"),
+  "remote.secret": remote("There is exactly one remote secret for the other cluster"),
+  "remote.kubeconfig": remote("The remote secret's kubeconfig leads to the other cluster"),
+  "remote.token": remote("The remote secret's token is accepted"),
+  "remote.reader": remote("The reader account may read what istiod needs"),
+  "remote.synced": remote("Every istiod reports the other cluster synced"),
+  "remote.strangers": remote("There is no remote secret for a cluster outside the mesh"),
+  "leftover.objects": leftover("Nothing of ours is left over"),
+  "traffic.probe": traffic("A probe runs in the mesh"),
+  "pair.request": traffic("Requests are answered through the gateways"),
+} as const satisfies Record<string, Entry>;
+export type CheckId = keyof typeof CHECKS;

@@ -1,0 +1,125 @@
+import type { CheckId } from "./catalogue.ts";
+import type { Check, CheckRef, Subject } from "./report.ts";
+
+type OfCluster = { readonly cluster: string };
+type OfRemote = { readonly observer: string; readonly target: string };
+type OfTraffic = { readonly source: string; readonly target: string };
+
+const of = (cluster: string, ...ids: CheckId[]): CheckRef[] => ids.map((id) => ({ id, subject: { cluster } }));
+const ofMesh = (id: CheckId): CheckRef[] => [{ id, subject: {} }];
+const ofRemote = ({ observer, target }: OfRemote, ...ids: CheckId[]): CheckRef[] =>
+  ids.map((id) => ({ id, subject: { observer, target } }));
+
+const unreachable = ({ cluster }: OfCluster) => of(cluster, "cluster.api");
+const withoutIstiod = ({ cluster }: OfCluster) => of(cluster, "cluster.api", "control-plane.istiod");
+const withoutSecret = (pair: OfRemote) => [
+  ...of(pair.observer, "cluster.api"),
+  ...ofRemote(pair, "remote.secret"),
+  ...of(pair.target, "cluster.api"),
+];
+
+/** For each check the others that, where they did not pass, are why this one did not. The likeliest comes first. */
+const CAUSES: { readonly [id in CheckId]?: (subject: never) => readonly CheckRef[] } = {
+  "control-plane.istiod": unreachable,
+  "control-plane.istio": withoutIstiod,
+  "control-plane.identity": withoutIstiod,
+  "control-plane.network": unreachable,
+  "trust.cacerts": unreachable,
+  "trust.in-effect": (subject: OfCluster) => [...withoutIstiod(subject), ...of(subject.cluster, "trust.cacerts")],
+  "trust.root": withoutIstiod,
+  "gateway.deployment": withoutIstiod,
+  "gateway.address": unreachable,
+  "gateway.exposure": unreachable,
+  "gateway.network": unreachable,
+  "remote.secret": ({ observer }: OfRemote) => of(observer, "cluster.api"),
+  "remote.kubeconfig": withoutSecret,
+  "remote.token": withoutSecret,
+  "remote.reader": unreachable,
+  "remote.strangers": unreachable,
+  "remote.synced": (pair: OfRemote) => [
+    ...of(pair.observer, "cluster.api", "control-plane.istiod"),
+    ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),
+    ...of(pair.target, "remote.reader", "cluster.api"),
+  ],
+  "leftover.objects": unreachable,
+  "traffic.probe": withoutIstiod,
+  "pair.request": ({ source, target }: OfTraffic) => [
+    ...of(source, "cluster.api"),
+    ...of(target, "cluster.api"),
+    ...of(source, "control-plane.istiod"),
+    ...of(target, "control-plane.istiod"),
+    ...of(source, "traffic.probe"),
+    ...of(target, "traffic.probe"),
+    ...ofMesh("trust.same-root"),
+    ...of(source, "trust.root", "trust.in-effect", "trust.cacerts"),
+    ...of(target, "trust.root", "trust.in-effect", "trust.cacerts"),
+    ...ofMesh("control-plane.trust-domain"),
+    ...ofRemote({ observer: source, target }, "remote.secret", "remote.kubeconfig", "remote.token"),
+    ...of(target, "remote.reader"),
+    ...ofRemote({ observer: source, target }, "remote.synced"),
+    ...of(target, "gateway.deployment", "gateway.address", "gateway.exposure", "gateway.network"),
+    ...of(target, "control-plane.network", "control-plane.identity"),
+    ...of(source, "control-plane.network", "control-plane.identity"),
+  ],
+};
+
+/**
+ * Points every check that did not pass to the one that explains it, if there is one: a dead gateway is one finding, not
+ * one for each pair that needs it.
+ */
+export function explained(checks: readonly Check[]): Check[] {
+  const bad = new Map(checks.filter(unexplained).map((check) => [keyOf(check), check]));
+  const rootOf = (check: Check, way: readonly string[] = []): Check => {
+    const causes = CAUSES[check.id]?.(check.subject as never) ?? [];
+    const cause = causes
+      .map((ref) => bad.get(keyOf(ref)))
+      .find((found) => found && !way.includes(keyOf(found)) && concerns(found, check.subject));
+    return cause ? rootOf(cause, [...way, keyOf(check)]) : check;
+  };
+  return checks.map((check) => {
+    const root = unexplained(check) ? rootOf(check) : check;
+    return root === check ? check : { ...check, because: { id: root.id, subject: root.subject } };
+  });
+}
+
+/** What is wrong once: the same thing in several places is one, and what it explains is not told beside it. */
+export interface RootCause {
+  /** The first of those that found it; `verdict`, `cause` and `hint` are those of all. */
+  readonly check: Check;
+  readonly subjects: readonly Subject[];
+  /** The checks that did not pass because of it. */
+  readonly explains: readonly Check[];
+}
+
+/** The root causes in a report, those that failed first, then those that explain most. */
+export function rootCauses(checks: readonly Check[]): RootCause[] {
+  const groups = Map.groupBy(
+    checks.filter((check) => unexplained(check) && !check.because),
+    ({ id, verdict, cause, hint }) => JSON.stringify([id, verdict, cause, hint]),
+  );
+  const dependents = Map.groupBy(
+    checks.filter(({ because }) => because),
+    ({ because }) => keyOf(because as CheckRef),
+  );
+  const weight = ({ check, explains }: RootCause) => (check.verdict === "failed" ? 1_000_000 : 0) + explains.length;
+  return [...groups.values()]
+    .map((same) => ({
+      check: same[0] as Check,
+      subjects: same.map(({ subject }) => subject),
+      explains: same.flatMap((each) => dependents.get(keyOf(each)) ?? []),
+    }))
+    .sort((a, b) => weight(b) - weight(a));
+}
+
+function unexplained({ verdict }: Check): boolean {
+  return verdict === "failed" || verdict === "unknown";
+}
+
+/** A finding about the mesh as a whole explains only what has to do with the clusters that it names. */
+function concerns({ clusters }: Check, subject: Subject): boolean {
+  return clusters === undefined || Object.values(subject).some((cluster) => clusters.includes(cluster as string));
+}
+
+function keyOf({ id, subject }: CheckRef): string {
+  return JSON.stringify([id, subject]);
+}
