@@ -1,7 +1,7 @@
 // Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
 import { readFileSync, writeFileSync } from "node:fs";
 import { Document, isScalar, parse, visit } from "yaml";
-import { installRights, type Right } from "../src/checks/rights.ts";
+import { installRights, merged, type Right, verifyRights } from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
 
 interface ActionFile {
@@ -38,15 +38,16 @@ function outputs(): string {
   return table(["Output", "What it is"], rows);
 }
 
+const mesh = { namespace: "istio-system", installer: "sail", gateway: { install: true } } as MeshSpec;
+
 /** The rights as RBAC objects: cluster-wide ones in a ClusterRole, the others in a Role for each namespace. */
-function roles(): string {
-  const mesh = { namespace: "istio-system", installer: "sail", gateway: { install: true } } as MeshSpec;
+function roles(rights: readonly Right[]): string {
   const rule = ({ group, resource, subresource, verbs }: Right) => ({
     apiGroups: [group],
     resources: [subresource ? `${resource}/${subresource}` : resource],
     verbs: [...verbs],
   });
-  const byNamespace = Map.groupBy(installRights(mesh), ({ namespace }) => namespace ?? "");
+  const byNamespace = Map.groupBy(merged(rights), ({ namespace }) => namespace ?? "");
   const objects = [...byNamespace].map(([namespace, rights]) => ({
     apiVersion: "rbac.authorization.k8s.io/v1",
     kind: namespace ? "Role" : "ClusterRole",
@@ -67,7 +68,11 @@ function roles(): string {
 
 const parts: Record<string, Record<string, () => string>> = {
   "README.md": { inputs, outputs },
-  "docs/SECURITY.md": { roles },
+  "docs/SECURITY.md": {
+    install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
+    verify: () => roles(verifyRights(mesh, true)),
+    "verify-without-traffic": () => roles(verifyRights(mesh, false)),
+  },
 };
 
 const check = process.argv.includes("--check");
@@ -75,9 +80,9 @@ for (const [file, sections] of Object.entries(parts)) {
   const before = readFileSync(file, "utf8");
   let after = before;
   for (const [name, make] of Object.entries(sections)) {
-    const section = new RegExp(`(<!-- ${name}: [^\\n]*-->\\n)[\\s\\S]*?(\\n<!-- end -->)`);
+    const section = new RegExp(`(<!-- ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`);
     if (!section.test(after)) throw new Error(`${file} has no section ${name}`);
-    after = after.replace(section, (_, begin: string, end: string) => `${begin}\n${make()}\n${end}`);
+    after = after.replace(section, (_, begin: string, end: string) => `${begin}\n${make()}\n\n${end}`);
   }
   if (after === before) continue;
   if (check) {

@@ -1,20 +1,68 @@
 import * as core from "@actions/core";
+import type { CheckId } from "../mesh/catalogue.ts";
+import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type Report, subjectName } from "../mesh/report.ts";
+import type { Check, Report, Verdict } from "../mesh/report.ts";
+import { count, documentationOf, places, whereabouts } from "../report/words.ts";
 import { InputError } from "./inputs.ts";
 
 /** What the platform shows of one step: ten annotations of a kind, of 4,096 characters each. */
 const MOST = 10;
 const LONGEST = 3_900;
 
-/** An error annotation for each failed check; what was only skipped because of one is not told again. */
-export function annotate(report: Report): void {
-  const failed = report.checks.filter(({ verdict }) => verdict === "failed");
-  const shown = failed.length > MOST ? failed.slice(0, MOST - 1) : failed;
-  for (const { id, subject, cause, hint } of shown) error(`${subjectName(subject)}: ${id}`, cause ?? "", hint);
-  if (shown.length < failed.length) {
-    error("More findings", `${failed.length - shown.length} more checks failed; the job summary has them all.`);
-  }
+/**
+ * An error annotation for each root cause, a warning annotation for each that could not be checked and for each warning of
+ * a check. What a root cause explains is not told again, nor are the run's warnings, which were told when they came up.
+ * @param documentation base URL of the documentation
+ */
+export function annotate(report: Report, documentation?: string): void {
+  const causes = rootCauses(report.checks);
+  const told = causes.map((cause) => ({ verdict: cause.check.verdict, note: noteOf(cause, documentation) }));
+  const notes = (verdict: Verdict) => told.filter((each) => each.verdict === verdict).map(({ note }) => note);
+  annotateAll(notes("failed"), core.error, MOST);
+  const left = Math.max(1, MOST - report.warnings.length);
+  annotateAll([...notes("unknown"), ...warningNotes(report.checks, documentation)], core.warning, left);
+}
+
+interface Note {
+  readonly title: string;
+  readonly message: string;
+  /** What is not cut where there is too much text. */
+  readonly rest: string;
+}
+
+function annotateAll(notes: readonly Note[], tell: typeof core.error, most: number): void {
+  const shown = notes.length > most ? notes.slice(0, most - 1) : notes;
+  for (const note of shown) show(note, tell);
+  if (shown.length === notes.length) return;
+  const message = `${notes.length - shown.length} more findings are in the job summary.`;
+  show({ title: "More findings", message, rest: "" }, tell);
+}
+
+function noteOf({ check, subjects, explains }: RootCause, documentation: string | undefined): Note {
+  const also = explains.length > 0 ? `This explains ${count(explains.length, "other check")}.` : "";
+  return {
+    title: `${whereabouts(subjects, check)}: ${check.id}`,
+    message: check.cause ?? "",
+    rest: lines(cut(check.hint ?? "", LONGEST / 2), also, readOn(check.id, documentation)),
+  };
+}
+
+/** The same warning of several clusters is one. */
+function warningNotes(checks: readonly Check[], documentation: string | undefined): Note[] {
+  const same = Map.groupBy(
+    checks.filter(({ warning }) => warning !== undefined),
+    ({ id, warning }) => JSON.stringify([id, warning]),
+  );
+  return [...same.values()].map((of) => {
+    const { id, warning = "" } = of[0] as Check;
+    const title = `${places(of.map(({ subject }) => subject))}: ${id}`;
+    return { title, message: warning, rest: readOn(id, documentation) };
+  });
+}
+
+function readOn(id: CheckId, documentation: string | undefined): string {
+  return documentation ? `Read on: ${documentationOf(id, documentation)}` : `Read on: docs/CHECKS.md, ${id}`;
 }
 
 /** An error annotation for what went wrong before there was a report. */
@@ -43,11 +91,17 @@ function annotateInputs(problems: readonly string[]): void {
   core.info("Nothing was changed.");
 }
 
-/** The hint is what helps, so where there is too much text it is the cause that is cut. */
 function error(title: string, message: string, hint = ""): void {
-  const rest = cut(hint, LONGEST / 2);
-  const text = cut(message, LONGEST - rest.length);
-  core.error(rest ? `${text}\n${rest}` : text, { title });
+  show({ title, message, rest: cut(hint, LONGEST / 2) }, core.error);
+}
+
+/** The hint is what helps, so where there is too much text it is the message that is cut. */
+function show({ title, message, rest }: Note, tell: typeof core.error): void {
+  tell(lines(cut(message, LONGEST - rest.length), rest), { title });
+}
+
+function lines(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join("\n");
 }
 
 function cut(text: string, length: number): string {

@@ -9,11 +9,19 @@ import { parseDuration } from "./duration.ts";
 import { named, type Report, shown, withoutPassword } from "./messages.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
-export const COMMANDS = ["install"] as const;
+export const COMMANDS = ["install", "verify"] as const;
 export type Command = (typeof COMMANDS)[number];
+
+/** From which verdict on the step fails. `never`: the report and the outputs tell, and the job goes on. */
+export type FailOn = "failed" | "unknown" | "never";
 
 export interface Inputs {
   readonly command: Command;
+  /** Whether `install` ends with a verification. */
+  readonly verify: boolean;
+  /** Whether a verification sends requests between the clusters. */
+  readonly traffic: boolean;
+  readonly failOn: FailOn;
   readonly mesh: MeshSpec;
   /** By the cluster's name. */
   readonly kubeconfigs: ReadonlyMap<string, Kubeconfig>;
@@ -104,7 +112,11 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     return value;
   };
 
+  const flag = (input: string) => oneOf(input, ["true", "false"]) === "true";
   const command = oneOf("command", COMMANDS);
+  const failOn = oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
+  const verify = flag("verify");
+  const traffic = flag("traffic");
   const installer = oneOf<Installer>("installer", ["sail", "existing"]);
   const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, "letters, digits, `-`, `_` and `.`, at most 63");
   const version = VERSION.exec(source.get("istio-version"))?.[1];
@@ -194,6 +206,9 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   if (problems.length > 0) throw new InputError([...new Set(problems)]);
   return {
     command,
+    verify,
+    traffic,
+    failOn,
     kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),
     root,
     timeout: timeout as number,

@@ -17,18 +17,24 @@ const REPEAT = 15_000;
 export class Log implements Progress, Watcher {
   readonly #start = performance.now();
   readonly #kept = new Map<Phase, string[]>();
+  readonly #planned = new Set<Phase>();
   readonly #ended = new Set<Phase>();
   readonly #waits = new Map<Wait, { seen: string; at: number }>();
   readonly #timer = setInterval(() => this.#tick(), TICK).unref();
-  #current: Phase | undefined = ORDER[0];
+  #current: Phase | undefined;
   #open = false;
 
   event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void {
     const mark = verdict ? MARKS[verdict] : "·";
     const line = `${this.#time()} ${mark} ${subjectName(subject)}: ${oneLine(text)}`;
     // What comes late, of a phase that is over, is told where the log is now.
-    if (phase === this.#current || this.#ended.has(phase)) this.#tell(line);
+    if (phase === this.#current || !this.#planned.has(phase) || this.#ended.has(phase)) this.#tell(line);
     else this.#kept.set(phase, [...(this.#kept.get(phase) ?? []), line]);
+  }
+
+  phasePlanned(phase: Phase): void {
+    this.#planned.add(phase);
+    if (!this.#open) this.#current = this.#next();
   }
 
   phaseEnded(phase: Phase): void {
@@ -36,7 +42,7 @@ export class Log implements Progress, Watcher {
     while (this.#current && this.#ended.has(this.#current)) {
       if (this.#open) core.endGroup();
       this.#open = false;
-      this.#current = ORDER.find((each) => !this.#ended.has(each) || this.#kept.has(each));
+      this.#current = this.#next();
       const kept = this.#current && this.#kept.get(this.#current);
       if (this.#current) this.#kept.delete(this.#current);
       for (const line of kept ?? []) this.#tell(line);
@@ -67,6 +73,10 @@ export class Log implements Progress, Watcher {
   end(): void {
     clearInterval(this.#timer);
     for (const phase of ORDER) this.phaseEnded(phase);
+  }
+
+  #next(): Phase | undefined {
+    return ORDER.find((each) => (this.#planned.has(each) && !this.#ended.has(each)) || this.#kept.has(each));
   }
 
   #tell(line: string): void {

@@ -1,8 +1,17 @@
 import { setOutput } from "@actions/core";
-import type { Report } from "../mesh/report.ts";
+import type { Report, Verdict } from "../mesh/report.ts";
+
+/** Paths of what was written of a run. */
+export interface Files {
+  /** The JSON report. */
+  readonly report: string;
+  /** The same as JUnit XML. */
+  readonly junit: string;
+}
 
 /** Sets the outputs that action.yml promises. */
-export function setOutputs(report: Report, reportPath: string): void {
+export function setOutputs(report: Report, files: Files): void {
+  const number = (verdict: Verdict) => String(report.checks.filter((check) => check.verdict === verdict).length);
   const outputs: Record<string, string> = {
     result: report.result,
     changed: String(report.changed),
@@ -18,7 +27,11 @@ export function setOutputs(report: Report, reportPath: string): void {
     "gateway-addresses": JSON.stringify(
       Object.fromEntries(report.clusters.map(({ name, gatewayAddresses }) => [name, gatewayAddresses])),
     ),
-    report: reportPath,
+    "checks-passed": number("passed"),
+    "checks-failed": number("failed"),
+    "checks-unknown": number("unknown"),
+    report: files.report,
+    junit: files.junit,
     duration: report.seconds.toFixed(1),
   };
   for (const [name, value] of Object.entries(outputs)) setOutput(name, value);

@@ -3,22 +3,25 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as core from "@actions/core";
+import { problemOf } from "../checks/remote-access.ts";
 import { connect } from "../cluster/client.ts";
 import { Deadline } from "../cluster/deadline.ts";
-import type { Kubeconfig } from "../cluster/kubeconfig.ts";
+import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
 import { install } from "../commands/install.ts";
+import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
-import type { Report } from "../mesh/report.ts";
+import type { Report, Verdict } from "../mesh/report.ts";
 import { toJson } from "../report/json.ts";
+import { toJUnit } from "../report/junit.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateError } from "./annotations.ts";
-import { InputError, type Inputs, readInputs } from "./inputs.ts";
+import { type FailOn, InputError, type Inputs, readInputs } from "./inputs.ts";
 import { Log } from "./log.ts";
 import { mask } from "./masking.ts";
 import { setOutputs } from "./outputs.ts";
-import { FOLDER_STATE } from "./state.ts";
+import { FOLDER_STATE, PROBE_STATE } from "./state.ts";
 
 /** The whole action: inputs, command, report, outputs. The exit code is decided here and nowhere else. */
 export async function main(): Promise<void> {
@@ -27,7 +30,7 @@ export async function main(): Promise<void> {
     const { inputs, variables } = await takeInputs();
     const report = await execute(inputs, variables, cancelled);
     await publish(report);
-    process.exitCode = report.result === "passed" ? 0 : 1;
+    process.exitCode = succeeds(report, inputs.failOn) ? 0 : 1;
   } catch (error) {
     annotateError(error);
     if (error instanceof InputError) await summarize(inputProblemsToMarkdown(error.problems));
@@ -35,6 +38,10 @@ export async function main(): Promise<void> {
     core.setOutput("changed", "false");
     process.exitCode = 1;
   }
+}
+
+function succeeds({ result }: Report, failOn: FailOn): boolean {
+  return result === "passed" || failOn === "never" || (result === "incomplete" && failOn === "failed");
 }
 
 /** Aborts when the runner cancels the job: it sends SIGINT, then SIGTERM, and kills ten seconds after the first. */
@@ -82,8 +89,15 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
     variables,
     deadline.signal,
   );
+  const tools = verifyTools(deadline, log);
   try {
-    await install(run, inputs.mesh, members, { istioctl, root: inputs.root });
+    if (inputs.command === "verify") {
+      run.plan(...planVerify(inputs.mesh));
+      await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
+    } else {
+      const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
+      await install(run, inputs.mesh, members, { istioctl, root: inputs.root, verification });
+    }
     return run.report();
   } finally {
     log.end();
@@ -91,21 +105,72 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
   }
 }
 
+/** How long what is left on the clusters is cleaned up after the run's deadline, or its cancellation. Milliseconds. */
+const CLEANUP = 30_000;
+const CLEANUP_CANCELLED = 5_000;
+/** How long an API server that only a remote secret names is tried. Milliseconds. */
+const CALL = 6_000;
+
+function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic"> {
+  return {
+    call: async (kubeconfig) => {
+      const read = readKubeconfig(kubeconfig);
+      if ("problem" in read) return { problem: `The kubeconfig ${read.problem}.` };
+      const silent = { waiting() {}, waited() {}, retrying() {} };
+      const cluster = connect("", read, new Deadline(Math.min(CALL, deadline.remaining())), silent);
+      try {
+        const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
+        return { uid: found?.metadata.uid ?? "" };
+      } catch (error) {
+        return problemOf(error);
+      } finally {
+        await cluster.close();
+      }
+    },
+    probing: (namespace) => core.saveState(PROBE_STATE, namespace ?? ""),
+    lastly: (member) => {
+      if (!deadline.passed) return { cluster: member.cluster, patient: true };
+      // Cancelled, the runner kills this process within seconds; the post step looks again.
+      const within = deadline.cancelled ? CLEANUP_CANCELLED : CLEANUP;
+      const cluster = connect(member.spec.name, member.kubeconfig, new Deadline(within), log);
+      return { cluster, patient: !deadline.cancelled };
+    },
+  };
+}
+
 async function publish(report: Report): Promise<void> {
-  const path = join(process.env.RUNNER_TEMP || tmpdir(), `istio-mesh-report-${randomUUID()}.json`);
-  await writeFile(path, toJson(report));
-  setOutputs(report, path);
-  annotate(report);
-  const failed = report.checks.filter(({ verdict }) => verdict === "failed").length;
-  core.info(
-    report.result === "passed"
-      ? `${report.clusters.length} clusters are one mesh; ${report.changed ? "changes were made" : "nothing had to be changed"}. ${report.seconds.toFixed(1)} s.`
-      : `${failed} checks failed; see the annotations and the job summary. ${report.seconds.toFixed(1)} s.`,
-  );
-  await summarize(toMarkdown(report));
+  const name = join(process.env.RUNNER_TEMP || tmpdir(), `istio-mesh-report-${randomUUID()}`);
+  const paths = { report: `${name}.json`, junit: `${name}.xml` };
+  await Promise.all([writeFile(paths.report, toJson(report)), writeFile(paths.junit, toJUnit(report))]);
+  const documentation = documentationUrl(process.env);
+  setOutputs(report, paths);
+  annotate(report, documentation);
+  core.info(`${sentence(report)} ${report.seconds.toFixed(1)} s.`);
+  await summarize(toMarkdown(report, documentation));
 }
 
 /** Elsewhere than on a runner there is no job summary to write to. */
 async function summarize(markdown: string): Promise<void> {
   if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(markdown).write();
+}
+
+/** The result in a sentence, as the last line of the log. */
+function sentence({ result, clusters, checks, changed, command, traffic }: Report): string {
+  const many = (verdict: Verdict) => checks.filter((check) => check.verdict === verdict).length;
+  if (result === "failed") return `${many("failed")} checks failed; see the annotations and the job summary.`;
+  if (result === "incomplete") return `${many("unknown")} checks could not be made; see the job summary.`;
+  const changes = command === "verify" ? "" : `; ${changed ? "changes were made" : "nothing had to be changed"}`;
+  const proof = traffic ? ", and every pair of them answers" : "; no requests were sent between them";
+  return `${clusters.length} clusters are one mesh${proof}${changes}.`;
+}
+
+/** Where this version's documentation is; `undefined` where the action does not run from a repository. */
+export function documentationUrl(env: NodeJS.ProcessEnv): string | undefined {
+  const { GITHUB_SERVER_URL, GITHUB_ACTION_REPOSITORY, GITHUB_ACTION_REF, GITHUB_REPOSITORY, GITHUB_SHA } = env;
+  if (!GITHUB_SERVER_URL) return undefined;
+  // `uses: ./` has no repository of its own: it is the workflow's.
+  const [repository, ref] = GITHUB_ACTION_REPOSITORY
+    ? [GITHUB_ACTION_REPOSITORY, GITHUB_ACTION_REF]
+    : [GITHUB_REPOSITORY, GITHUB_SHA];
+  return repository && ref ? `${GITHUB_SERVER_URL}/${repository}/blob/${ref}` : undefined;
 }

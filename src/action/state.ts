@@ -1,2 +1,5 @@
 /** The name under which the folder for secrets is handed from the main step to the post step. */
 export const FOLDER_STATE = "folder";
+
+/** The same for the namespace of a probe that is still to be removed. */
+export const PROBE_STATE = "probe";

@@ -6,7 +6,7 @@ import { remoteSecretName } from "../mesh/objects/secrets.ts";
 import type { Finding, Verdict } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { operatorRefuses } from "../mesh/versions.ts";
-import { installRights, missingRights } from "./rights.ts";
+import { missingRights, type Right } from "./rights.ts";
 import type { Deployment, IstioResource, Survey } from "./survey.ts";
 
 const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
@@ -19,8 +19,8 @@ const finding = (verdict: Verdict, evidence: string, cause: string, hint: string
 const failed = (evidence: string, cause: string, hint: string) => finding("failed", evidence, cause, hint);
 
 /** Whether the kubeconfig's user may do all that the run needs. */
-export async function checkRights(mesh: MeshSpec, { cluster }: Member): Promise<Finding> {
-  const missing = await missingRights(cluster, installRights(mesh));
+export async function checkRights(rights: readonly Right[], { cluster }: Member): Promise<Finding> {
+  const missing = await missingRights(cluster, rights);
   if (missing.length === 0) return passed("The kubeconfig's user has every right that the run needs.");
   return failed(
     "SelfSubjectAccessReview",
@@ -254,9 +254,9 @@ export async function checkReaderRole(mesh: MeshSpec, { cluster }: Member): Prom
       );
 }
 
-/** Whether the kubeconfigs lead to different clusters. */
-export function checkDistinct(surveys: ReadonlyMap<string, Survey>): Finding {
-  const byUid = Map.groupBy([...surveys], ([, survey]) => survey.uid);
+/** Whether the kubeconfigs lead to different clusters. @param uids of each cluster's kube-system */
+export function distinct(uids: ReadonlyMap<string, string>): Finding {
+  const byUid = Map.groupBy([...uids], ([, uid]) => uid);
   const same = [...byUid].filter(([, clusters]) => clusters.length > 1);
   if (same.length === 0) return passed("The kubeconfigs lead to different clusters.");
   return failed(

@@ -17,15 +17,24 @@ const WATCH = ["get", "list", "watch"];
 // Server-side apply of a new object is a patch that the API server also checks as a create.
 const APPLY = ["get", "create", "patch"];
 
+const right = (apiVersion: string, kind: string, verbs: readonly string[], where?: string): Right => ({
+  ...groupResource({ apiVersion, kind }),
+  verbs,
+  ...(where ? { namespace: where } : {}),
+});
+// Which of the two verbs an exec over a WebSocket takes depends on the Kubernetes version.
+const exec = (namespace: string): Right => ({
+  group: "",
+  resource: "pods",
+  subresource: "exec",
+  verbs: ["get", "create"],
+  namespace,
+});
+const RBAC = "rbac.authorization.k8s.io/v1";
+
 /** What `install` needs from the API server, exactly: the source of the preflight check and of the documented role. */
 export function installRights(mesh: MeshSpec): Right[] {
   const { namespace } = mesh;
-  const right = (apiVersion: string, kind: string, verbs: readonly string[], where?: string): Right => ({
-    ...groupResource({ apiVersion, kind }),
-    verbs,
-    ...(where ? { namespace: where } : {}),
-  });
-  const rbac = "rbac.authorization.k8s.io/v1";
   return [
     right("v1", "Namespace", APPLY),
     // The watch is for the gateway's Role, which grants it: nobody may grant what they do not have.
@@ -34,19 +43,18 @@ export function installRights(mesh: MeshSpec): Right[] {
     right("v1", "ServiceAccount", APPLY, namespace),
     right("v1", "Service", [...APPLY, "list", "watch"], namespace),
     right("v1", "Pod", [...WATCH, "delete"], namespace),
-    // Which of the two verbs an exec over a WebSocket takes depends on the Kubernetes version.
-    { group: "", resource: "pods", subresource: "exec", verbs: ["get", "create"], namespace },
+    exec(namespace),
     right("apps/v1", "Deployment", [...APPLY, "list", "watch"], namespace),
-    right(rbac, "ClusterRole", READ),
-    right(rbac, "ClusterRoleBinding", APPLY),
+    right(RBAC, "ClusterRole", READ),
+    right(RBAC, "ClusterRoleBinding", APPLY),
     right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
     right("networking.istio.io/v1", "Gateway", APPLY, namespace),
     ...(mesh.gateway.install
       ? [
           right("policy/v1", "PodDisruptionBudget", APPLY, namespace),
           right("autoscaling/v2", "HorizontalPodAutoscaler", APPLY, namespace),
-          right(rbac, "Role", APPLY, namespace),
-          right(rbac, "RoleBinding", APPLY, namespace),
+          right(RBAC, "Role", APPLY, namespace),
+          right(RBAC, "RoleBinding", APPLY, namespace),
         ]
       : []),
     ...(mesh.installer === "sail"
@@ -57,6 +65,45 @@ export function installRights(mesh: MeshSpec): Right[] {
         ]
       : [right("sailoperator.io/v1", "Istio", ["list"])]),
   ];
+}
+
+/** What a verification needs. @param traffic with the probe, whose namespace is new each time */
+export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[] {
+  return [
+    right("v1", "Namespace", ["get", "list", ...(traffic ? ["create", "delete"] : [])]),
+    right("v1", "Secret", ["get", "list"], namespace),
+    right("v1", "ConfigMap", READ, namespace),
+    right("v1", "ServiceAccount", ["list"], namespace),
+    exec(namespace),
+    // Gateways may be anywhere.
+    right("v1", "Service", ["list"]),
+    right("v1", "Pod", ["list", ...(traffic ? ["get", "watch", "create", "delete"] : [])]),
+    right("apps/v1", "Deployment", ["list"]),
+    right("networking.istio.io/v1", "Gateway", ["list"]),
+    right("sailoperator.io/v1", "Istio", ["list"]),
+    right(RBAC, "ClusterRoleBinding", ["list"]),
+    right("authentication.k8s.io/v1", "TokenReview", ["create"]),
+    right("authorization.k8s.io/v1", "SubjectAccessReview", ["create"]),
+    right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
+    ...(traffic
+      ? [
+          right("v1", "ServiceAccount", ["create"]),
+          right("v1", "ConfigMap", ["create"]),
+          right("v1", "Service", ["create"]),
+          right("security.istio.io/v1", "AuthorizationPolicy", ["create"]),
+          { group: "", resource: "pods", subresource: "proxy", verbs: ["get"] },
+        ]
+      : []),
+  ];
+}
+
+/** The same rights with each resource once. */
+export function merged(rights: readonly Right[]): Right[] {
+  const groups = Map.groupBy(rights, ({ verbs: _, ...where }) => JSON.stringify(Object.entries(where).sort()));
+  return [...groups.values()].map((same) => ({
+    ...(same[0] as Right),
+    verbs: [...new Set(same.flatMap(({ verbs }) => verbs))],
+  }));
 }
 
 /** The rights that the kubeconfig's user lacks, as `patch secrets in istio-system`; one request where it may do all. */

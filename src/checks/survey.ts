@@ -123,10 +123,8 @@ interface EndpointSlice extends KubernetesObject {
   ports?: { name?: string; port?: number }[];
 }
 
-/** The API server's URL as the other clusters reach it. kind's kubeconfig says 127.0.0.1, which is the reader itself. */
-async function peerServer(given: string | undefined, own: string, cluster: Cluster): Promise<Survey["apiServer"]> {
-  if (given) return { url: given, source: "the input" };
-  if (!isLoopback(own)) return { url: own, source: "the kubeconfig" };
+/** The API server's URL by the address in the EndpointSlice default/kubernetes, which the cluster's own nodes use. */
+export async function apiServerAddress(cluster: Cluster): Promise<string | undefined> {
   const slice = await cluster.get<EndpointSlice>({
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
@@ -135,7 +133,14 @@ async function peerServer(given: string | undefined, own: string, cluster: Clust
   });
   const address = slice?.endpoints?.[0]?.addresses?.[0];
   const port = slice?.ports?.find((each) => each.name === "https")?.port ?? slice?.ports?.[0]?.port;
-  const url = address ? `https://${address.includes(":") ? `[${address}]` : address}:${port ?? 443}` : undefined;
+  return address ? `https://${address.includes(":") ? `[${address}]` : address}:${port ?? 443}` : undefined;
+}
+
+/** The API server's URL as the other clusters reach it. kind's kubeconfig says 127.0.0.1, which is the reader itself. */
+async function peerServer(given: string | undefined, own: string, cluster: Cluster): Promise<Survey["apiServer"]> {
+  if (given) return { url: given, source: "the input" };
+  if (!isLoopback(own)) return { url: own, source: "the kubeconfig" };
+  const url = await apiServerAddress(cluster);
   if (!url || isLoopback(url)) {
     throw new Failure(
       `The kubeconfig's server ${own} is a loopback address, which the other clusters cannot reach, and the EndpointSlice default/kubernetes names no other${url ? ` (${url})` : ""}.`,

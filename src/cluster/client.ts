@@ -7,7 +7,7 @@ import {
   refOf,
 } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
-import type { Applied, Cluster, ExecResult, ListQuery, Probe, Wait } from "./cluster.ts";
+import type { Applied, Cluster, ExecResult, ListQuery, Probe, ProxyAnswer, Wait } from "./cluster.ts";
 import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
@@ -94,6 +94,11 @@ class Client implements Cluster {
     return this.#transport.json<T>(`create ${object.kind}`, "POST", collectionPath(refOf(object)), { body: object });
   }
 
+  dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
+    const path = `${collectionPath(refOf(object))}?dryRun=All&fieldManager=${MANAGER}`;
+    return this.#transport.json<T>(`try ${describe(refOf(object))}`, "POST", path, { body: object });
+  }
+
   async delete(ref: ObjectRef, uid?: string): Promise<boolean> {
     const body = { propagationPolicy: "Background", ...(uid ? { preconditions: { uid } } : {}) };
     const gone = (error: unknown) =>
@@ -164,6 +169,16 @@ class Client implements Cluster {
       },
       within,
     );
+  }
+
+  async proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyAnswer> {
+    const { status, headers, text } = await this.#transport.send(
+      `ask ${describe(pod)}`,
+      "GET",
+      `${objectPath(pod)}:${port}/proxy/${path}`,
+      { once: true },
+    );
+    return { status, headers, body: text };
   }
 
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {

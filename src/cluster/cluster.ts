@@ -32,6 +32,13 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+/** What a pod answered through the API server, or the API server in its place. */
+export interface ProxyAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
 /**
  * One Kubernetes cluster. Every call is bounded by the run's deadline and retried where that can help; what remains is
  * thrown as a `Failure` or, where the API server answered, an `ApiError`.
@@ -50,6 +57,8 @@ export interface Cluster {
   /** Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict. */
   apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
+  /** The object as it would be after admission; nothing is stored. */
+  dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
   /** `false` where there was nothing to delete. `uid`: only that very object. */
   delete(ref: ObjectRef, uid?: string): Promise<boolean>;
   /**
@@ -66,6 +75,8 @@ export interface Cluster {
    * @param within milliseconds, where it is not worth the whole time until the deadline
    */
   poll<R>(what: string, probe: () => Promise<Probe<R>>, within?: number): Promise<R>;
+  /** Asks a pod's HTTP port through the API server, once: whatever comes back is the answer. */
+  proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyAnswer>;
   /** Runs a command in a pod's container. */
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
   close(): Promise<void>;

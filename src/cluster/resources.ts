@@ -19,6 +19,9 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "discovery.k8s.io/v1/EndpointSlice": { plural: "endpointslices", namespaced: true },
   "apiextensions.k8s.io/v1/CustomResourceDefinition": { plural: "customresourcedefinitions", namespaced: false },
   "authorization.k8s.io/v1/SelfSubjectAccessReview": { plural: "selfsubjectaccessreviews", namespaced: false },
+  "authorization.k8s.io/v1/SubjectAccessReview": { plural: "subjectaccessreviews", namespaced: false },
+  "authentication.k8s.io/v1/TokenReview": { plural: "tokenreviews", namespaced: false },
+  "security.istio.io/v1/AuthorizationPolicy": { plural: "authorizationpolicies", namespaced: true },
   "sailoperator.io/v1/Istio": { plural: "istios", namespaced: false },
   "networking.istio.io/v1/Gateway": { plural: "gateways", namespaced: true },
 };

@@ -33,6 +33,8 @@ interface Credentials {
 interface Options {
   readonly body?: unknown;
   readonly contentType?: string;
+  /** The first answer counts, whatever its status. */
+  readonly once?: boolean;
 }
 
 /** Says that a request is tried again, and why. */
@@ -61,7 +63,7 @@ export class Transport {
 
   /** @param what names the request in messages, e.g. `apply Secret istio-system/cacerts` */
   async send(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<Response> {
-    return this.#limit(() => this.#retrying(what, () => this.#once(method, path, options)));
+    return this.#limit(() => this.#retrying(what, () => this.#once(method, path, options), options.once));
   }
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
@@ -174,7 +176,7 @@ export class Transport {
    * Tried again: no or half an answer, 429 and 5xx, with growing pauses or as long as Retry-After says, within the
    * patience and the deadline; and once where credentials may have run out.
    */
-  async #retrying(what: string, attempt: () => Promise<Response>): Promise<Response> {
+  async #retrying(what: string, attempt: () => Promise<Response>, once = false): Promise<Response> {
     const started = performance.now();
     let problem = "";
     for (let tries = 1; ; tries++) {
@@ -189,7 +191,7 @@ export class Transport {
         const first = !this.#answered;
         this.#answered = true;
         if (response.status === 401 && tries === 1 && !first) this.#credentials = undefined;
-        else if (!RETRIED_STATUS.has(response.status)) return response;
+        else if (once || !RETRIED_STATUS.has(response.status)) return response;
         const retryAfter = Number(response.headers["retry-after"]);
         if (retryAfter > 0) pause = retryAfter * 1000;
         if (pause >= left()) return response;

@@ -1,3 +1,4 @@
+import { installRights, merged, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
@@ -12,11 +13,14 @@ import { ensureReader } from "../steps/reader.ts";
 import { confirmSynced, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
 import { establishTrust } from "../steps/trust.ts";
+import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface Tools {
   readonly istioctl: Istioctl;
   /** The root CA that the user provided. */
   readonly root: RootCa | undefined;
+  /** How the mesh is verified at the end; `undefined`: it is not. */
+  readonly verification: VerifyTools | undefined;
 }
 
 /**
@@ -24,9 +28,13 @@ export interface Tools {
  * soon as the steps that it needs are done, no matter how far the other clusters are.
  */
 export async function install(run: Run, mesh: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
-  run.plan(...planPreflight(mesh), ...planInstall(mesh));
+  run.plan(...planPreflight(mesh), ...planInstall(mesh), ...(tools.verification ? planVerify(mesh) : []));
 
-  const ready = await preflight(run, mesh, members, tools);
+  const rights = merged([
+    ...installRights(mesh),
+    ...(tools.verification ? verifyRights(mesh, tools.verification.traffic) : []),
+  ]);
+  const ready = await preflight(run, mesh, members, { ...tools, rights });
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
   const { surveys, trust, issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
@@ -82,6 +90,9 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   await Promise.allSettled(
     members.flatMap((member) => [...healthy(member), ...gateways(member), ...confirmed(member)]),
   );
+  if (!tools.verification) return;
+  if (run.failed) return run.skipRest("Not looked at, for the installation did not come to its end.");
+  await verify(run, mesh, members, tools.verification);
 }
 
 /** The steps after the preflight, for the run's plan. */

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { parse } from "yaml";
 import { Failure } from "../mesh/failure.ts";
-import { parseRemoteKubeconfig } from "./remote-kubeconfig.ts";
+import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 
 export interface RemoteSecretRequest {
   /** Path of the binary. */

@@ -60,6 +60,7 @@ export const CHECKS = {
   "install.synced": step("confirmation", "istiod has read the other cluster"),
 
   "cluster.api": cluster("The API server answers"),
+  "cluster.distinct": cluster("The kubeconfigs lead to different clusters"),
   "control-plane.istiod": controlPlane("Every replica of istiod is ready"),
   "control-plane.istio": controlPlane("The Istio resource is healthy"),
   "control-plane.identity": controlPlane("Mesh ID, cluster name and network are the mesh's"),

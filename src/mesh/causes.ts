@@ -18,8 +18,17 @@ const withoutSecret = (pair: OfRemote) => [
   ...of(pair.target, "cluster.api"),
 ];
 
+/** Of a comparison: the clusters that could not be read for it. */
+function whereNotSeen(_: Subject, { verdict, clusters = [] }: Check): CheckRef[] {
+  return verdict === "unknown" ? clusters.flatMap((cluster) => withoutIstiod({ cluster })) : [];
+}
+
 /** For each check the others that, where they did not pass, are why this one did not. The likeliest comes first. */
-const CAUSES: { readonly [id in CheckId]?: (subject: never) => readonly CheckRef[] } = {
+const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => readonly CheckRef[] } = {
+  "cluster.distinct": whereNotSeen,
+  "control-plane.versions": whereNotSeen,
+  "control-plane.trust-domain": whereNotSeen,
+  "trust.same-root": whereNotSeen,
   "control-plane.istiod": unreachable,
   "control-plane.istio": withoutIstiod,
   "control-plane.identity": withoutIstiod,
@@ -70,10 +79,10 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never) => readonly CheckRef
 export function explained(checks: readonly Check[]): Check[] {
   const bad = new Map(checks.filter(unexplained).map((check) => [keyOf(check), check]));
   const rootOf = (check: Check, way: readonly string[] = []): Check => {
-    const causes = CAUSES[check.id]?.(check.subject as never) ?? [];
+    const causes = CAUSES[check.id]?.(check.subject as never, check) ?? [];
     const cause = causes
       .map((ref) => bad.get(keyOf(ref)))
-      .find((found) => found && !way.includes(keyOf(found)) && concerns(found, check.subject));
+      .find((found) => found && !way.includes(keyOf(found)) && accountsFor(found, check));
     return cause ? rootOf(cause, [...way, keyOf(check)]) : check;
   };
   return checks.map((check) => {
@@ -115,9 +124,18 @@ function unexplained({ verdict }: Check): boolean {
   return verdict === "failed" || verdict === "unknown";
 }
 
-/** A finding about the mesh as a whole explains only what has to do with the clusters that it names. */
-function concerns({ clusters }: Check, subject: Subject): boolean {
-  return clusters === undefined || Object.values(subject).some((cluster) => clusters.includes(cluster as string));
+/**
+ * What could not be looked at explains no failure. And a finding about the mesh as a whole explains only what has to do
+ * with the clusters that it names.
+ */
+function accountsFor(cause: Check, { verdict, subject }: Check): boolean {
+  if (cause.verdict === "unknown" && verdict === "failed") return false;
+  const { clusters } = cause;
+  return (
+    clusters === undefined ||
+    Object.keys(subject).length === 0 ||
+    Object.values(subject).some((cluster) => clusters.includes(cluster as string))
+  );
 }
 
 function keyOf({ id, subject }: CheckRef): string {

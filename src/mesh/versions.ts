@@ -25,3 +25,14 @@ export function operatorRefuses(image: string, istioVersion: string): string | u
   if (!range || wanted === undefined || (wanted >= range[0] && wanted <= range[1])) return undefined;
   return `Sail Operator ${tag} installs Istio 1.${range[0]} to 1.${range[1]}, not ${istioVersion}`;
 }
+
+/** The version in an image's tag, `X.Y.Z` and what follows it; `undefined` where the tag is none. */
+export function versionOf(image: string): string | undefined {
+  return /:v?(\d+\.\d+\.\d+[^@]*)/.exec(image)?.[1];
+}
+
+/** How many minors the versions are apart; `undefined` where they cannot be compared. */
+export function versionSkew(versions: readonly string[]): number | undefined {
+  const minors = versions.map(minor);
+  return minors.every((each) => each !== undefined) ? Math.max(...minors) - Math.min(...minors) : undefined;
+}

@@ -1,3 +1,4 @@
+import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment, IstioResource } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
@@ -5,6 +6,7 @@ import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, istio } from "../mesh/objects/control-plane.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { versionOf } from "../mesh/versions.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** A control plane that is laid out: its objects exist, istiod may still be starting. */
@@ -106,7 +108,7 @@ export function istiodReady(
         return rolledOut(deployment, seen.pods as unknown as Pod[]);
       },
     );
-    run.clusterReport(spec.name).istioVersion = /:v?(\d+\.\d+\.\d+[^@]*)/.exec(image)?.[1] ?? mesh.istioVersion;
+    run.clusterReport(spec.name).istioVersion = versionOf(image) ?? mesh.istioVersion;
     return { value: undefined, evidence: `istiod is ready: ${replicas} of ${replicas} pods, ${image}.` };
   });
 }
@@ -132,22 +134,6 @@ export function controlPlaneHealthy(
 
 function istioQuery(mesh: MeshSpec) {
   return { ...ISTIO, fieldSelector: `metadata.name=${mesh.istioResource}` };
-}
-
-/** Image and number of pods of a Deployment that is wholly rolled out and available; else why it is not. */
-export function rolledOut(
-  deployment: Deployment | undefined,
-  pods: readonly Pod[],
-): Probe<{ image: string; replicas: number }> {
-  const status = deployment?.status;
-  const current = status?.observedGeneration === deployment?.metadata.generation;
-  const wanted = status?.replicas ?? 0;
-  const available = status?.availableReplicas ?? 0;
-  if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
-    return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
-  }
-  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
-  return { seen: troubles.length > 0 ? troubles.join("; ") : `${available} of ${wanted || "?"} pods are available` };
 }
 
 const ISTIOD = "app=istiod";
@@ -180,24 +166,6 @@ export function reconciled(resource: IstioResource | undefined, generation: numb
   return { seen: `${condition?.reason ?? status.state ?? "no condition Reconciled"}${message ? `: ${message}` : ""}` };
 }
 
-/** What this code reads of a pod. */
-export interface Pod {
-  metadata: { name: string; namespace?: string; uid?: string; deletionTimestamp?: string };
-  spec?: { containers: { name: string; image?: string }[] };
-  status?: {
-    phase?: string;
-    conditions?: { type: string; status: string; message?: string }[];
-    initContainerStatuses?: ContainerStatus[];
-    containerStatuses?: ContainerStatus[];
-  };
-}
-
-interface ContainerStatus {
-  name: string;
-  ready?: boolean;
-  state?: { waiting?: { reason?: string; message?: string } };
-}
-
 /**
  * Truly ready: `Healthy`, and said of this generation. The condition `Ready` alone can be True beside a failed
  * reconciliation, or be left over from before the last change.
@@ -208,16 +176,4 @@ export function healthy(resource: IstioResource | undefined, generation: number)
   if (resource?.status?.state === "Healthy") return { done: undefined };
   const bad = resource?.status?.conditions?.find(({ status }) => status !== "True");
   return { seen: `${resource?.status?.state}${bad?.message ? `: ${bad.message}` : ""}` };
-}
-
-/** Why a pod is not ready, in its own words, or `undefined` where it is. */
-export function podTrouble(pod: Pod): string | undefined {
-  // While an init container waits, the others only say PodInitializing.
-  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const waiting = containers.find(({ state }) => state?.waiting)?.state?.waiting;
-  if (waiting) return `pod ${pod.metadata.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : ""}`;
-  const conditions = pod.status?.conditions ?? [];
-  if (conditions.some(({ type, status }) => type === "Ready" && status === "True")) return undefined;
-  const unscheduled = conditions.find(({ type, status }) => type === "PodScheduled" && status !== "True");
-  return `pod ${pod.metadata.name}: ${unscheduled?.message ?? `${pod.status?.phase ?? "Pending"}, not ready`}`;
 }

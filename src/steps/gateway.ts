@@ -1,3 +1,4 @@
+import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
@@ -6,7 +7,7 @@ import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { type ControlPlane, type Pod, rolledOut } from "./control-plane.ts";
+import type { ControlPlane } from "./control-plane.ts";
 import type { Needs, Run, Step } from "./run.ts";
 
 interface Service extends KubernetesObject {

@@ -1,4 +1,5 @@
 import * as checks from "../checks/preflight.ts";
+import type { Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
@@ -43,11 +44,11 @@ export async function preflight(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
-  { istioctl, root }: { istioctl: Istioctl; root: RootCa | undefined },
+  { istioctl, root, rights }: { istioctl: Istioctl; root: RootCa | undefined; rights: readonly Right[] },
 ): Promise<Ready | undefined> {
   const read = await Promise.all(
     members.map(async (member) => {
-      const survey = await look(run, mesh, member);
+      const survey = await look(run, mesh, member, rights);
       // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
       if (survey && survey.remoteSecrets.length < members.length - 1) istioctl.ready().catch(() => {});
       return survey;
@@ -55,7 +56,7 @@ export async function preflight(
   );
   const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
   const whole = surveys.size === members.length;
-  const distinct = checks.checkDistinct(surveys);
+  const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
   // Two that are the same are told even where a third could not be read; that all differ is only known of all.
   if (whole || distinct.verdict === "failed") {
     await attempt(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
@@ -87,7 +88,7 @@ async function haveIstioctl(
   );
 }
 
-async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Survey | undefined> {
+async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly Right[]): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
   const step = (id: (typeof CLUSTER_CHECKS)[number], needs: Needs, finding: () => Finding | Promise<Finding>) =>
@@ -100,7 +101,7 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Survey | 
   // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.
   const reading = api.then(() => surveyCluster(mesh, member));
   reading.catch(() => {});
-  const rights = step("rights", [api], () => checks.checkRights(mesh, member));
+  const rights = step("rights", [api], () => checks.checkRights(wanted, member));
   const survey = await attempt(
     run.step("preflight.read", subject, [rights], async () => {
       const value = await reading;

@@ -1,14 +1,14 @@
+import { type IstiodView, istiodViews, statusOf } from "../checks/istiod.ts";
+import type { Pod } from "../checks/pods.ts";
 import type { Survey } from "../checks/survey.ts";
-import type { ExecResult, Probe } from "../cluster/cluster.ts";
-import { clip } from "../cluster/errors.ts";
+import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
-import { parseRemoteKubeconfig } from "../istioctl/remote-kubeconfig.ts";
-import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, secretText } from "../mesh/objects/secrets.ts";
+import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { type ControlPlane, istiodSelector, type Pod } from "./control-plane.ts";
+import { type ControlPlane, istiodSelector } from "./control-plane.ts";
 import type { Needs, Run } from "./run.ts";
 
 /**
@@ -82,12 +82,6 @@ export function shareRemoteSecret(
   );
 }
 
-interface RemoteCluster {
-  id: string;
-  secretName?: string;
-  syncStatus?: string;
-}
-
 /** Waits until every replica of the observer's istiod says of each target that it has read it. */
 export function confirmSynced(
   run: Run,
@@ -104,22 +98,19 @@ export function confirmSynced(
   const ask = async () => {
     const { revision } = await controlPlane;
     await observer.cluster.poll(`istiod of ${name} to read the other clusters`, async (): Promise<Probe<undefined>> => {
-      const views = await istiodViews(observer, mesh, revision);
-      if (views.length === 0) return { seen: "no pod of istiod runs" };
+      const replicas = await views(observer, mesh, revision);
+      if (replicas.length === 0) return { seen: "no pod of istiod runs" };
       const missing: string[] = [];
       for (const [target, seen] of open) {
-        const not = views.flatMap(({ pod, remotes }) => {
-          const status =
-            typeof remotes === "string"
-              ? remotes
-              : (remotes.find(({ id }) => id === target)?.syncStatus ?? "not registered");
-          return status === "synced" ? [] : [`${pod} says of ${target}: ${status}`];
+        const not = replicas.flatMap((view) => {
+          const status = statusOf(view, target);
+          return status === "synced" ? [] : [`${view.pod} says of ${target}: ${status}`];
         });
         missing.push(...not);
         if (not.length === 0) {
           open.delete(target);
           seen(
-            `${views.map(({ pod }) => pod).join(", ")} ${views.length === 1 ? "reports" : "report"} ${target} synced.`,
+            `${replicas.map(({ pod }) => pod).join(", ")} ${replicas.length === 1 ? "reports" : "report"} ${target} synced.`,
           );
         }
       }
@@ -138,40 +129,8 @@ export function confirmSynced(
   );
 }
 
-async function istiodViews(observer: Member, mesh: MeshSpec, revision: string) {
-  const pods = await observer.cluster.list<KubernetesObject>({
-    apiVersion: "v1",
-    kind: "Pod",
-    namespace: mesh.namespace,
-    labelSelector: istiodSelector(revision),
-  });
-  const running = (pods as unknown as Pod[]).filter(
-    ({ metadata, status }) => status?.phase === "Running" && !metadata.deletionTimestamp,
-  );
-  return Promise.all(
-    running.map(async (pod) => ({ pod: pod.metadata.name, remotes: await remoteClusters(observer, mesh, pod) })),
-  );
-}
-
-/** What one istiod says of its remote clusters, or why it could not be asked. */
-async function remoteClusters({ cluster }: Member, mesh: MeshSpec, pod: Pod): Promise<RemoteCluster[] | string> {
-  const ref = { apiVersion: "v1", kind: "Pod", namespace: mesh.namespace, name: pod.metadata.name };
-  // The debug endpoint answers to localhost only, so the API server's proxy will not do.
-  const command = ["pilot-discovery", "request", "GET", "/debug/clusterz"];
-  let result: ExecResult;
-  try {
-    result = await cluster.exec(ref, "discovery", command);
-  } catch (error) {
-    // A pod that is just being replaced cannot be asked; the next one can.
-    if (error instanceof Failure) return `it could not be asked (${error.message})`;
-    throw error;
-  }
-  const { stdout, stderr, exitCode } = result;
-  try {
-    const clusters: unknown = JSON.parse(stdout);
-    if (!Array.isArray(clusters)) throw new Error("not a list");
-    return clusters as RemoteCluster[];
-  } catch {
-    return `its answer cannot be read (exit code ${exitCode}: ${clip(stderr || stdout, 200)})`;
-  }
+async function views({ cluster }: Member, { namespace }: MeshSpec, revision: string): Promise<IstiodView[]> {
+  const labelSelector = istiodSelector(revision);
+  const pods = await cluster.list<KubernetesObject>({ apiVersion: "v1", kind: "Pod", namespace, labelSelector });
+  return istiodViews(cluster, namespace, pods as unknown as Pod[]);
 }

@@ -25,6 +25,8 @@ import type { MeshSpec } from "../mesh/spec.ts";
 /** Told what happens while it happens; all else is in the report. */
 export interface Progress {
   event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void;
+  /** Something of this phase is to come. */
+  phasePlanned(phase: Phase): void;
   phaseEnded(phase: Phase): void;
   warning(text: string): void;
   /** A value that was read from a cluster and must not be shown. */
@@ -107,6 +109,7 @@ export class Run {
       const phase = phaseOf(check.id);
       this.#planned.set(keyOf(check), check);
       this.#open.set(phase, (this.#open.get(phase) ?? 0) + 1);
+      this.#progress.phasePlanned(phase);
     }
   }
 

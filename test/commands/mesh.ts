@@ -83,6 +83,7 @@ export async function runInstall(kubes: readonly Kube[], setup: Setup = {}): Pro
     event: (_phase, _subject, _text, verdict) => {
       if (verdict) open--;
     },
+    phasePlanned() {},
     phaseEnded() {},
     warning: (text) => warnings.push(text),
     secret: (value) => secrets.push(value),

@@ -5,6 +5,9 @@ export interface Settings {
   readonly istioVersion: string;
   readonly istioctlMirror: string | undefined;
   readonly sampleImage: string;
+  readonly istioctl: string | undefined;
+  readonly nodeShell: readonly string[] | undefined;
+  readonly nextIstiod: string | undefined;
 }
 
 const HELP = `The end-to-end tests run on clusters that you name:
@@ -12,11 +15,15 @@ const HELP = `The end-to-end tests run on clusters that you name:
   E2E_ISTIO_VERSION      the Istio version to install, one that the operator knows
   E2E_SAMPLE_IMAGE       an image that the clusters can pull: an HTTP server on port 5000 that answers
                          "hello from $VERSION", and, as /sample get URL, a client that prints "<status> <body>"
-  E2E_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from`;
+  E2E_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from
+  E2E_ISTIOCTL           optional: an istioctl, to compare what it notices of a broken mesh
+  E2E_NODE_SHELL         optional: words before a command that runs it in the network of the second cluster's node
+  E2E_NEXT_ISTIOD        optional: the mesh's image of istiod under the tag of the next minor version`;
 
 /** What the environment says; throws an error that says all that is missing. */
 export function settings(): Settings {
   const { E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE, E2E_ISTIOCTL_MIRROR } = process.env;
+  const { E2E_ISTIOCTL, E2E_NODE_SHELL, E2E_NEXT_ISTIOD } = process.env;
   const kubeconfigs = (E2E_KUBECONFIGS ?? "").split(":").filter((path) => path !== "");
   const problems = Object.entries({ E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE })
     .filter(([, value]) => !value)
@@ -29,5 +36,8 @@ export function settings(): Settings {
     istioVersion: E2E_ISTIO_VERSION!,
     istioctlMirror: E2E_ISTIOCTL_MIRROR || undefined,
     sampleImage: E2E_SAMPLE_IMAGE!,
+    istioctl: E2E_ISTIOCTL || undefined,
+    nodeShell: E2E_NODE_SHELL ? E2E_NODE_SHELL.split(" ") : undefined,
+    nextIstiod: E2E_NEXT_ISTIOD || undefined,
   };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import { parseRemoteKubeconfig } from "../../src/istioctl/remote-kubeconfig.ts";
+import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
 import {
   buildArgs,
   childEnvironment,

@@ -1,0 +1,181 @@
+import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
+import { MTLS_PORT } from "../mesh/objects/gateway.ts";
+import type { Finding } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { failed, type Judgements, passed } from "./finding.ts";
+import { type IstioGateway, matches, type Observation, type Service } from "./observation.ts";
+import { proxyImage, rolledOut } from "./pods.ts";
+
+/** The checks of one cluster's way in. */
+export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
+  return {
+    "gateway.deployment": (seen) => gatewayRuns(mesh, seen),
+    "gateway.address": (seen) => gatewayHasAddress(seen),
+    "gateway.exposure": (seen) => servicesAreExposed(mesh, seen),
+    "gateway.network": (seen) => gatewayHasNetwork(seen),
+  };
+}
+
+const named = ({ metadata }: { metadata: { namespace?: string; name: string } }) =>
+  `${metadata.namespace}/${metadata.name}`;
+
+function none({ spec }: Observation): Finding {
+  return failed(
+    `There is no east-west gateway: no Service is labelled ${NETWORK_LABEL}=${spec.network}.`,
+    "Run the command `install`, or label the Service of the gateway that is there.",
+  );
+}
+
+function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
+  const { services, deployments, pods } = seen.gateways();
+  if (services.length === 0) return none(seen);
+  const reading = {
+    source: `pods behind Service ${services.map(named).join(", ")}`,
+    values: Object.fromEntries(
+      pods.map((pod) => [pod.metadata.name, { phase: pod.status?.phase, proxy: proxyImage(pod) }]),
+    ),
+  };
+  for (const deployment of deployments) {
+    const name = named(deployment);
+    const [where] = name.split("/");
+    if (deployment.spec.replicas === 0) {
+      const scale = `kubectl -n ${where} scale deployment ${deployment.metadata.name} --replicas=1`;
+      return failed(`The east-west gateway (Deployment ${name}) is scaled to zero.`, scale, reading);
+    }
+  }
+  const bare = pods.filter((pod) => !proxyImage(pod));
+  if (bare.length > 0) {
+    const list = bare.map(({ metadata }) => metadata.name);
+    return failed(
+      `Of the east-west gateway's pods ${list.join(", ")} ${list.length === 1 ? "is" : "are"} not injected: made before istiod's webhook served, or in a namespace without injection.`,
+      `kubectl -n ${bare[0]?.metadata.namespace ?? namespace} delete pod ${list.join(" ")}`,
+      reading,
+    );
+  }
+  for (const deployment of deployments) {
+    const own = pods.filter((pod) => matches(deployment.spec.template.metadata?.labels ?? {}, pod.metadata.labels));
+    const ready = rolledOut(deployment, own);
+    if ("seen" in ready) {
+      const where = deployment.metadata.namespace;
+      const look = `kubectl -n ${where} describe deployment,pod -l app=${deployment.spec.template.metadata?.labels?.app ?? deployment.metadata.name}`;
+      return failed(
+        `The east-west gateway (Deployment ${named(deployment)}) is not available: ${ready.seen}.`,
+        look,
+        reading,
+      );
+    }
+  }
+  if (pods.length === 0) {
+    return failed(
+      `No pod is behind the east-west gateway's Service ${services.map(named).join(", ")}.`,
+      `Compare the Service's selector with the gateway's labels: kubectl -n ${namespace} get service,pod --show-labels`,
+      reading,
+    );
+  }
+  return passed(`${pods.length} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.`, reading);
+}
+
+/** IPs and host names that the Services were given. */
+export function addressesOf(services: readonly Service[]): string[] {
+  return services.flatMap(({ status }) =>
+    (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
+  );
+}
+
+function gatewayHasAddress(seen: Observation): Finding {
+  const { services } = seen.gateways();
+  if (services.length === 0) return none(seen);
+  const values = Object.fromEntries(services.map((each) => [named(each), addressesOf([each])]));
+  const reading = { source: "status.loadBalancer of the gateway's Service", values };
+  const without = services.filter((each) => addressesOf([each]).length === 0);
+  // istiod takes the nodes' addresses for these, as an annotation says.
+  const nodes = without.filter(({ spec }) => spec?.type === "NodePort");
+  if (without.length > nodes.length) {
+    const names = without.map(named);
+    const [namespace, name] = (names[0] as string).split("/");
+    return failed(
+      `The east-west gateway's Service ${names.join(", ")} has no address: the other clusters are told the pods' own addresses instead, which they cannot reach.`,
+      `Is there a load balancer controller, and has it a free address? kubectl -n ${namespace} describe service ${name}`,
+      reading,
+    );
+  }
+  const list = addressesOf(services).join(", ");
+  return passed(list ? `The gateway's address is ${list}.` : "The gateway is a NodePort Service.", reading);
+}
+
+const HOSTS = /^([^/]*\/)?(\*|\*\.local)$/;
+
+function servicesAreExposed(mesh: MeshSpec, seen: Observation): Finding {
+  const { services, pods, deployments } = seen.gateways();
+  const exposures = seen.exposures();
+  // Pods may be missing, and the Gateway be right all the same.
+  const labels = [
+    ...pods.map(({ metadata }) => metadata.labels ?? {}),
+    ...deployments.map(({ spec }) => spec.template.metadata?.labels ?? {}),
+    ...(pods.length + deployments.length === 0 ? services.map(({ spec }) => spec?.selector ?? {}) : []),
+  ];
+  const selecting = exposures.filter(({ spec }) => labels.some((each) => matches(spec.selector ?? {}, each)));
+  const reading = {
+    source: "Gateways of networking.istio.io that select the east-west gateway",
+    values: Object.fromEntries(selecting.map((each) => [named(each), each.spec.servers ?? []])),
+  };
+  const apply =
+    "Run the command `install`, or apply Istio's expose-services Gateway (port 15443, AUTO_PASSTHROUGH, *.local).";
+  if (selecting.length === 0) {
+    const passing = exposures.filter(({ spec }) => spec.servers?.some(({ tls }) => tls?.mode === "AUTO_PASSTHROUGH"));
+    return failed(
+      passing.length > 0
+        ? `Gateway ${passing.map(named).join(", ")} exposes services, but its selector does not match the east-west gateway's pods.`
+        : "No Gateway exposes the services: the east-west gateway lets nobody in.",
+      apply,
+      reading,
+    );
+  }
+  const problems = selecting.map((each) => ({ gateway: each, problem: exposureProblem(each) }));
+  const right = problems.find(({ problem }) => problem === undefined);
+  if (right)
+    return passed(`Gateway ${named(right.gateway)} exposes *.local on ${MTLS_PORT}, AUTO_PASSTHROUGH.`, reading);
+  return failed(
+    `The services are not exposed: ${problems.map(({ gateway, problem }) => `Gateway ${named(gateway)} ${problem}`).join("; ")}.`,
+    `kubectl -n ${problems[0]?.gateway.metadata.namespace ?? mesh.namespace} edit gateways.networking.istio.io ${problems[0]?.gateway.metadata.name}, or run the command \`install\`.`,
+    reading,
+  );
+}
+
+/** What keeps a Gateway from exposing the services; `undefined`: nothing. */
+function exposureProblem({ spec }: IstioGateway): string | undefined {
+  const servers = spec.servers ?? [];
+  if (servers.length === 0) return "has no server";
+  const problems = servers.map(({ port, tls, hosts = [] }) =>
+    [
+      port?.number === MTLS_PORT ? [] : `listens on port ${port?.number} instead of ${MTLS_PORT}`,
+      port?.protocol === "TLS" ? [] : `has protocol ${port?.protocol} instead of TLS`,
+      tls?.mode === "AUTO_PASSTHROUGH" ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of AUTO_PASSTHROUGH`,
+      hosts.some((host) => HOSTS.test(host)) ? [] : `has hosts ${hosts.join(", ")} instead of *.local`,
+    ].flat(),
+  );
+  // The one that is nearest to what it should be is most likely the one that was meant.
+  const nearest = problems.sort((a, b) => a.length - b.length)[0] as string[];
+  return nearest.length === 0 ? undefined : nearest.join(" and ");
+}
+
+function gatewayHasNetwork(seen: Observation): Finding {
+  const { network } = seen.spec;
+  const { services, pods } = seen.gateways();
+  if (services.length === 0) return none(seen);
+  const labelled = [
+    ...services.map((each) => ({ name: `Service ${named(each)}`, label: each.metadata.labels?.[NETWORK_LABEL] })),
+    ...pods.map(({ metadata }) => ({ name: `pod ${metadata.name}`, label: metadata.labels?.[NETWORK_LABEL] })),
+  ];
+  const reading = {
+    source: `labels ${NETWORK_LABEL}`,
+    values: Object.fromEntries(labelled.map(({ name, label }) => [name, label])),
+  };
+  const wrong = labelled.filter(({ label }) => label !== network);
+  if (wrong.length === 0) return passed(`The gateway's Service and pods are labelled ${network}.`, reading);
+  return failed(
+    `The east-west gateway is not labelled for ${network}: ${wrong.map(({ name, label }) => `${name} has ${label ?? "no label"}`).join(", ")}. istiod takes it for another network's gateway.`,
+    `Set the label ${NETWORK_LABEL}=${network} on the gateway's Service and in its Deployment's pod template.`,
+    reading,
+  );
+}

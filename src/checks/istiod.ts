@@ -1,0 +1,51 @@
+import type { Cluster, ExecResult } from "../cluster/cluster.ts";
+import { clip } from "../cluster/errors.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { Pod } from "./pods.ts";
+
+/** What one replica of istiod says of the clusters that it knows, or in words why it could not be asked. */
+export interface IstiodView {
+  readonly pod: string;
+  readonly clusters: readonly RemoteCluster[] | string;
+}
+
+export interface RemoteCluster {
+  readonly id: string;
+  readonly secretName?: string;
+  /** `synced`, `syncing`, `timeout` or `closed`; of the first reading only, whatever happened since. */
+  readonly syncStatus?: string;
+}
+
+/** Asks every replica that runs. The debug endpoint answers to localhost only, so the API server's proxy will not do. */
+export function istiodViews(cluster: Cluster, namespace: string, pods: readonly Pod[]): Promise<IstiodView[]> {
+  const running = pods.filter(({ metadata, status }) => status?.phase === "Running" && !metadata.deletionTimestamp);
+  return Promise.all(
+    running.map(async ({ metadata: { name } }) => ({ pod: name, clusters: await clusterz(cluster, namespace, name) })),
+  );
+}
+
+/** What a replica says of one target: its status, `not registered`, or why it could not be asked. */
+export function statusOf({ clusters }: IstiodView, target: string): string {
+  if (typeof clusters === "string") return clusters;
+  return clusters.find(({ id }) => id === target)?.syncStatus ?? "not registered";
+}
+
+async function clusterz(cluster: Cluster, namespace: string, name: string): Promise<RemoteCluster[] | string> {
+  const command = ["pilot-discovery", "request", "GET", "/debug/clusterz"];
+  let result: ExecResult;
+  try {
+    result = await cluster.exec({ apiVersion: "v1", kind: "Pod", namespace, name }, "discovery", command);
+  } catch (error) {
+    // A pod that is just being replaced cannot be asked; the next one can.
+    if (error instanceof Failure) return `it could not be asked (${error.message})`;
+    throw error;
+  }
+  const { stdout, stderr, exitCode } = result;
+  try {
+    const clusters: unknown = JSON.parse(stdout);
+    if (!Array.isArray(clusters)) throw new Error("not a list");
+    return clusters as RemoteCluster[];
+  } catch {
+    return `its answer cannot be read (exit code ${exitCode}: ${clip(stderr || stdout, 200)})`;
+  }
+}

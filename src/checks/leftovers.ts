@@ -1,0 +1,44 @@
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { EXPIRES } from "../mesh/objects/probe.ts";
+import { READER } from "../mesh/objects/reader.ts";
+import type { Finding } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { failed, passed } from "./finding.ts";
+import type { Observation } from "./observation.ts";
+
+/** The probes' namespaces that no run needs any more: what set them up was killed before it could remove them. */
+export function expiredProbes({ probeNamespaces }: Observation, now = new Date()): KubernetesObject[] {
+  return probeNamespaces().filter(({ metadata }) => {
+    const expires = Date.parse(metadata.annotations?.[EXPIRES] ?? "");
+    return !metadata.deletionTimestamp && !(expires > now.getTime());
+  });
+}
+
+/** Whether something of ours is there that nothing refers to. @param removed probes' namespaces that this run removed */
+export function nothingLeft(mesh: MeshSpec, seen: Observation, removed: readonly string[], now = new Date()): Finding {
+  const probes = expiredProbes(seen, now)
+    .map(({ metadata }) => metadata.name)
+    .filter((name) => !removed.includes(name));
+  const accounts = seen.serviceAccounts().map(({ metadata }) => metadata.name);
+  const bindings = seen
+    .bindings()
+    .filter(({ subjects = [] }) =>
+      subjects.some(({ name, namespace }) => name === READER && namespace === mesh.namespace),
+    )
+    .filter(() => !accounts.includes(READER))
+    .map(({ metadata }) => metadata.name);
+  const reading = { source: "objects labelled as this action's", values: { probes, bindings, removed } };
+  const commands = [
+    ...(probes.length > 0 ? [`kubectl delete namespace ${probes.join(" ")}`] : []),
+    ...(bindings.length > 0 ? [`kubectl delete clusterrolebinding ${bindings.join(" ")}`] : []),
+  ];
+  if (commands.length > 0) {
+    const list = [
+      ...probes.map((name) => `namespace ${name}, of a probe whose run was killed`),
+      ...bindings.map((name) => `ClusterRoleBinding ${name}, whose service account is gone`),
+    ];
+    return failed(`Something of this action's is left over: ${list.join("; ")}.`, commands.join("; "), reading);
+  }
+  const note = removed.length > 0 ? ` Removed what a killed run had left: ${removed.join(", ")}.` : "";
+  return passed(`Nothing of this action's is left over.${note}`, reading);
+}

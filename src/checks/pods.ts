@@ -1,0 +1,65 @@
+import type { Probe } from "../cluster/cluster.ts";
+import type { Deployment } from "./survey.ts";
+
+/** What this code reads of a pod. */
+export interface Pod {
+  metadata: {
+    name: string;
+    namespace?: string;
+    uid?: string;
+    labels?: Record<string, string>;
+    deletionTimestamp?: string;
+  };
+  spec?: {
+    containers: { name: string; image?: string }[];
+    initContainers?: { name: string; image?: string }[];
+  };
+  status?: {
+    phase?: string;
+    conditions?: { type: string; status: string; message?: string }[];
+    initContainerStatuses?: ContainerStatus[];
+    containerStatuses?: ContainerStatus[];
+  };
+}
+
+interface ContainerStatus {
+  name: string;
+  ready?: boolean;
+  state?: { waiting?: { reason?: string; message?: string } };
+}
+
+/** Why a pod is not ready, in its own words, or `undefined` where it is. */
+export function podTrouble(pod: Pod): string | undefined {
+  // While an init container waits, the others only say PodInitializing.
+  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const waiting = containers.find(({ state }) => state?.waiting)?.state?.waiting;
+  if (waiting) return `pod ${pod.metadata.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : ""}`;
+  const conditions = pod.status?.conditions ?? [];
+  if (conditions.some(({ type, status }) => type === "Ready" && status === "True")) return undefined;
+  const unscheduled = conditions.find(({ type, status }) => type === "PodScheduled" && status !== "True");
+  return `pod ${pod.metadata.name}: ${unscheduled?.message ?? `${pod.status?.phase ?? "Pending"}, not ready`}`;
+}
+
+/** The proxy that injection adds, as a sidecar of its own kind or as a container; `undefined` where there is none. */
+export function proxyImage(pod: Pod): string | undefined {
+  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const image = containers.find(({ name }) => name === "istio-proxy")?.image;
+  // What a gateway's manifest says until injection fills it in.
+  return image === "auto" ? undefined : image;
+}
+
+/** Image and number of pods of a Deployment that is wholly rolled out and available; else why it is not. */
+export function rolledOut(
+  deployment: Deployment | undefined,
+  pods: readonly Pod[],
+): Probe<{ image: string; replicas: number }> {
+  const status = deployment?.status;
+  const current = status?.observedGeneration === deployment?.metadata.generation;
+  const wanted = status?.replicas ?? 0;
+  const available = status?.availableReplicas ?? 0;
+  if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
+    return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
+  }
+  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
+  return { seen: troubles.length > 0 ? troubles.join("; ") : `${available} of ${wanted || "?"} pods are available` };
+}

@@ -1,0 +1,303 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import { isLoopback } from "../cluster/kubeconfig.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
+import { parseRemoteKubeconfig, type RemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import type { Finding } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { tokenExpiry } from "../mesh/token.ts";
+import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
+import { statusOf } from "./istiod.ts";
+import type { Observation } from "./observation.ts";
+
+/** An observer, and the target that its istiod is to read. */
+export interface RemoteView {
+  readonly observer: Observation;
+  readonly target: Observation;
+  readonly access: Access;
+}
+
+/** What came of using the observer's remote secret. */
+export interface Access {
+  /** What the target's API server says of the token. Throws a `Failure` where it could not be asked. */
+  readonly review: () => TokenStatus;
+  /** A call from here with nothing but the secret, made where something about it is in doubt. */
+  readonly call?: { readonly uid: string } | { readonly problem: string };
+}
+
+export interface TokenStatus {
+  readonly authenticated: boolean;
+  readonly username?: string;
+  readonly error?: string;
+}
+
+/** Days before the end of a token from which on it is warned of. */
+const EARLY = 7;
+const DAY = 86_400_000;
+
+/** The remote secrets that hold a target's key: istiod goes by the key, whatever the Secret's name. */
+export function secretsFor({ remoteSecrets }: Observation, target: string): Secret[] {
+  return remoteSecrets().filter(({ data }) => Object.keys(data ?? {}).includes(target));
+}
+
+/** The kubeconfig in the one remote secret for a target; `undefined` where there is not exactly one. */
+export function remoteKubeconfig(observer: Observation, target: string): RemoteKubeconfig | undefined {
+  const [secret, ...more] = secretsFor(observer, target);
+  const text = more.length > 0 ? undefined : secretText(secret, target);
+  return text === undefined ? undefined : parseRemoteKubeconfig(text);
+}
+
+/** The kubeconfig itself, as `remoteKubeconfig` finds it. */
+export function remoteSecretText(observer: Observation, target: string): string | undefined {
+  return secretText(secretsFor(observer, target)[0], target);
+}
+
+/** The checks of who reads whom. @param now for the tokens' validity */
+export function remoteChecks(mesh: MeshSpec, now = new Date()): Judgements<RemoteView> {
+  return {
+    "remote.secret": (view) => oneSecret(mesh, view),
+    "remote.kubeconfig": (view) => kubeconfigLeadsThere(mesh, view),
+    "remote.token": (view) => tokenIsAccepted(mesh, view, now),
+    "remote.synced": (view) => istiodHasRead(mesh, view),
+  };
+}
+
+const RERUN = "Run the command `install`: it makes the remote secret anew.";
+
+function oneSecret({ namespace }: MeshSpec, { observer, target }: RemoteView): Finding {
+  const name = target.spec.name;
+  const secrets = secretsFor(observer, name);
+  const names = secrets.map(({ metadata }) => metadata.name);
+  const reading = { source: `Secrets labelled istio/multiCluster=true in ${namespace}`, values: { holding: names } };
+  const [secret, ...more] = secrets;
+  if (!secret) {
+    const meant = observer
+      .remoteSecrets()
+      .find(
+        ({ metadata }) =>
+          metadata.name === remoteSecretName(name) || metadata.annotations?.["networking.istio.io/cluster"] === name,
+      );
+    const instead = meant
+      ? ` Secret ${meant.metadata.name} holds ${Object.keys(meant.data ?? {}).join(", ") || "nothing"} instead, and istiod takes the key for the cluster's name.`
+      : "";
+    return failed(`There is no remote secret for ${name}, so istiod does not read it.${instead}`, RERUN, reading);
+  }
+  if (more.length > 0) {
+    return failed(
+      `There are ${secrets.length} remote secrets for ${name} (${names.join(", ")}): istiod takes the first that it sees and refuses the others.`,
+      `Keep ${names.includes(remoteSecretName(name)) ? remoteSecretName(name) : names[0]}: kubectl -n ${namespace} delete secret ${names.filter((each, i) => (names.includes(remoteSecretName(name)) ? each !== remoteSecretName(name) : i > 0)).join(" ")}`,
+      reading,
+    );
+  }
+  const annotation = secret.metadata.annotations?.["networking.istio.io/cluster"];
+  const warning =
+    annotation !== undefined && annotation !== name
+      ? `Secret ${secret.metadata.name} is annotated for ${annotation}, but holds the key ${name}, by which istiod goes.`
+      : undefined;
+  return {
+    ...passed(`Secret ${secret.metadata.name} is the one for ${name}.`, reading),
+    ...(warning ? { warning } : {}),
+  };
+}
+
+function kubeconfigLeadsThere(mesh: MeshSpec, { observer, target, access }: RemoteView): Finding {
+  const { name } = target.spec;
+  const kubeconfig = remoteKubeconfig(observer, name);
+  if (!kubeconfig) return unknown(`There is no single remote secret for ${name} to look into.`, RERUN);
+  const { server, tlsServerName, problems } = kubeconfig;
+  const reading = {
+    source: `remote secret for ${name}`,
+    values: { server, ...(tlsServerName ? { tlsServerName } : {}) },
+  };
+  if (problems.length > 0)
+    return failed(`istiod cannot use the remote secret for ${name}: ${problems.join(" ")}`, RERUN, reading);
+  if (isLoopback(server)) {
+    return failed(
+      `The remote secret for ${name} names ${server}, a loopback address: istiod would ask itself.`,
+      "Set the input `api-server` of that cluster to a URL that the others reach, and run the command `install`.",
+      reading,
+    );
+  }
+  const call = access.call;
+  const known = target.servers().includes(server.replace(/\/+$/, ""));
+  if (call && "uid" in call) {
+    if (call.uid !== target.uid()) {
+      return failed(
+        `The remote secret for ${name} leads to another cluster: ${server} is not ${name}'s API server.`,
+        RERUN,
+        { ...reading, values: { ...reading.values, answeredByUid: call.uid, expectedUid: target.uid() } },
+      );
+    }
+    return passed(
+      `${server} is ${name}'s API server: it was called with the secret, and its UID is ${name}'s.`,
+      reading,
+    );
+  }
+  if (known) return passed(`${server} is ${name}'s API server.`, reading);
+  const synced = observer.views().every((view) => statusOf(view, name) === "synced");
+  if (synced && observer.views().length > 0) {
+    return passed(`${server} is not an address that is known here, but istiod has read ${name} by it.`, reading);
+  }
+  return failed(
+    `The remote secret for ${name} names the server ${server}, which is none of ${name}'s (${target.servers().join(", ")})${call ? ` and cannot be used from here either: ${call.problem}` : ""}.`,
+    `If ${server} is right, let ${mesh.namespace}'s istiod reach it; else: ${RERUN}`,
+    reading,
+  );
+}
+
+function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, now: Date): Finding {
+  const { name } = target.spec;
+  const kubeconfig = remoteKubeconfig(observer, name);
+  if (!kubeconfig?.token)
+    return unknown(`There is no single remote secret for ${name} with a token to look at.`, RERUN);
+  const expiry = tokenExpiry(kubeconfig.token);
+  const { authenticated, username, error } = access.review();
+  const reading = {
+    source: `TokenReview by ${name}`,
+    values: { authenticated, ...(username ? { username } : {}), expires: expiry?.toISOString() ?? "never" },
+  };
+  if (!authenticated) {
+    const past =
+      expiry && expiry <= now
+        ? `It expired on ${expiry.toISOString()}.`
+        : "Its Secret or its account was deleted, or it is from another cluster.";
+    return failed(
+      `${name} does not accept the token in the remote secrets for it${error ? ` (${error.replace(/^\[|\]$/g, "")})` : ""}. ${past} An istiod goes on as if all were well until it next connects.`,
+      RERUN,
+      reading,
+    );
+  }
+  const days = expiry ? Math.floor((expiry.getTime() - now.getTime()) / DAY) : undefined;
+  const warning =
+    days !== undefined && days < EARLY
+      ? `The token in the remote secrets for ${name} expires in ${days} day${days === 1 ? "" : "s"}.`
+      : undefined;
+  return {
+    ...passed(
+      `${name} accepts the token as ${username}; it expires ${expiry ? expiry.toISOString() : "never"}.`,
+      reading,
+    ),
+    ...(warning ? { warning } : {}),
+  };
+}
+
+function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: RemoteView): Finding {
+  const { name } = target.spec;
+  const views = observer.views();
+  if (views.length === 0) return unknown("No pod of istiod runs that could be asked.", "");
+  const states = views.map((view) => ({ pod: view.pod, status: statusOf(view, name) }));
+  const reading = {
+    source: "pilot-discovery request GET /debug/clusterz",
+    values: Object.fromEntries(states.map(({ pod, status }) => [pod, status])),
+  };
+  const known = ["synced", "syncing", "timeout", "closed", "not registered"];
+  const unasked = states.filter(({ status }) => !known.includes(status));
+  const not = states.filter(({ status }) => known.includes(status) && status !== "synced");
+  if (not.length > 0) {
+    const call =
+      access.call && "problem" in access.call ? ` A call from here with the same secret: ${access.call.problem}` : "";
+    return failed(
+      `istiod has not read ${name}: ${not.map(({ pod, status }) => `${pod} says ${status}`).join(", ")}.${call}`,
+      `Does istiod reach ${name}'s API server, and are token and CA in the remote secret right? kubectl -n ${namespace} logs deployment/istiod | grep ${name}`,
+      reading,
+    );
+  }
+  if (unasked.length > 0) {
+    const [first] = unasked;
+    return unknown(
+      `${first?.pod} could not be asked what it has read: ${first?.status}.`,
+      "The kubeconfig's user needs `get` and `create` on pods/exec there.",
+      reading,
+    );
+  }
+  return passed(
+    `${states.map(({ pod }) => pod).join(", ")} ${states.length === 1 ? "reports" : "report"} ${name} synced.`,
+    reading,
+  );
+}
+
+/** What istiod reads of another cluster (pilot/pkg/serviceregistry/kube/controller): without these there is no endpoint. */
+const NEEDED = [
+  { group: "", resource: "services" },
+  { group: "", resource: "pods" },
+  { group: "", resource: "nodes" },
+  { group: "", resource: "namespaces" },
+  { group: "discovery.k8s.io", resource: "endpointslices" },
+] as const;
+
+/** What the account lacks of what istiod needs, as `list pods`. */
+export async function lackingRights(cluster: Cluster, username: string): Promise<string[]> {
+  const [, namespace, account] = /^system:serviceaccount:([^:]+):(.+)$/.exec(username) ?? [];
+  const groups = [
+    "system:authenticated",
+    ...(account ? ["system:serviceaccounts", `system:serviceaccounts:${namespace}`] : []),
+  ];
+  const wanted = NEEDED.flatMap((resource) => ["list", "watch"].map((verb) => ({ ...resource, verb })));
+  const answers = await Promise.all(
+    wanted.map((resourceAttributes) =>
+      cluster.create<KubernetesObject & { status?: { allowed?: boolean } }>({
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SubjectAccessReview",
+        metadata: { name: "" },
+        spec: { user: username, groups, resourceAttributes },
+      }),
+    ),
+  );
+  return wanted.filter((_, i) => !answers[i]?.status?.allowed).map(({ verb, resource }) => `${verb} ${resource}`);
+}
+
+/** Whether a token is good, by the API server that issued it. */
+export async function reviewToken(cluster: Cluster, token: string): Promise<TokenStatus> {
+  const { status } = await cluster.create<
+    KubernetesObject & { status?: { authenticated?: boolean; user?: { username?: string }; error?: string } }
+  >({ apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", metadata: { name: "" }, spec: { token } });
+  return {
+    authenticated: status?.authenticated === true,
+    ...(status?.user?.username ? { username: status.user.username } : {}),
+    ...(status?.error ? { error: status.error } : {}),
+  };
+}
+
+/** Whether the accounts that the others read a target as may do so. @param lacking by the account's name */
+export function readerMayRead(lacking: ReadonlyMap<string, readonly string[]>): Finding {
+  if (lacking.size === 0)
+    return skipped("No other cluster has a token that is accepted, so there is no account to look at.");
+  const values = Object.fromEntries(
+    [...lacking].map(([user, rights]) => [user, rights.length === 0 ? "all" : `not ${rights.join(", ")}`]),
+  );
+  const reading = { source: "SubjectAccessReview", values };
+  const poor = [...lacking].filter(([, rights]) => rights.length > 0);
+  if (poor.length === 0) return passed(`${[...lacking.keys()].join(", ")} may read what istiod needs.`, reading);
+  const list = poor.map(([user, rights]) => `${user} may not ${rights.join(", ")}`).join("; ");
+  return failed(
+    `The other clusters may not read this one: ${list}. An istiod goes on with what it has read before, and misses every change.`,
+    "Run the command `install`: it binds the reader account to its role. Or see who removed it: kubectl get clusterrolebindings | grep istio-reader",
+    reading,
+  );
+}
+
+/** Whether all remote secrets are for clusters of the mesh, and none for the cluster itself. */
+export function noStrangers(mesh: MeshSpec, { spec, remoteSecrets }: Observation): Finding {
+  const names = mesh.clusters.map(({ name }) => name).filter((name) => name !== spec.name);
+  const entries = remoteSecrets().flatMap(({ metadata, data }) =>
+    Object.keys(data ?? {}).map((key) => ({ secret: metadata.name, key })),
+  );
+  const reading = {
+    source: `Secrets labelled istio/multiCluster=true in ${mesh.namespace}`,
+    values: Object.fromEntries(entries.map(({ key, secret }) => [key, secret])),
+  };
+  const strangers = entries.filter(({ key }) => !names.includes(key));
+  if (strangers.length === 0) return passed("Every remote secret is for a cluster of this mesh.", reading);
+  return failed(
+    `There is a remote secret for a cluster that is not in the list: ${strangers.map(({ key, secret }) => (key === spec.name ? `${secret} for ${key}, which is this cluster itself` : `${secret} for ${key}`)).join("; ")}. istiod goes on reading it.`,
+    `If it has left the mesh: kubectl -n ${mesh.namespace} delete secret ${[...new Set(strangers.map(({ secret }) => secret))].join(" ")}; else add it to the input \`clusters\`.`,
+    reading,
+  );
+}
+
+/** What a `Failure` says, for `Access.call`. */
+export function problemOf(error: unknown): { readonly problem: string } {
+  if (error instanceof Failure) return { problem: error.message };
+  throw error;
+}

@@ -1,0 +1,116 @@
+import { addressesOf } from "../checks/gateway.ts";
+import { type Observation, observe, readable } from "../checks/observation.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckId } from "../mesh/catalogue.ts";
+import { inspectRoot } from "../mesh/certificates/inspect.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { CheckRef } from "../mesh/report.ts";
+import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { versionOf } from "../mesh/versions.ts";
+import { judgeCluster, judgeMesh, judgePairs } from "../steps/judge.ts";
+import type { Run } from "../steps/run.ts";
+import { sendTraffic } from "../steps/traffic.ts";
+
+export interface VerifyTools {
+  /** Whether requests are sent, by a probe in each cluster. Without, nothing is created. */
+  readonly traffic: boolean;
+  /** Calls the API server that a remote secret's kubeconfig names, and gives its kube-system's UID. */
+  call(kubeconfig: string): Promise<{ readonly uid: string } | { readonly problem: string }>;
+  /** Told before a probe's namespace exists, and with `undefined` once it is gone everywhere. */
+  probing(namespace: string | undefined): void;
+  /** A connection to clean up by, which outlives the run's deadline, and whether there is time to see that all is gone. */
+  lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
+}
+
+const OF_CLUSTER: readonly CheckId[] = [
+  "cluster.api",
+  "control-plane.istiod",
+  "control-plane.istio",
+  "control-plane.identity",
+  "control-plane.network",
+  "trust.cacerts",
+  "trust.in-effect",
+  "trust.root",
+  "gateway.deployment",
+  "gateway.address",
+  "gateway.exposure",
+  "gateway.network",
+  "remote.reader",
+  "remote.strangers",
+  "leftover.objects",
+  "traffic.probe",
+];
+const OF_MESH: readonly CheckId[] = [
+  "cluster.distinct",
+  "control-plane.versions",
+  "control-plane.trust-domain",
+  "trust.same-root",
+];
+const OF_REMOTE: readonly CheckId[] = ["remote.secret", "remote.kubeconfig", "remote.token", "remote.synced"];
+
+/** The checks of a verification, for the run's plan. */
+export function planVerify(mesh: MeshSpec): CheckRef[] {
+  const names = mesh.clusters.map(({ name }) => name);
+  return [
+    ...names.flatMap((cluster) => OF_CLUSTER.map((id) => ({ id, subject: { cluster } }))),
+    ...OF_MESH.map((id) => ({ id, subject: {} })),
+    ...orderedPairs(names).flatMap((pair) => OF_REMOTE.map((id) => ({ id, subject: pair }))),
+    ...orderedPairs(names).map(
+      ({ observer, target }): CheckRef => ({ id: "pair.request", subject: { source: observer, target } }),
+    ),
+  ];
+}
+
+/**
+ * Looks at every part of the mesh and sends requests between all ordered pairs of clusters. What a cluster does not tell
+ * in time holds up only the checks that need it. The checks must be planned.
+ */
+export async function verify(run: Run, mesh: MeshSpec, members: readonly Member[], tools: VerifyTools): Promise<void> {
+  run.traffic = tools.traffic;
+  const seen = new Map(members.map((member) => [member, look(run, mesh, member)]));
+  const of = (member: Member) => seen.get(member) as Promise<Observation | undefined>;
+
+  await Promise.all([
+    ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
+    judgeMesh(run, mesh, members, of),
+    judgePairs(run, mesh, members, of, tools.call),
+    sendTraffic(run, mesh, members, of, tools),
+  ]);
+}
+
+/** Reads a cluster, and notes what the report says of it; `undefined` where it does not answer. */
+async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observation | undefined> {
+  const { cluster, spec } = member;
+  const subject = { cluster: spec.name };
+  return run.timed("verification", subject, async () => {
+    const report = run.clusterReport(spec.name);
+    try {
+      report.kubernetesVersion = await cluster.version();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      run.judge("cluster.api", subject, {
+        verdict: "failed",
+        evidence: "",
+        cause: error.message,
+        hint: error.hint ?? "",
+      });
+      return undefined;
+    }
+    run.judge("cluster.api", subject, {
+      verdict: "passed",
+      evidence: `Kubernetes ${report.kubernetesVersion} answers at ${cluster.server}.`,
+      readings: [{ source: `${cluster.server}/version`, values: { gitVersion: report.kubernetesVersion } }],
+    });
+    const seen = await observe(mesh, member);
+    const image = readable(seen.istiod)?.spec.template.spec.containers[0]?.image;
+    const istioVersion = image && versionOf(image);
+    if (istioVersion) report.istioVersion = istioVersion;
+    report.gatewayAddresses = addressesOf(readable(seen.gateways)?.services ?? []);
+    const apiServer = readable(seen.servers)?.[0];
+    if (apiServer) report.apiServer ??= apiServer;
+    const root = readable(seen.root);
+    if (root) run.trusts(inspectRoot(root).sha256);
+    return seen;
+  });
+}

@@ -1,0 +1,94 @@
+import { CATEGORIES, type Category, type CheckId } from "../mesh/catalogue.ts";
+import { type Check, MARKS, type Report, subjectName, type Verdict } from "../mesh/report.ts";
+import { escaped, folded, prose, Room, table } from "./text.ts";
+import { count, documentationOf } from "./words.ts";
+
+const CHECK_BYTES = 400_000;
+const CHANGE_BYTES = 100_000;
+
+/** Every check, every change and the number of API requests: what is looked up, not read. */
+export function details(report: Report, documentation: string | undefined): string {
+  const requests = report.clusters.map(({ name, requests: sent }) => `${escaped(name)} ${sent}`).join(", ");
+  return [allChecks(report, documentation), changes(report), `API requests: ${requests}.`]
+    .filter((part) => part !== "")
+    .join("\n\n");
+}
+
+/** A check's ID, linked to its documentation where that is known. */
+export function idOf(id: CheckId, documentation: string | undefined): string {
+  return documentation ? `[\`${id}\`](${documentationOf(id, documentation)})` : `<code>${id}</code>`;
+}
+
+function allChecks({ checks }: Report, documentation: string | undefined): string {
+  const room = new Room(CHECK_BYTES);
+  const groups = (Object.keys(CATEGORIES) as Category[])
+    .map((category) => {
+      const of = checks.filter((check) => check.category === category);
+      const [passed, others] = [of.filter(isPassed), of.filter((check) => !isPassed(check))];
+      return { category, passed, others };
+    })
+    .filter(({ passed, others }) => passed.length + others.length > 0);
+  const rows = (some: readonly Check[]) =>
+    table(["", "Check", "Where", "Seen"], some, room, (check) => [
+      MARKS[check.verdict],
+      // Here are thousands of them: a link each would leave less room for what was seen.
+      `<code>${check.id}</code>`,
+      escaped(subjectName(check.subject)),
+      seen(check, documentation),
+    ]);
+  // What did not pass takes its room first.
+  const open = new Map(groups.map(({ category, others }) => [category, others.length > 0 ? rows(others) : ""]));
+  const parts = groups.map(({ category, passed, others }) => {
+    const title = `<b>${CATEGORIES[category]}</b>`;
+    if (others.length === 0) return folded(`${title}: ${tally(passed)}`, rows(passed));
+    return [
+      `${title}: ${tally(others)}`,
+      open.get(category),
+      ...(passed.length > 0 ? [folded(tally(passed), rows(passed))] : []),
+    ].join("\n\n");
+  });
+  return folded(`All checks (${tally(checks)})`, parts.join("\n\n"));
+}
+
+function seen({ cause, evidence, warning, because }: Check, documentation: string | undefined): string {
+  return [
+    prose(cause ?? evidence),
+    warning ? `⚠️ ${prose(warning)}` : "",
+    because ? `↳ because of ${idOf(because.id, documentation)} of ${escaped(subjectName(because.subject))}` : "",
+  ]
+    .filter((part) => part !== "")
+    .join("<br>");
+}
+
+/** `3 failed, 12 passed`. */
+function tally(checks: readonly Check[]): string {
+  return (["failed", "unknown", "skipped", "passed"] as const)
+    .map((verdict) => ({ verdict, number: checks.filter((check) => check.verdict === verdict).length }))
+    .filter(({ number }) => number > 0)
+    .map(({ verdict, number }) => `${number} ${WORDS[verdict]}`)
+    .join(", ");
+}
+
+const WORDS: Readonly<Record<Verdict, string>> = {
+  failed: "failed",
+  unknown: "could not be checked",
+  skipped: "skipped",
+  passed: "passed",
+};
+
+function changes(report: Report): string {
+  const made = report.changes.filter(({ action }) => action !== "unchanged");
+  // A verification makes and removes its own probes only.
+  if (made.length === 0 || report.command !== "install") return "";
+  const rows = table(["Cluster", "", "Kind", "Object"], made, new Room(CHANGE_BYTES), (change) => [
+    escaped(change.cluster),
+    change.action,
+    escaped(change.kind),
+    escaped(change.namespace ? `${change.namespace}/${change.name}` : change.name),
+  ]);
+  return folded(count(made.length, "change"), rows);
+}
+
+function isPassed({ verdict }: Check): boolean {
+  return verdict === "passed";
+}

@@ -1,0 +1,116 @@
+import { CHECKS } from "../mesh/catalogue.ts";
+import { type RootCause, rootCauses } from "../mesh/causes.ts";
+import type { Report } from "../mesh/report.ts";
+import { requestsOf, synced } from "./pairs.ts";
+import { escaped } from "./text.ts";
+import { count, whereabouts } from "./words.ts";
+
+/** Of what could not be checked, so much is told in the headline. */
+const MOST_NAMED = 3;
+
+/** The verdict in one line, and what it rests on in a few sentences. */
+export function headline(report: Report): string {
+  const { title, sentences } = VERDICTS[report.result](report);
+  const told = [...sentences, ...changes(report), `${duration(report.seconds)}.`].filter((sentence) => sentence !== "");
+  return `## ${title}\n\n${told.join(" ")}`;
+}
+
+/** For people: `12.3 s`, `3 min 20 s`. */
+export function duration(seconds: number): string {
+  return seconds < 120 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+interface Verdict {
+  readonly title: string;
+  readonly sentences: readonly string[];
+}
+
+const VERDICTS: Readonly<Record<Report["result"], (report: Report) => Verdict>> = { passed, failed, incomplete };
+
+function passed(report: Report): Verdict {
+  const clusters = `${report.clusters.length} clusters`;
+  if (requestsOf(report).sent) {
+    return { title: `✅ ${clusters} are one ${mesh(report)}`, sentences: [requests(report)] };
+  }
+  const pairs = `${synced(report).size} of ${pairCount(report)} ordered pairs`;
+  return {
+    title: `✅ ${clusters} are set up as one ${mesh(report)}; no requests were sent`,
+    sentences: [
+      `Every istiod has read every other cluster (${pairs}), every east-west gateway is up.`,
+      "Whether workloads answer each other was not tried.",
+    ],
+  };
+}
+
+function failed(report: Report): Verdict {
+  const { sent, failed, unknown } = requestsOf(report);
+  const causes = rootCauses(report.checks);
+  const wrong = causes.filter(({ check }) => check.verdict === "failed");
+  const works = sent
+    ? failed + unknown === 0
+    : report.checks.every(({ category, verdict }) => verdict !== "failed" || category === "leftover");
+  const explains = wrong.reduce((sum, cause) => sum + cause.explains.length, 0);
+  const also = causes.length - wrong.length;
+  return {
+    title: works ? `❌ Something is wrong with ${mesh(report)}` : `❌ The clusters are not one ${mesh(report)}`,
+    sentences: [
+      `${count(wrong.length, "root cause")}${
+        explains > 0 ? ` ${wrong.length === 1 ? "explains" : "explain"} ${count(explains, "other check")}` : ""
+      }.`,
+      also > 0 ? `${count(also, "thing")} could not be checked.` : "",
+      requests(report),
+    ],
+  };
+}
+
+function incomplete(report: Report): Verdict {
+  const causes = rootCauses(report.checks);
+  const name = ({ check, subjects }: RootCause) =>
+    `${escaped(whereabouts(subjects, check))} (“${CHECKS[check.id].title}”)`;
+  const more = causes.length > MOST_NAMED ? `, and ${causes.length - MOST_NAMED} more` : "";
+  return {
+    title: `❔ Not all of ${mesh(report)} could be checked`,
+    sentences: [
+      `Could not be checked: ${causes.slice(0, MOST_NAMED).map(name).join(", ")}${more}.`,
+      "Nothing that could be checked failed.",
+      requests(report),
+    ],
+  };
+}
+
+/** How many pairs get through, and how fast. */
+function requests(report: Report): string {
+  const { sent, passed, failed, unknown, latency } = requestsOf(report);
+  if (!sent) return "No requests between workloads were sent.";
+  const pairs = pairCount(report);
+  const answered = "answered each other's requests through the east-west gateways";
+  const fast = latency ? ` (p50 ${milliseconds(latency.p50)}, worst p99 ${milliseconds(latency.p99)})` : "";
+  if (passed === pairs) return `All ${pairs} ordered pairs ${answered}${fast}.`;
+  const not = [
+    failed > 0 ? `${failed} of ${pairs} ordered pairs do not get through` : "",
+    unknown > 0 ? `${unknown} of ${pairs} ordered pairs could not be checked` : "",
+  ].filter((part) => part !== "");
+  return not.length > 0 ? `${not.join(", ")}.` : `${passed} of ${pairs} ordered pairs ${answered}${fast}.`;
+}
+
+/** A verification changes nothing that would be worth a word. */
+function changes({ command, changed, changes, result, checks }: Report): string[] {
+  if (command !== "install") return [];
+  const writes = changes.filter(({ action }) => action !== "unchanged").length;
+  if (result === "passed") return [changed ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
+  const early = checks.every(({ phase, verdict }) => phase === "preflight" || verdict === "skipped");
+  if (early) return ["Nothing was changed."];
+  return [changed ? `${count(writes, "object")} changed; a new run goes on from here.` : "Nothing had to be changed."];
+}
+
+function mesh(report: Report): string {
+  return `mesh ${escaped(report.mesh.id)}`;
+}
+
+function pairCount({ clusters }: Report): number {
+  return clusters.length * (clusters.length - 1);
+}
+
+function milliseconds(value: number): string {
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+}

@@ -1,0 +1,41 @@
+import type { CheckId } from "../mesh/catalogue.ts";
+import { type Check, type Subject, subjectName } from "../mesh/report.ts";
+
+/** Names in one list: all of a few, else the first ones and how many more there are. */
+const FEW = 4;
+const FIRST = 3;
+
+/** `a, b and 17 more`, each name once. */
+export function listed(names: readonly string[]): string {
+  const different = [...new Set(names)];
+  if (different.length <= FEW) return different.join(", ");
+  return `${different.slice(0, FIRST).join(", ")} and ${different.length - FIRST} more`;
+}
+
+/** Where something was found, compactly: pairs with one end in common are told by it. */
+export function places(subjects: readonly Subject[]): string {
+  const pairs = subjects.map((subject) => Object.values(subject) as string[]);
+  const [firsts, seconds] = [0, 1].map((end) => pairs.map((pair) => pair[end] ?? ""));
+  if (!firsts || !seconds || pairs.some((pair) => pair.length !== 2)) return listed(subjects.map(subjectName));
+  const one = (ends: readonly string[]) => new Set(ends).size === 1;
+  if (one(firsts) || one(seconds)) return `${listed(firsts)} → ${listed(seconds)}`;
+  return listed(subjects.map(subjectName));
+}
+
+/** Where a root cause is: its subjects or, of a check about the mesh, the clusters that it names. */
+export function whereabouts(subjects: readonly Subject[], { clusters = [] }: Check): string {
+  return clusters.length > 0 ? `${places(subjects)} (${listed(clusters)})` : places(subjects);
+}
+
+/** `1 check`, `2 checks`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** The address of what the documentation says about a check. */
+export function documentationOf(id: CheckId, documentation: string): string {
+  // A branch's name may hold what ends a link in Markdown.
+  const base = encodeURI(documentation).replace(/[()]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+  // As GitHub makes an anchor of a heading.
+  return `${base}/docs/CHECKS.md#${id.replaceAll(".", "")}`;
+}

@@ -1,0 +1,166 @@
+import { controlPlaneChecks, oneTrustDomain, versionsGoTogether } from "../checks/control-plane.ts";
+import { type Judgements, judged, unknown } from "../checks/finding.ts";
+import { gatewayChecks } from "../checks/gateway.ts";
+import { statusOf } from "../checks/istiod.ts";
+import { expiredProbes, nothingLeft } from "../checks/leftovers.ts";
+import { type Observation, type Part, part, readable } from "../checks/observation.ts";
+import { distinct } from "../checks/preflight.ts";
+import {
+  type Access,
+  lackingRights,
+  noStrangers,
+  type RemoteView,
+  readerMayRead,
+  remoteChecks,
+  remoteKubeconfig,
+  remoteSecretText,
+  reviewToken,
+  type TokenStatus,
+} from "../checks/remote-access.ts";
+import { sameRoot, trustChecks } from "../checks/trust.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckId } from "../mesh/catalogue.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { Finding, Subject } from "../mesh/report.ts";
+import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { removeProbe } from "./probe.ts";
+import type { Run } from "./run.ts";
+
+type Seen = Promise<Observation | undefined>;
+type SeenOf = (member: Member) => Seen;
+
+/** The checks that concern one cluster alone. @param mayRemove whether probes that a killed run left may be removed */
+export async function judgeCluster(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  seeing: Seen,
+  mayRemove: boolean,
+): Promise<void> {
+  const subject = { cluster: spec.name };
+  const seen = await seeing;
+  const checks: Judgements<Observation> = { ...controlPlaneChecks(mesh), ...trustChecks(mesh), ...gatewayChecks(mesh) };
+  judgeAll(run, subject, checks, seen, [spec.name]);
+  judgeAll(run, subject, { "remote.strangers": (each) => noStrangers(mesh, each) }, seen, [spec.name]);
+  const removed: string[] = [];
+  if (seen && mayRemove) {
+    for (const { metadata } of readable(() => expiredProbes(seen)) ?? []) {
+      const removal = await part(removeProbe(cluster, metadata.name, false));
+      if (readable(() => [removal()])) removed.push(metadata.name);
+    }
+  }
+  judgeAll(run, subject, { "leftover.objects": (each) => nothingLeft(mesh, each, removed) }, seen, [spec.name]);
+}
+
+/** The checks that compare the clusters. */
+export async function judgeMesh(run: Run, mesh: MeshSpec, members: readonly Member[], seenOf: SeenOf): Promise<void> {
+  const all = await Promise.all(members.map(seenOf));
+  const compare = (look: (all: readonly Observation[]) => Finding): Finding => {
+    const told = all
+      .filter((seen) => seen !== undefined)
+      .filter((seen) => judged(() => look([seen])).verdict !== "unknown");
+    const missing = mesh.clusters
+      .map(({ name }) => name)
+      .filter((name) => !told.some(({ spec }) => spec.name === name));
+    const finding = told.length > 1 ? look(told) : undefined;
+    if (finding?.verdict === "failed" || (finding && missing.length === 0)) return finding;
+    const some = all.find((seen) => seen && missing.includes(seen.spec.name));
+    const why = some ? judged(() => look([some])).cause : undefined;
+    return {
+      ...unknown(
+        `It could not be looked at in ${missing.join(", ")}, so the clusters could not be compared.${why ? ` ${why}` : ""}`,
+        "",
+      ),
+      clusters: missing,
+    };
+  };
+  run.judge(
+    "cluster.distinct",
+    {},
+    compare((each) => distinct(new Map(each.map(({ spec, uid }) => [spec.name, uid()])))),
+  );
+  run.judge("control-plane.versions", {}, compare(versionsGoTogether));
+  run.judge("control-plane.trust-domain", {}, compare(oneTrustDomain));
+  run.judge("trust.same-root", {}, compare(sameRoot));
+}
+
+/** The checks of who reads whom, and of what the readers may. */
+export async function judgePairs(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  seenOf: SeenOf,
+  call: (kubeconfig: string) => Promise<NonNullable<Access["call"]>>,
+): Promise<void> {
+  const member = (name: string) => members.find(({ spec }) => spec.name === name) as Member;
+  const reviews = new Map<string, Promise<Part<TokenStatus>>>();
+  /** One token serves all observers of a target, so it is reviewed once. */
+  const review = (target: Member, token: string) => {
+    const key = `${target.spec.name} ${token}`;
+    const known = reviews.get(key) ?? part(reviewToken(target.cluster, token));
+    reviews.set(key, known);
+    return known;
+  };
+
+  const users = await Promise.all(
+    orderedPairs(members.map(({ spec }) => spec.name)).map(async (pair) => {
+      const [observer, target] = await Promise.all([seenOf(member(pair.observer)), seenOf(member(pair.target))]);
+      if (!observer || !target) {
+        judgeAll(run, pair, remoteChecks(mesh), undefined, [pair.observer, pair.target]);
+        return undefined;
+      }
+      const token = readable(() => remoteKubeconfig(observer, pair.target))?.token;
+      if (token) run.secret(token);
+      const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), call);
+      judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access }, [pair.observer, pair.target]);
+      const status = readable(access.review);
+      return status?.username ? { target: pair.target, username: status.username } : undefined;
+    }),
+  );
+
+  await Promise.all(
+    members.map(async (target) => {
+      const { name } = target.spec;
+      const readers = [...new Set(users.flatMap((user) => (user?.target === name ? user.username : [])))];
+      const lacking = await part(
+        Promise.all(readers.map(async (reader) => [reader, await lackingRights(target.cluster, reader)] as const)),
+      );
+      const finding = (await seenOf(target)) ? judged(() => readerMayRead(new Map(lacking()))) : notSeen([name]);
+      run.judge("remote.reader", { cluster: name }, finding);
+    }),
+  );
+}
+
+async function tryAccess(
+  observer: Observation,
+  target: Observation,
+  review: (token: string) => Promise<Part<TokenStatus>>,
+  call: (kubeconfig: string) => Promise<NonNullable<Access["call"]>>,
+): Promise<Access> {
+  const { name } = target.spec;
+  const kubeconfig = readable(() => remoteKubeconfig(observer, name));
+  if (!kubeconfig?.token) {
+    return {
+      review: () => {
+        throw new Failure(`There is no token for ${name} to look at.`);
+      },
+    };
+  }
+  const known = readable(target.servers)?.includes(kubeconfig.server) ?? false;
+  const synced = readable(observer.views)?.every((view) => statusOf(view, name) === "synced") ?? false;
+  const text = remoteSecretText(observer, name);
+  const doubtful = (!known || !synced) && kubeconfig.problems.length === 0 && text !== undefined;
+  const [reviewed, called] = await Promise.all([review(kubeconfig.token), doubtful ? call(text) : undefined]);
+  return { review: reviewed, ...(called ? { call: called } : {}) };
+}
+
+/** Notes what each check finds; of what was not seen, that it is unknown. */
+function judgeAll<T>(run: Run, subject: Subject, checks: Judgements<T>, seen: T | undefined, clusters: string[]): void {
+  for (const [id, check] of Object.entries(checks)) {
+    run.judge(id as CheckId, subject, seen === undefined ? notSeen(clusters) : judged(() => check(seen)));
+  }
+}
+
+function notSeen(clusters: readonly string[]): Finding {
+  return unknown(`It could not be looked at: ${clusters.join(" or ")} did not answer.`, "");
+}

@@ -1,0 +1,130 @@
+import { randomBytes } from "node:crypto";
+import { skipped, unknown } from "../checks/finding.ts";
+import { addressesOf } from "../checks/gateway.ts";
+import { type Observation, readable } from "../checks/observation.ts";
+import { judgePair } from "../checks/traffic.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Member } from "../cluster/member.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { ProbeSpec } from "../mesh/objects/probe.ts";
+import type { Finding } from "../mesh/report.ts";
+import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
+import { removeProbe, tryPair, tryProbe } from "./probe.ts";
+import type { Run } from "./run.ts";
+
+export interface TrafficTools {
+  readonly traffic: boolean;
+  probing(namespace: string | undefined): void;
+  lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
+}
+
+/** How long a pair is tried: endpoints take a moment to get from cluster to cluster. Milliseconds. */
+const PATIENCE = 30_000;
+/** The same where something is known to be wrong already. */
+const PATIENCE_IN_TROUBLE = 10_000;
+/** After this nobody needs a probe's namespace any more, whatever became of its run. Milliseconds. */
+const LIFETIME = 3_600_000;
+
+/** Runs a probe in every cluster and has each call all others; removes the probes, whatever happens. */
+export async function sendTraffic(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  seenOf: (member: Member) => Promise<Observation | undefined>,
+  tools: TrafficTools,
+): Promise<void> {
+  const pairs = orderedPairs(members.map(({ spec }) => spec.name)).map(
+    ({ observer, target }): TrafficPair => ({ source: observer, target }),
+  );
+  if (!tools.traffic) {
+    const none = skipped("No request was sent, for `traffic` is false.");
+    for (const { spec } of members) run.judge("traffic.probe", { cluster: spec.name }, none);
+    for (const pair of pairs) run.judge("pair.request", pair, none);
+    return;
+  }
+  const probe: ProbeSpec = {
+    namespace: `istio-mesh-probe-${randomBytes(4).toString("hex")}`,
+    expires: new Date(Date.now() + LIFETIME),
+  };
+  const begun: Member[] = [];
+  try {
+    const up = new Map(
+      members.map((member) => [
+        member.spec.name,
+        (async () => {
+          const seen = await seenOf(member);
+          if (seen) {
+            if (begun.length === 0) tools.probing(probe.namespace);
+            begun.push(member);
+          }
+          const finding = await run.timed("traffic", { cluster: member.spec.name }, () =>
+            start(mesh, probe, member, seen),
+          );
+          run.judge("traffic.probe", { cluster: member.spec.name }, finding);
+          return finding.verdict === "passed" ? seen : undefined;
+        })(),
+      ]),
+    );
+    const settled = await Promise.allSettled(
+      pairs.map(async (pair) => {
+        const source = members.find(({ spec }) => spec.name === pair.source) as Member;
+        const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
+        const finding = await run.timed("traffic", pair, () => request(run, probe, pair, source, from, to));
+        run.judge("pair.request", pair, finding);
+      }),
+    );
+    for (const each of settled) if (each.status === "rejected") throw each.reason;
+  } finally {
+    await remove(run, begun, probe.namespace, tools);
+  }
+}
+
+async function start(
+  mesh: MeshSpec,
+  probe: ProbeSpec,
+  member: Member,
+  seen: Observation | undefined,
+): Promise<Finding> {
+  if (!seen) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
+  return tryProbe(mesh, probe, member, seen);
+}
+
+async function request(
+  run: Run,
+  probe: ProbeSpec,
+  pair: TrafficPair,
+  source: Member,
+  from: Observation | undefined,
+  to: Observation | undefined,
+): Promise<Finding> {
+  const missing = [...(from ? [] : [pair.source]), ...(to ? [] : [pair.target])];
+  if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
+  const patience = run.failed ? PATIENCE_IN_TROUBLE : PATIENCE;
+  const context = {
+    trustDomain: readable(from.identity)?.trustDomain ?? "cluster.local",
+    gateway: addressesOf(readable(to.gateways)?.services ?? []),
+  };
+  return judgePair(await tryPair(probe, pair, source, context, patience));
+}
+
+async function remove(run: Run, members: readonly Member[], namespace: string, tools: TrafficTools): Promise<void> {
+  const gone = await Promise.all(
+    members.map(async (member) => {
+      const { cluster, patient } = tools.lastly(member);
+      try {
+        await removeProbe(cluster, namespace, patient);
+        return patient;
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        run.warn(
+          `The probe's namespace ${namespace} could not be removed from ${member.spec.name}: ${error.message} kubectl delete namespace ${namespace}`,
+        );
+        return false;
+      } finally {
+        if (cluster !== member.cluster) await cluster.close();
+      }
+    }),
+  );
+  // Where it was not seen to be gone the post step tries again.
+  if (gone.every(Boolean)) tools.probing(undefined);
+}

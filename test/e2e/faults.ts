@@ -1,0 +1,281 @@
+// Ways to break a mesh, each with the way to mend it, and what a verification must say of it.
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { stringify } from "yaml";
+import type { CheckId } from "../../src/mesh/catalogue.ts";
+import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
+import type { Subject } from "../../src/mesh/report.ts";
+import type { Cluster, KubernetesObject } from "./cluster.ts";
+
+const run = promisify(execFile);
+const SYSTEM = "istio-system";
+const READER_TOKEN = "istio-reader-service-account-istio-remote-secret-token";
+const GATEWAY = "istio-eastwestgateway";
+
+export interface Fault {
+  readonly name: string;
+  /** The checks that must fail by themselves; all others are green, or point to one of these. Empty: all stays green. */
+  readonly expected: readonly { readonly id: CheckId; readonly subject?: Subject; readonly cause: RegExp }[];
+  /** What is to be warned of, where nothing fails. */
+  readonly warning?: RegExp;
+  /** Why it cannot be made here, if so. */
+  readonly impossible?: string | undefined;
+  /** Breaks it; gives what mends it. */
+  readonly make: () => Promise<() => Promise<unknown>>;
+}
+
+/** What only the one who made the clusters can give. */
+export interface Hooks {
+  /** Words before a command that is to run in the network of the broken cluster's node. */
+  readonly nodeShell: readonly string[] | undefined;
+  /** An image of istiod that is the mesh's own, under the tag of the next minor version. */
+  readonly nextIstiod: string | undefined;
+}
+
+/** The faults: `source` sees them, `target` has them. */
+export function faults(source: Cluster, target: Cluster, all: readonly Cluster[], hooks: Hooks): Fault[] {
+  const pair = { observer: source.name, target: target.name };
+  const broken = { cluster: target.name };
+  const secretName = `istio-remote-secret-${target.name}`;
+  const kubectl = (cluster: Cluster, ...args: string[]) => cluster.kubectl(args);
+
+  /** Removes an object; mended by putting it back as it was. */
+  const remove = async (cluster: Cluster, kind: string, name: string, namespace = SYSTEM) => {
+    const object = await cluster.get(kind, name, namespace);
+    await kubectl(cluster, "delete", kind, name, "-n", namespace);
+    return async () => {
+      await kubectl(cluster, "delete", kind, name, "-n", namespace, "--ignore-not-found");
+      await cluster.apply([plain(object)]);
+    };
+  };
+  /** Replaces an object; mended by replacing it back. */
+  const replace = async (cluster: Cluster, kind: string, name: string, change: (object: KubernetesObject) => void) => {
+    const object = await cluster.get(kind, name);
+    const changed = plain(structuredClone(object));
+    change(changed);
+    await cluster.kubectl(["replace", "-f", "-"], { input: stringify(changed) });
+    return () => cluster.kubectl(["replace", "-f", "-"], { input: stringify(plain(object)) });
+  };
+  const rollout = (cluster: Cluster, deployment: string) =>
+    cluster.kubectl(["rollout", "status", `deployment/${deployment}`, "-n", SYSTEM, "--timeout=120s"], {
+      timeoutMs: 130_000,
+    });
+  const scale = async (deployment: string) => {
+    await kubectl(target, "scale", "deployment", deployment, "-n", SYSTEM, "--replicas=0");
+    await kubectl(target, "wait", "--for=delete", "pod", "-l", `app=${deployment}`, "-n", SYSTEM, "--timeout=60s");
+    return async () => {
+      await kubectl(target, "scale", "deployment", deployment, "-n", SYSTEM, "--replicas=1");
+      await rollout(target, deployment);
+    };
+  };
+  const restartIstiod = async (cluster: Cluster) => {
+    await kubectl(cluster, "rollout", "restart", "deployment/istiod", "-n", SYSTEM);
+    await rollout(cluster, "istiod");
+  };
+  const firewall = async (port: number) => {
+    const rule = ["PREROUTING", "-t", "raw", "-i", "eth0", "-p", "tcp", "--dport", String(port), "-j", "DROP"];
+    const [command, ...words] = hooks.nodeShell as readonly [string, ...string[]];
+    await run(command, [...words, "iptables", "-I", ...rule]);
+    return () => run(command, [...words, "iptables", "-D", ...rule]);
+  };
+  const withoutShell = hooks.nodeShell ? undefined : "E2E_NODE_SHELL is not set, so no port can be blocked";
+
+  return [
+    {
+      name: "a remote secret deleted",
+      expected: [{ id: "remote.secret", subject: pair, cause: /There is no remote secret for/ }],
+      make: () => remove(source, "secret", secretName),
+    },
+    {
+      name: "a remote secret with a wrong server",
+      expected: [{ id: "remote.kubeconfig", subject: pair, cause: /names the server https:\/\/\S+, which is none of/ }],
+      make: () =>
+        replace(source, "secret", secretName, (secret) => {
+          const text = decode(secret.data[target.name]).replace(
+            /server: https:\/\/\S+/,
+            "server: https://192.0.2.1:6443",
+          );
+          secret.data[target.name] = encode(text);
+        }),
+    },
+    {
+      name: "a token revoked, by deleting its Secret in the target",
+      expected: all
+        .filter((each) => each !== target)
+        .map(({ name }) => ({
+          id: "remote.token" as const,
+          subject: { observer: name, target: target.name },
+          cause: /does not accept the token/,
+        })),
+      make: () => remove(target, "secret", READER_TOKEN),
+    },
+    {
+      name: "the reader's binding removed",
+      expected: [{ id: "remote.reader", subject: broken, cause: /may not list services/ }],
+      make: async () => {
+        const bindings = (await target.list("clusterrolebindings")).filter(({ subjects = [] }: KubernetesObject) =>
+          subjects.some(({ name }: KubernetesObject) => name === "istio-reader-service-account"),
+        );
+        const mends: (() => Promise<unknown>)[] = [];
+        for (const { metadata } of bindings) mends.push(await remove(target, "clusterrolebinding", metadata.name));
+        return () => Promise.all(mends.map((mend) => mend()));
+      },
+    },
+    {
+      name: "the gateway scaled to zero",
+      expected: [{ id: "gateway.deployment", subject: broken, cause: /scaled to zero/ }],
+      make: () => scale(GATEWAY),
+    },
+    {
+      name: "the gateway's Service without an address",
+      expected: [{ id: "gateway.address", subject: broken, cause: /has no address/ }],
+      make: async () => {
+        await kubectl(target, "patch", "service", GATEWAY, "-n", SYSTEM, "-p", '{"spec":{"type":"ClusterIP"}}');
+        return async () => {
+          await kubectl(target, "patch", "service", GATEWAY, "-n", SYSTEM, "-p", '{"spec":{"type":"LoadBalancer"}}');
+          const address = "--for=jsonpath={.status.loadBalancer.ingress}";
+          await kubectl(target, "wait", address, `service/${GATEWAY}`, "-n", SYSTEM, "--timeout=60s");
+        };
+      },
+    },
+    {
+      name: "the exposure deleted",
+      expected: [{ id: "gateway.exposure", subject: broken, cause: /No Gateway exposes the services/ }],
+      make: () => remove(target, "gateways.networking.istio.io", "cross-network-gateway"),
+    },
+    {
+      name: "the exposure on a wrong port",
+      expected: [{ id: "gateway.exposure", subject: broken, cause: /listens on port 15444 instead of 15443/ }],
+      make: () =>
+        replace(target, "gateways.networking.istio.io", "cross-network-gateway", ({ spec }) => {
+          spec.servers[0].port.number = 15444;
+        }),
+    },
+    {
+      name: "a wrong network label on the namespace",
+      expected: [{ id: "control-plane.network", subject: broken, cause: /is labelled network elsewhere instead of/ }],
+      make: async () => {
+        const label = (value: string) =>
+          kubectl(target, "label", "namespace", SYSTEM, `topology.istio.io/network=${value}`, "--overwrite");
+        await label("elsewhere");
+        return () => label(target.network);
+      },
+    },
+    {
+      name: "another root CA in one cluster",
+      expected: [{ id: "trust.same-root", cause: /do not trust the same root/ }],
+      make: async () => {
+        const files = await issueIntermediate(await generateRoot(), target.name, SYSTEM);
+        const mend = await replace(target, "secret", "cacerts", (secret) => {
+          secret.data = Object.fromEntries(Object.entries(files).map(([name, text]) => [name, encode(text)]));
+        });
+        await restartIstiod(target);
+        return async () => {
+          await mend();
+          await restartIstiod(target);
+        };
+      },
+    },
+    {
+      name: "a remote secret under a wrong cluster name",
+      expected: [
+        { id: "remote.secret", subject: pair, cause: /There is no remote secret for .* holds elsewhere instead/ },
+        { id: "remote.strangers", subject: { cluster: source.name }, cause: /for elsewhere/ },
+      ],
+      make: () =>
+        replace(source, "secret", secretName, (secret) => {
+          secret.data = { elsewhere: secret.data[target.name] };
+        }),
+    },
+    {
+      name: "two remote secrets for one cluster",
+      expected: [{ id: "remote.secret", subject: pair, cause: /There are 2 remote secrets for/ }],
+      make: async () => {
+        const second = plain(await source.get("secret", secretName));
+        second.metadata.name = "a-second-one";
+        await source.apply([second]);
+        return () => kubectl(source, "delete", "secret", "a-second-one", "-n", SYSTEM);
+      },
+    },
+    {
+      name: "istiod down",
+      expected: [{ id: "control-plane.istiod", subject: broken, cause: /scaled to zero|not ready as a whole/ }],
+      make: () => scale("istiod"),
+    },
+    {
+      name: "an API server that cannot be reached",
+      expected: [{ id: "cluster.api", subject: broken, cause: /cannot be reached/ }],
+      impossible: withoutShell,
+      make: () => firewall(6443),
+    },
+    {
+      name: "injection off in the probe's way",
+      expected: [{ id: "traffic.probe", subject: broken, cause: /Injection is off/ }],
+      make: async () => {
+        const [webhook] = (await target.list("mutatingwebhookconfigurations")).filter(
+          ({ metadata }: KubernetesObject) => metadata.name.startsWith("istio-sidecar-injector"),
+        );
+        return remove(target, "mutatingwebhookconfiguration", webhook.metadata.name);
+      },
+    },
+    {
+      name: "port 15443 blocked on the way",
+      expected: all
+        .filter((each) => each !== target)
+        .map(({ name }) => ({
+          id: "pair.request" as const,
+          subject: { source: name, target: target.name },
+          cause: /does not take connections/,
+        })),
+      impossible: withoutShell,
+      make: () => firewall(15443),
+    },
+    {
+      name: "STRICT mTLS everywhere",
+      expected: [],
+      make: async () => {
+        const strict = {
+          apiVersion: "security.istio.io/v1",
+          kind: "PeerAuthentication",
+          metadata: { name: "default", namespace: SYSTEM },
+          spec: { mtls: { mode: "STRICT" } },
+        };
+        await Promise.all(all.map((cluster) => cluster.apply([strict])));
+        return () =>
+          Promise.all(all.map((cluster) => kubectl(cluster, "delete", "peerauthentication", "default", "-n", SYSTEM)));
+      },
+    },
+    {
+      name: "versions a minor apart",
+      expected: [],
+      warning: /versions differ/,
+      impossible: hooks.nextIstiod ? undefined : "E2E_NEXT_ISTIOD is not set, so there is no other istiod to run",
+      make: async () => {
+        const { spec } = await target.get("deployment", "istiod");
+        const set = async (image: string) => {
+          await kubectl(target, "set", "image", "deployment/istiod", `discovery=${image}`, "-n", SYSTEM);
+          await rollout(target, "istiod");
+        };
+        await set(hooks.nextIstiod as string);
+        return () => set(spec.template.spec.containers[0].image);
+      },
+    },
+  ];
+}
+
+const decode = (base64: string) => Buffer.from(base64, "base64").toString();
+const encode = (text: string) => Buffer.from(text).toString("base64");
+
+/** The object without what the API server adds. */
+function plain(object: KubernetesObject): KubernetesObject {
+  const { status: _, ...rest } = object;
+  const {
+    uid: _uid,
+    resourceVersion: _version,
+    creationTimestamp: _created,
+    generation: _generation,
+    managedFields: _managed,
+    ...metadata
+  } = object.metadata;
+  return { ...rest, metadata };
+}
