@@ -144,7 +144,7 @@ describe("the files", () => {
 
 describe("the interface", () => {
   const action = parse(read("action.yml")) as Record<"inputs" | "outputs", Record<string, { description?: string }>>;
-  const inputs = read("src/action/inputs.ts");
+  const inputs = read("src/action/inputs.ts") + read("src/action/trust.ts");
 
   test.each(Object.keys(action.inputs))("the input %s is described and read", (name) => {
     expect(action.inputs[name]?.description).toMatch(/\.$/);

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
-import { loadRoot, type RootCa } from "../mesh/certificates/root.ts";
+import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, Values } from "../mesh/spec.ts";
 import { parseDuration } from "./duration.ts";
-import { named, type Report, shown, withoutPassword } from "./messages.ts";
+import { FORK, named, type Report, shown, withoutPassword } from "./messages.ts";
+import type { InputSource } from "./source.ts";
+import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
 export const COMMANDS = ["install", "verify"] as const;
@@ -31,12 +33,6 @@ export interface Inputs {
   readonly istioctl: { readonly mirror: string; readonly path?: string };
 }
 
-/** Where inputs come from: the runner, or a test. */
-export interface InputSource {
-  get(name: string): string;
-  env(name: string): string | undefined;
-}
-
 /** Everything that is wrong with the inputs, at once. */
 export class InputError extends Failure {
   readonly problems: readonly string[];
@@ -50,9 +46,6 @@ export class InputError extends Failure {
     this.problems = problems;
   }
 }
-
-const FORK =
-  "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets";
 
 const NO_EFFECT = "has no effect with `installer: existing`, which leaves the control planes alone; leave it out";
 
@@ -361,44 +354,4 @@ function overridden(values: Values, identity: Values, path = ""): string[] {
       ? overridden(given as Values, value as Values, `${path}${key}.`)
       : [`${path}${key}`];
   });
-}
-
-async function readTrust(
-  source: InputSource,
-  installer: Installer,
-  mode: TrustMode,
-  report: Report,
-  mask: (secret: string) => void,
-): Promise<{ mode: TrustMode; root: RootCa | undefined }> {
-  const certificate = source.get("ca-root-cert");
-  const key = source.get("ca-root-key");
-  if (key) mask(key);
-  if (certificate && !key)
-    report("ca-root-key", `is empty, though \`ca-root-cert\` is given; expected its private key. ${FORK}`);
-  if (key && !certificate) report("ca-root-cert", "is empty, though `ca-root-key` is given; expected its certificate");
-  if (mode === "provided" && !certificate && !key)
-    report("ca-root-cert", `is empty; \`ca: provided\` expects it and \`ca-root-key\`. ${FORK}`);
-  if ((mode === "existing" || mode === "generate") && (certificate || key)) {
-    report(
-      "ca",
-      `is ${mode}, which does not use \`ca-root-cert\` and \`ca-root-key\`; leave them out, or choose provided`,
-    );
-  }
-  if (installer === "existing" && (mode === "provided" || mode === "generate")) {
-    report(
-      "ca",
-      `is ${mode}, but \`installer: existing\` leaves the control planes and their root of trust alone; choose existing or auto`,
-    );
-  }
-  if (!certificate || !key) return { mode, root: undefined };
-  try {
-    return { mode, root: await loadRoot(certificate, key) };
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    report(
-      "ca-root-cert",
-      `and \`ca-root-key\` cannot be used: ${error.message.replace(/\.$/, "")}${error.hint ? `. ${error.hint.replace(/\.$/, "")}` : ""}`,
-    );
-    return { mode, root: undefined };
-  }
 }

@@ -18,3 +18,7 @@ export function named(value: string): string {
 export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^/]*@/, "//");
 }
+
+/** Why a secret is empty, most of the time. */
+export const FORK =
+  "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets";

@@ -39,7 +39,6 @@ async function removeProbes(namespace: string): Promise<void> {
       await cluster.close();
     }),
   );
-  core.info(`The probe's namespace ${namespace} is removed.`);
 }
 
 async function warned(failure: string, work: () => Promise<void>): Promise<void> {

@@ -52,6 +52,8 @@ export interface Identity {
 /** All that was read of one cluster to judge it. A part that could not be read spoils only what needs it. */
 export interface Observation {
   readonly spec: ClusterSpec;
+  /** Whether the API server answered at all. */
+  readonly answered: boolean;
   /** UID of `kube-system`. */
   readonly uid: Part<string>;
   readonly namespace: Part<KubernetesObject | undefined>;
@@ -107,6 +109,7 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
   const [ours, rbac] = [`${MANAGED_BY}=${MANAGER}`, "rbac.authorization.k8s.io/v1"];
   return settled({
     spec,
+    answered: true,
     uid: part(get("Namespace", "kube-system").then((found) => found?.metadata.uid ?? "")),
     namespace: part(get("Namespace", namespace)),
     istios: part(istios),
@@ -125,6 +128,34 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     serviceAccounts: part(list("v1", "ServiceAccount", { namespace })),
     probeNamespaces: part(list("v1", "Namespace", { labelSelector: PROBE_NAMESPACES })),
   });
+}
+
+/** Of a cluster whose API server did not answer: nothing of it is known. */
+export function unseen(spec: ClusterSpec): Observation {
+  const part = (): never => {
+    throw new Failure(`It could not be looked at: ${spec.name} did not answer.`);
+  };
+  return {
+    spec,
+    answered: false,
+    uid: part,
+    namespace: part,
+    istios: part,
+    revision: part,
+    istiod: part,
+    istiodPods: part,
+    identity: part,
+    root: part,
+    cacerts: part,
+    gateways: part,
+    exposures: part,
+    remoteSecrets: part,
+    views: part,
+    servers: part,
+    bindings: part,
+    serviceAccounts: part,
+    probeNamespaces: part,
+  };
 }
 
 /** All that is being read, once it is. */

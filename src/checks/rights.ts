@@ -70,14 +70,14 @@ export function installRights(mesh: MeshSpec): Right[] {
 /** What a verification needs. @param traffic with the probe, whose namespace is new each time */
 export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[] {
   return [
-    right("v1", "Namespace", ["get", "list", ...(traffic ? ["create", "delete"] : [])]),
+    right("v1", "Namespace", ["get", "list", ...(traffic ? ["watch", "create", "delete"] : [])]),
     right("v1", "Secret", ["get", "list"], namespace),
     right("v1", "ConfigMap", READ, namespace),
     right("v1", "ServiceAccount", ["list"], namespace),
     exec(namespace),
     // Gateways may be anywhere.
     right("v1", "Service", ["list"]),
-    right("v1", "Pod", ["list", ...(traffic ? ["get", "watch", "create", "delete"] : [])]),
+    right("v1", "Pod", ["list", ...(traffic ? ["watch", "create", "delete"] : [])]),
     right("apps/v1", "Deployment", ["list"]),
     right("networking.istio.io/v1", "Gateway", ["list"]),
     right("sailoperator.io/v1", "Istio", ["list"]),

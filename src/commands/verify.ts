@@ -1,5 +1,6 @@
+import { failed, passed } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway.ts";
-import { type Observation, observe, readable } from "../checks/observation.ts";
+import { type Observation, observe, readable, unseen } from "../checks/observation.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
@@ -69,7 +70,7 @@ export function planVerify(mesh: MeshSpec): CheckRef[] {
 export async function verify(run: Run, mesh: MeshSpec, members: readonly Member[], tools: VerifyTools): Promise<void> {
   run.traffic = tools.traffic;
   const seen = new Map(members.map((member) => [member, look(run, mesh, member)]));
-  const of = (member: Member) => seen.get(member) as Promise<Observation | undefined>;
+  const of = (member: Member) => seen.get(member) as Promise<Observation>;
 
   await Promise.all([
     ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
@@ -79,8 +80,8 @@ export async function verify(run: Run, mesh: MeshSpec, members: readonly Member[
   ]);
 }
 
-/** Reads a cluster, and notes what the report says of it; `undefined` where it does not answer. */
-async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observation | undefined> {
+/** Reads a cluster, and notes what the report says of it. */
+async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observation> {
   const { cluster, spec } = member;
   const subject = { cluster: spec.name };
   return run.timed("verification", subject, async () => {
@@ -89,19 +90,12 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observati
       report.kubernetesVersion = await cluster.version();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      run.judge("cluster.api", subject, {
-        verdict: "failed",
-        evidence: "",
-        cause: error.message,
-        hint: error.hint ?? "",
-      });
-      return undefined;
+      run.judge("cluster.api", subject, failed(error.message, error.hint ?? ""));
+      return unseen(spec);
     }
-    run.judge("cluster.api", subject, {
-      verdict: "passed",
-      evidence: `Kubernetes ${report.kubernetesVersion} answers at ${cluster.server}.`,
-      readings: [{ source: `${cluster.server}/version`, values: { gitVersion: report.kubernetesVersion } }],
-    });
+    const reading = { source: `${cluster.server}/version`, values: { gitVersion: report.kubernetesVersion } };
+    const evidence = `Kubernetes ${report.kubernetesVersion} answers at ${cluster.server}.`;
+    run.judge("cluster.api", subject, passed(evidence, reading));
     const seen = await observe(mesh, member);
     const image = readable(seen.istiod)?.spec.template.spec.containers[0]?.image;
     const istioVersion = image && versionOf(image);

@@ -1,25 +1,18 @@
-import { CATEGORIES, type Category, type CheckId } from "../mesh/catalogue.ts";
+import { CATEGORIES, type Category } from "../mesh/catalogue.ts";
 import { type Check, MARKS, type Report, subjectName, type Verdict } from "../mesh/report.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
-import { count, documentationOf } from "./words.ts";
+import { count, inWhat } from "./words.ts";
 
 const CHECK_BYTES = 400_000;
 const CHANGE_BYTES = 100_000;
 
 /** Every check, every change and the number of API requests: what is looked up, not read. */
-export function details(report: Report, documentation: string | undefined): string {
+export function details(report: Report): string {
   const requests = report.clusters.map(({ name, requests: sent }) => `${escaped(name)} ${sent}`).join(", ");
-  return [allChecks(report, documentation), changes(report), `API requests: ${requests}.`]
-    .filter((part) => part !== "")
-    .join("\n\n");
+  return [allChecks(report), changes(report), `API requests: ${requests}.`].filter((part) => part !== "").join("\n\n");
 }
 
-/** A check's ID, linked to its documentation where that is known. */
-export function idOf(id: CheckId, documentation: string | undefined): string {
-  return documentation ? `[\`${id}\`](${documentationOf(id, documentation)})` : `<code>${id}</code>`;
-}
-
-function allChecks({ checks }: Report, documentation: string | undefined): string {
+function allChecks({ checks }: Report): string {
   const room = new Room(CHECK_BYTES);
   const groups = (Object.keys(CATEGORIES) as Category[])
     .map((category) => {
@@ -31,10 +24,9 @@ function allChecks({ checks }: Report, documentation: string | undefined): strin
   const rows = (some: readonly Check[]) =>
     table(["", "Check", "Where", "Seen"], some, room, (check) => [
       MARKS[check.verdict],
-      // Here are thousands of them: a link each would leave less room for what was seen.
       `<code>${check.id}</code>`,
       escaped(subjectName(check.subject)),
-      seen(check, documentation),
+      seen(check),
     ]);
   // What did not pass takes its room first.
   const open = new Map(groups.map(({ category, others }) => [category, others.length > 0 ? rows(others) : ""]));
@@ -50,11 +42,11 @@ function allChecks({ checks }: Report, documentation: string | undefined): strin
   return folded(`All checks (${tally(checks)})`, parts.join("\n\n"));
 }
 
-function seen({ cause, evidence, warning, because }: Check, documentation: string | undefined): string {
+function seen({ cause, evidence, warning, because }: Check): string {
   return [
     prose(cause ?? evidence),
     warning ? `⚠️ ${prose(warning)}` : "",
-    because ? `↳ because of ${idOf(because.id, documentation)} of ${escaped(subjectName(because.subject))}` : "",
+    because ? `↳ because of <code>${because.id}</code>${escaped(inWhat(because.subject))}` : "",
   ]
     .filter((part) => part !== "")
     .join("<br>");

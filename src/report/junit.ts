@@ -1,5 +1,6 @@
 import { CATEGORIES, type Category, CHECKS } from "../mesh/catalogue.ts";
-import { type Check, type CheckRef, type Phase, type Report, subjectName, type Verdict } from "../mesh/report.ts";
+import { type Check, type Phase, type Report, subjectName, type Verdict } from "../mesh/report.ts";
+import { inWhat } from "./words.ts";
 
 /**
  * The report as JUnit XML, for the actions that show test results: a suite for each category, a class for each check's ID,
@@ -58,17 +59,13 @@ function known({ cause, hint, because, warning, evidence, readings }: Check): st
   return [
     cause,
     hint && `What to do next: ${hint}`,
-    because && `Because of: ${refName(because)}`,
+    because && `Because of: ${because.id}${inWhat(because.subject)}`,
     warning && `Warning: ${warning}`,
     evidence && `Seen: ${evidence}`,
     ...readings.map(({ source, values }) => `${source}: ${JSON.stringify(values)}`),
   ]
     .filter((part) => part)
     .join("\n");
-}
-
-function refName({ id, subject }: CheckRef): string {
-  return `${id} of ${subjectName(subject)}`;
 }
 
 function counts(checks: readonly Check[]): Record<string, string> {

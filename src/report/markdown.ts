@@ -1,10 +1,11 @@
+import type { CheckId } from "../mesh/catalogue.ts";
 import { rootCauses } from "../mesh/causes.ts";
 import { type Check, MARKS, PHASES, type Report } from "../mesh/report.ts";
-import { details, idOf } from "./details.ts";
+import { details } from "./details.ts";
 import { duration, headline } from "./headline.ts";
 import { matrix, topology } from "./pairs.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
-import { count, places, whereabouts } from "./words.ts";
+import { count, documentationOf, places, whereabouts } from "./words.ts";
 
 /** Bytes of each part's rows. Together with those of the other parts they are less than GitHub's 1 MiB. */
 const WRONG_BYTES = 200_000;
@@ -25,7 +26,7 @@ export function toMarkdown(report: Report, documentation?: string): string {
     matrix(report),
     topology(report),
     timings(report),
-    details(report, documentation),
+    details(report),
   ]
     .filter((part) => part !== "")
     .join("\n\n")}\n`;
@@ -49,6 +50,11 @@ function problems(report: Report, documentation: string | undefined): string {
   ]);
   const wrong = causes.some(({ check }) => check.verdict === "failed");
   return `### ${wrong ? "What is wrong" : "What could not be checked"}\n\n${rows}`;
+}
+
+/** A check's ID, linked to its documentation where that is known. */
+function idOf(id: CheckId, documentation: string | undefined): string {
+  return documentation ? `[\`${id}\`](${documentationOf(id, documentation)})` : `<code>${id}</code>`;
 }
 
 /** The same warning of several clusters is one. */

@@ -22,9 +22,15 @@ export function places(subjects: readonly Subject[]): string {
   return listed(subjects.map(subjectName));
 }
 
-/** Where a root cause is: its subjects or, of a check about the mesh, the clusters that it names. */
-export function whereabouts(subjects: readonly Subject[], { clusters = [] }: Check): string {
-  return clusters.length > 0 ? `${places(subjects)} (${listed(clusters)})` : places(subjects);
+/** Where a root cause is: its subjects and, of a check about the mesh, the clusters that it names. */
+export function whereabouts(subjects: readonly Subject[], { subject, clusters = [] }: Check): string {
+  const ofMesh = Object.keys(subject).length === 0;
+  return ofMesh && clusters.length > 0 ? `${places(subjects)} (${listed(clusters)})` : places(subjects);
+}
+
+/** ` in cluster1`, after the name of a check; of one about the mesh there is nothing to add. */
+export function inWhat(subject: Subject): string {
+  return Object.keys(subject).length === 0 ? "" : ` in ${subjectName(subject)}`;
 }
 
 /** `1 check`, `2 checks`. */

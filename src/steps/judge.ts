@@ -26,7 +26,7 @@ import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { removeProbe } from "./probe.ts";
 import type { Run } from "./run.ts";
 
-type Seen = Promise<Observation | undefined>;
+type Seen = Promise<Observation>;
 type SeenOf = (member: Member) => Seen;
 
 /** The checks that concern one cluster alone. @param mayRemove whether probes that a killed run left may be removed */
@@ -40,31 +40,29 @@ export async function judgeCluster(
   const subject = { cluster: spec.name };
   const seen = await seeing;
   const checks: Judgements<Observation> = { ...controlPlaneChecks(mesh), ...trustChecks(mesh), ...gatewayChecks(mesh) };
-  judgeAll(run, subject, checks, seen, [spec.name]);
-  judgeAll(run, subject, { "remote.strangers": (each) => noStrangers(mesh, each) }, seen, [spec.name]);
+  judgeAll(run, subject, checks, seen);
+  judgeAll(run, subject, { "remote.strangers": (each) => noStrangers(mesh, each) }, seen);
   const removed: string[] = [];
-  if (seen && mayRemove) {
+  if (mayRemove) {
     for (const { metadata } of readable(() => expiredProbes(seen)) ?? []) {
       const removal = await part(removeProbe(cluster, metadata.name, false));
       if (readable(() => [removal()])) removed.push(metadata.name);
     }
   }
-  judgeAll(run, subject, { "leftover.objects": (each) => nothingLeft(mesh, each, removed) }, seen, [spec.name]);
+  judgeAll(run, subject, { "leftover.objects": (each) => nothingLeft(mesh, each, removed) }, seen);
 }
 
 /** The checks that compare the clusters. */
 export async function judgeMesh(run: Run, mesh: MeshSpec, members: readonly Member[], seenOf: SeenOf): Promise<void> {
   const all = await Promise.all(members.map(seenOf));
   const compare = (look: (all: readonly Observation[]) => Finding): Finding => {
-    const told = all
-      .filter((seen) => seen !== undefined)
-      .filter((seen) => judged(() => look([seen])).verdict !== "unknown");
+    const told = all.filter((seen) => judged(() => look([seen])).verdict !== "unknown");
     const missing = mesh.clusters
       .map(({ name }) => name)
       .filter((name) => !told.some(({ spec }) => spec.name === name));
     const finding = told.length > 1 ? look(told) : undefined;
     if (finding?.verdict === "failed" || (finding && missing.length === 0)) return finding;
-    const some = all.find((seen) => seen && missing.includes(seen.spec.name));
+    const some = all.find((seen) => missing.includes(seen.spec.name));
     const why = some ? judged(() => look([some])).cause : undefined;
     return {
       ...unknown(
@@ -105,14 +103,10 @@ export async function judgePairs(
   const users = await Promise.all(
     orderedPairs(members.map(({ spec }) => spec.name)).map(async (pair) => {
       const [observer, target] = await Promise.all([seenOf(member(pair.observer)), seenOf(member(pair.target))]);
-      if (!observer || !target) {
-        judgeAll(run, pair, remoteChecks(mesh), undefined, [pair.observer, pair.target]);
-        return undefined;
-      }
       const token = readable(() => remoteKubeconfig(observer, pair.target))?.token;
       if (token) run.secret(token);
       const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), call);
-      judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access }, [pair.observer, pair.target]);
+      judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access });
       const status = readable(access.review);
       return status?.username ? { target: pair.target, username: status.username } : undefined;
     }),
@@ -125,7 +119,10 @@ export async function judgePairs(
       const lacking = await part(
         Promise.all(readers.map(async (reader) => [reader, await lackingRights(target.cluster, reader)] as const)),
       );
-      const finding = (await seenOf(target)) ? judged(() => readerMayRead(new Map(lacking()))) : notSeen([name]);
+      const { answered } = await seenOf(target);
+      const finding = answered
+        ? judged(() => readerMayRead(new Map(lacking())))
+        : unknown(`It could not be looked at: ${name} did not answer.`, "");
       run.judge("remote.reader", { cluster: name }, finding);
     }),
   );
@@ -139,13 +136,13 @@ async function tryAccess(
 ): Promise<Access> {
   const { name } = target.spec;
   const kubeconfig = readable(() => remoteKubeconfig(observer, name));
-  if (!kubeconfig?.token) {
-    return {
-      review: () => {
-        throw new Failure(`There is no token for ${name} to look at.`);
-      },
-    };
-  }
+  const none = (why: string): Access => ({
+    review: () => {
+      throw new Failure(why);
+    },
+  });
+  if (!kubeconfig?.token) return none(`There is no token for ${name} to look at.`);
+  if (!target.answered) return none(`${name} could not be asked about the token: it did not answer.`);
   const known = readable(target.servers)?.includes(kubeconfig.server) ?? false;
   const synced = readable(observer.views)?.every((view) => statusOf(view, name) === "synced") ?? false;
   const text = remoteSecretText(observer, name);
@@ -154,13 +151,12 @@ async function tryAccess(
   return { review: reviewed, ...(called ? { call: called } : {}) };
 }
 
-/** Notes what each check finds; of what was not seen, that it is unknown. */
-function judgeAll<T>(run: Run, subject: Subject, checks: Judgements<T>, seen: T | undefined, clusters: string[]): void {
-  for (const [id, check] of Object.entries(checks)) {
-    run.judge(id as CheckId, subject, seen === undefined ? notSeen(clusters) : judged(() => check(seen)));
-  }
-}
-
-function notSeen(clusters: readonly string[]): Finding {
-  return unknown(`It could not be looked at: ${clusters.join(" or ")} did not answer.`, "");
+/** Notes what each check finds. */
+function judgeAll<T>(run: Run, subject: Subject, checks: Judgements<T>, seen: T): void {
+  for (const [id, check] of Object.entries(checks))
+    run.judge(
+      id as CheckId,
+      subject,
+      judged(() => check(seen)),
+    );
 }

@@ -30,7 +30,7 @@ export async function sendTraffic(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
-  seenOf: (member: Member) => Promise<Observation | undefined>,
+  seenOf: (member: Member) => Promise<Observation>,
   tools: TrafficTools,
 ): Promise<void> {
   const pairs = orderedPairs(members.map(({ spec }) => spec.name)).map(
@@ -53,7 +53,7 @@ export async function sendTraffic(
         member.spec.name,
         (async () => {
           const seen = await seenOf(member);
-          if (seen) {
+          if (seen.answered) {
             if (begun.length === 0) tools.probing(probe.namespace);
             begun.push(member);
           }
@@ -79,13 +79,8 @@ export async function sendTraffic(
   }
 }
 
-async function start(
-  mesh: MeshSpec,
-  probe: ProbeSpec,
-  member: Member,
-  seen: Observation | undefined,
-): Promise<Finding> {
-  if (!seen) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
+async function start(mesh: MeshSpec, probe: ProbeSpec, member: Member, seen: Observation): Promise<Finding> {
+  if (!seen.answered) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
   return tryProbe(mesh, probe, member, seen);
 }
 

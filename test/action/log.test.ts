@@ -14,10 +14,13 @@ afterEach(() => {
 const a = { cluster: "a" };
 const b = { cluster: "b" };
 
-/** What the log writes, without the seconds. */
-async function written(act: (log: Log) => unknown): Promise<string[]> {
+const PHASE_NAMES = Object.keys(PHASES) as Phase[];
+
+/** What the log of a run of these phases writes, without the seconds. */
+async function written(act: (log: Log) => unknown, planned: readonly Phase[] = PHASE_NAMES): Promise<string[]> {
   const lines = await stdout(async () => {
     const log = new Log();
+    for (const phase of planned) log.phasePlanned(phase);
     await act(log);
     log.end();
   });
@@ -74,6 +77,29 @@ describe("groups", () => {
     ]);
   });
 
+  test.each<[string, readonly Phase[]]>([
+    ["in their order", ["verification", "traffic"]],
+    ["in another order", ["traffic", "verification"]],
+  ])("a run waits for no phase that it does not have, planned %s", async (_, planned) => {
+    const lines = await stdout(() => {
+      const log = new Log();
+      for (const phase of planned) log.phasePlanned(phase);
+      log.event("verification", a, "1");
+      log.event("traffic", a, "2");
+      log.event("verification", b, "1");
+      // It is told while the run goes on, not only at its end.
+    });
+    expect(lines.map((line) => line.replace(/^ *\d+\.\ds /, ""))).toEqual([
+      "::group::Verification",
+      "· a: 1",
+      "· b: 1",
+    ]);
+  });
+
+  test("what is of no phase of the run is told at once", async () => {
+    expect(await written((log) => log.event("preflight", {}, "looks"), [])).toEqual(["· mesh: looks"]);
+  });
+
   test("a phase that ends before the one before it is still told after it", async () => {
     const lines = await written((log) => {
       log.phaseEnded("preflight");
@@ -100,7 +126,7 @@ describe("groups", () => {
       log.phaseEnded("preflight");
       log.event("trust", a, "2");
       log.event("preflight", b, "late");
-      for (const phase of Object.keys(PHASES) as Phase[]) log.phaseEnded(phase);
+      for (const phase of PHASE_NAMES) log.phaseEnded(phase);
       log.event("preflight", b, "very late");
     });
     expect(lines).toEqual(["::group::Trust", "· a: 2", "· b: late", "::endgroup::", "· b: very late"]);
@@ -122,7 +148,6 @@ describe("groups", () => {
   });
 
   test("whatever the order, no line is lost or told twice, and groups are in order and never nested", async () => {
-    const phases = Object.keys(PHASES) as Phase[];
     // A small generator with a fixed seed: the same orders in every run.
     let state = 1;
     const random = (below: number) => {
@@ -130,8 +155,8 @@ describe("groups", () => {
       return state % below;
     };
     for (let round = 0; round < 200; round++) {
-      const steps = phases.flatMap((phase) => [1, 2, 3].map((n) => ({ phase, text: `${phase} ${n}` })));
-      const open = new Map(phases.map((phase) => [phase, 3]));
+      const steps = PHASE_NAMES.flatMap((phase) => [1, 2, 3].map((n) => ({ phase, text: `${phase} ${n}` })));
+      const open = new Map(PHASE_NAMES.map((phase) => [phase, 3]));
       const lines = await written((log) => {
         while (steps.length > 0) {
           // Something of the first few that are left, for clusters run ahead by some steps.
@@ -143,7 +168,7 @@ describe("groups", () => {
         }
       });
       const groups = lines.filter((line) => line.startsWith("::group::"));
-      expect(groups).toEqual(phases.map((phase) => `::group::${PHASES[phase]}`));
+      expect(groups).toEqual(PHASE_NAMES.map((phase) => `::group::${PHASES[phase]}`));
       let group = "";
       const told: string[] = [];
       for (const line of lines) {
@@ -157,7 +182,9 @@ describe("groups", () => {
           told.push(line);
         }
       }
-      expect(told.toSorted()).toEqual(phases.flatMap((phase) => [1, 2, 3].map((n) => `· a: ${phase} ${n}`)).toSorted());
+      expect(told.toSorted()).toEqual(
+        PHASE_NAMES.flatMap((phase) => [1, 2, 3].map((n) => `· a: ${phase} ${n}`)).toSorted(),
+      );
     }
   });
 });

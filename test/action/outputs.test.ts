@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { setOutputs } from "../../src/action/outputs.ts";
 import type { Report } from "../../src/mesh/report.ts";
-import { allFailed, failedInPreflight, passed } from "../report/sample.ts";
+import { allFailed, deadGateway, failedInPreflight, passed, unreachable } from "../report/sample.ts";
 import { action } from "./source.ts";
 
 let folder: string;
@@ -21,7 +21,7 @@ afterEach(() => {
 
 /** The outputs as the runner reads them: `name<<delimiter`, value, `delimiter`. */
 function outputs(report: Report): Record<string, string> {
-  setOutputs(report, "/tmp/report.json");
+  setOutputs(report, { report: "/tmp/report.json", junit: "/tmp/junit.xml" });
   const text = readFileSync(join(folder, "output"), "utf8");
   return Object.fromEntries(
     [...text.matchAll(/^([\w-]+)<<(\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name = "", , value = ""]) => [name, value]),
@@ -42,7 +42,11 @@ test("say what was seen", () => {
     result: "passed",
     changed: "true",
     "istio-version": "1.26.3",
+    "checks-passed": "27",
+    "checks-failed": "0",
+    "checks-unknown": "0",
     report: "/tmp/report.json",
+    junit: "/tmp/junit.xml",
     duration: "12.3",
   });
   expect(JSON.parse(clusters as string)).toEqual([
@@ -50,6 +54,16 @@ test("say what was seen", () => {
     { name: "cluster2", network: "network2", kubernetesVersion: "v1.33.1", istioVersion: "1.26.3" },
   ]);
   expect(JSON.parse(addresses as string)).toEqual({ cluster1: ["192.0.2.1"], cluster2: ["192.0.2.2"] });
+});
+
+test.each<[string, Report, number[]]>([
+  ["passed", passed(), [27, 0, 0]],
+  ["a dead gateway", deadGateway(), [79, 3, 0]],
+  ["an unreachable cluster", unreachable(), [44, 0, 38]],
+  ["failed in the preflight", failedInPreflight(), [6, 1, 0]],
+])("count the checks: %s", (_, sample, numbers) => {
+  const found = outputs(sample);
+  expect(["passed", "failed", "unknown"].map((verdict) => Number(found[`checks-${verdict}`]))).toEqual(numbers);
 });
 
 test("say nothing that was not seen", () => {

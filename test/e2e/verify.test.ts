@@ -8,6 +8,7 @@ import { type Check, type Report, subjectName } from "../../src/mesh/report.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { type Fault, faults } from "./faults.ts";
+import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
 import { settings } from "./settings.ts";
 
 const { kubeconfigs, istioctl, nodeShell, nextIstiod } = settings();
@@ -67,6 +68,26 @@ describe("a healthy mesh", () => {
       new Set(["skipped traffic.probe", "skipped pair.request"]),
     );
     expect(result.exitCode).toBe(0);
+  });
+});
+
+describe("a user with the documented rights and no other", () => {
+  it.each([
+    { section: "verify", traffic: "true" },
+    { section: "verify-without-traffic", traffic: "false" },
+  ])("can verify: $section", async ({ section, traffic }) => {
+    const kubeconfigs = await Promise.all(clusters.map((cluster) => restrictedKubeconfig(cluster, section)));
+    try {
+      const list = clusters.map(({ name, network }, i) => ({ name, network, "kubeconfig-env": `RESTRICTED_${i}` }));
+      const env = Object.fromEntries(kubeconfigs.map((text, i) => [`RESTRICTED_${i}`, text]));
+      const result = await runAction({ inputs: { command: "verify", traffic, clusters: stringify(list) }, env });
+      expect(
+        result.report?.checks.filter(({ verdict }) => verdict === "failed" || verdict === "unknown").map(told),
+      ).toEqual([]);
+      expect(result.exitCode).toBe(0);
+    } finally {
+      await Promise.all(clusters.map((cluster) => removeRestricted(cluster, section)));
+    }
   });
 });
 

@@ -52,10 +52,16 @@ const EVERYBODYS_RULES: readonly Json[] = [
 /** Who is there: client certificates of our authority, and known tokens. */
 export class Authenticator {
   readonly #tokens = new Map<string, string>();
+  readonly #revoked = new Set<string>();
 
   setToken(token: string, user: string | undefined): void {
-    if (user === undefined) this.#tokens.delete(token);
-    else this.#tokens.set(token, user);
+    if (user !== undefined) this.#tokens.set(token, user);
+    else if (this.#tokens.delete(token)) this.#revoked.add(token);
+  }
+
+  /** Whether it was somebody's once. */
+  wasRevoked(token: string): boolean {
+    return this.#revoked.has(token) && !this.#tokens.has(token);
   }
 
   userOf(token: string): string | undefined {

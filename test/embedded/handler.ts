@@ -4,6 +4,7 @@ import type { Authenticator, Authorizer, User } from "./auth.ts";
 import { discovery } from "./discovery.ts";
 import type { Json } from "./kube.ts";
 import { jsonPatch, mergePatch, strategicPatch } from "./patch.ts";
+import { type ProxyHandler, proxy } from "./proxy.ts";
 import type { Registry, WriteOptions } from "./registry.ts";
 import { apiVersionOf, REVIEWS, type Resource } from "./resources.ts";
 import { review, serviceAccountToken } from "./reviews.ts";
@@ -22,17 +23,22 @@ export interface Target {
   readonly namespace?: string;
   readonly name?: string;
   readonly subresource?: string;
+  /** What follows the subresource, with its leading slash. */
+  readonly tail: string;
 }
 
 export interface Answer {
   readonly status: number;
   readonly body: Json;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Api {
   readonly registry: Registry;
   readonly who: Authenticator;
   readonly may: Authorizer;
+  /** What pods answer. */
+  readonly proxy: ProxyHandler;
 }
 
 const NOT_SERVED: Answer = { status: 404, body: "404 page not found\n" };
@@ -42,13 +48,13 @@ export function parseTarget(url: string): Target {
   const path = decodeURIComponent(pathname);
   const parts = pathname.split("/").slice(1).map(decodeURIComponent);
   const core = parts[0] === "api";
-  if (!core && parts[0] !== "apis") return { path, parameters };
+  if (!core && parts[0] !== "apis") return { path, parameters, tail: "" };
   const [group = "", version = "", ...rest] = core ? ["", ...parts.slice(1)] : parts.slice(1);
   // A namespace is itself a resource, and what follows its name is in it, unless that is a subresource.
   const within = rest[0] === "namespaces" && rest.length > 2 && !["status", "finalize"].includes(rest[2] ?? "");
-  const [plural, name, subresource] = within ? rest.slice(2) : rest;
+  const [plural, name, subresource, ...tail] = within ? rest.slice(2) : rest;
   const namespace = within ? rest[1] : undefined;
-  if (!plural) return { path, parameters };
+  if (!plural) return { path, parameters, tail: "" };
   return {
     path,
     parameters,
@@ -58,6 +64,7 @@ export function parseTarget(url: string): Target {
     ...(namespace ? { namespace } : {}),
     ...(name ? { name } : {}),
     ...(subresource ? { subresource } : {}),
+    tail: tail.map((part) => `/${part}`).join(""),
   };
 }
 
@@ -126,6 +133,10 @@ export async function handle(
     // What is in a namespace is only listed without one.
     if (name) return NOT_SERVED;
     throw badRequest("an empty namespace may not be set during creation");
+  }
+  if (resource.kind === "Pod" && target.subresource === "proxy") {
+    request.resume();
+    return proxy(api.registry, resource, target, method, api.proxy);
   }
   if (method === "GET" || method === "HEAD") return read(api, resource, target, request, response);
   return write(api, user, resource, target, method, request);

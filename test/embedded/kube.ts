@@ -27,6 +27,23 @@ export interface ExecResponse {
   readonly stderr: string;
 }
 
+/** A request to a pod's port, as the API server hands it on. */
+export interface ProxyRequest {
+  readonly method: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly port: number;
+  /** With its leading slash, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+export interface ProxyResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
 export interface LoggedRequest {
   readonly method: string;
   /** With the query. */
@@ -68,6 +85,13 @@ export interface Kube {
   userOf(token: string): string | undefined;
   /** What `pods/exec` answers. */
   onExec(handler: (request: ExecRequest) => Promise<ExecResponse> | ExecResponse): void;
+  /** What a running pod answers through `pods/proxy`; `undefined`: nobody listens at that port. */
+  onProxy(handler: (request: ProxyRequest) => Promise<ProxyResponse | undefined> | ProxyResponse | undefined): void;
+  /**
+   * What admission makes of a pod that a client creates, in a dry run too; it refuses by a StatusError. Pods that are put
+   * here go past it.
+   */
+  onAdmit(handler: (pod: Json, options: { readonly dryRun: boolean }) => Json): void;
   /** Asked before each request; the last one set counts. */
   intercept(fn: ((request: LoggedRequest, number: number) => Interference | Promise<Interference>) | undefined): void;
   stop(): Promise<void>;

@@ -29,6 +29,8 @@ const NAMESPACE: Resource = new Store().resources.byKind("v1", "Namespace") as R
 export class Registry {
   readonly store = new Store();
   readonly #allocate = allocator();
+  /** What becomes of a pod between its defaults and its validation; what is written from inside goes past it. */
+  admit: (pod: Json, options: { readonly dryRun: boolean }) => Json = (pod) => pod;
   #stopped = false;
 
   stop(): void {
@@ -53,9 +55,9 @@ export class Registry {
     if (resource.status && !options.inside) delete object.status;
     delete object.metadata.resourceVersion;
     Object.assign(object.metadata, identity(resource));
-    setDefaults(resource, object, undefined, this.#allocate);
-    validate(resource, object, undefined);
-    const tracked = track(undefined, object, writerOf(resource, options), shapeOf(resource), {
+    const admitted = this.#admitted(resource, object, options);
+    validate(resource, admitted, undefined);
+    const tracked = track(undefined, admitted, writerOf(resource, options), shapeOf(resource), {
       now: now(),
       statusApart: resource.status && !options.inside,
     });
@@ -113,9 +115,9 @@ export class Registry {
     }
     const object = structuredClone(applied);
     Object.assign(object.metadata, identity(resource));
-    setDefaults(resource, object, undefined, this.#allocate);
-    validate(resource, object, undefined);
-    return this.#commit(resource, undefined, object, options);
+    const admitted = this.#admitted(resource, object, options);
+    validate(resource, admitted, undefined);
+    return this.#commit(resource, undefined, admitted, options);
   }
 
   /** Creates or replaces, past all checks of who wrote before. */
@@ -171,6 +173,15 @@ export class Registry {
     });
     if (isNamespace) this.#soon(() => this.#empty(name));
     return { object: dying, gone: false };
+  }
+
+  /** A new object with its defaults, and with what admission adds and that one's defaults. */
+  #admitted(resource: Resource, object: Json, { inside, dryRun = false }: WriteOptions): Json {
+    setDefaults(resource, object, undefined, this.#allocate);
+    if (inside || resource.group !== "" || resource.kind !== "Pod") return object;
+    const admitted = this.admit(object, { dryRun });
+    setDefaults(resource, admitted, undefined, this.#allocate);
+    return admitted;
   }
 
   /** The new object with all that a writer may not change put back, defaults set, and checked. */

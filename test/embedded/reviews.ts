@@ -27,8 +27,13 @@ export function review(kind: string, object: Json, user: User, who: Authenticato
       });
     }
     case "TokenReview": {
-      const name = who.userOf(spec.token ?? "");
-      if (!name) return answer({ user: {}, error: "[invalid bearer token, token lookup failed]" });
+      const token = spec.token ?? "";
+      const name = who.userOf(token);
+      if (!name) {
+        const why = who.wasRevoked(token) ? "Token has been invalidated" : "token lookup failed";
+        // As all that is false or empty, `authenticated` is left out.
+        return answer({ user: {}, error: `[invalid bearer token, ${why}]` });
+      }
       const { groups } = userNamed(name);
       return answer({ authenticated: true, user: { username: name, groups } });
     }

@@ -11,6 +11,7 @@ import { type ExecHandler, exec } from "./exec.ts";
 import { type Answer, type Api, authorize, handle, parseTarget } from "./handler.ts";
 import type { ExecRequest, Interference, Json, Kube, LoggedRequest, Ref } from "./kube.ts";
 import { preexisting } from "./preexisting.ts";
+import type { ProxyHandler } from "./proxy.ts";
 import { Registry } from "./registry.ts";
 import type { Resource } from "./resources.ts";
 import { notFound, StatusError } from "./status.ts";
@@ -33,8 +34,14 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
   const { ca, server: pair, admin } = await certificates();
   const registry = new Registry();
   const who = new Authenticator();
-  const api: Api = { registry, who, may: new Authorizer(registry) };
   const requests: LoggedRequest[] = [];
+  let proxyHandler: ProxyHandler = () => undefined;
+  const api: Api = {
+    registry,
+    who,
+    may: new Authorizer(registry),
+    proxy: (request) => proxyHandler(request),
+  };
   let interceptor: Parameters<Kube["intercept"]>[0];
   let execHandler: ExecHandler = () => ({ exitCode: 0, stdout: "", stderr: "" });
   who.setToken(ADMIN_TOKEN, "kubernetes-admin");
@@ -67,7 +74,7 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let log: LoggedRequest | undefined;
     let truncate = false;
-    const reply = ({ status, body }: Answer, headers: Record<string, string> = {}) => {
+    const reply = ({ status, body }: Answer, headers: Readonly<Record<string, string>> = {}) => {
       if (log) log.status = status;
       const text = typeof body === "string" ? body : body === undefined ? "" : JSON.stringify(body);
       const type = typeof body === "string" ? "text/plain; charset=utf-8" : "application/json";
@@ -92,7 +99,7 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
       const target = parseTarget(request.url ?? "/");
       authorize(api, user, request.method ?? "GET", target);
       const answer = await handle(api, user, target, request, response);
-      if (answer) reply(answer);
+      if (answer) reply(answer, answer.headers);
       else log.status = 200;
     } catch (error) {
       if (response.headersSent || request.socket.destroyed) return void response.destroy();
@@ -220,6 +227,12 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
     userOf: (token) => who.userOf(token),
     onExec: (handler) => {
       execHandler = handler;
+    },
+    onProxy: (handler) => {
+      proxyHandler = handler;
+    },
+    onAdmit: (handler) => {
+      registry.admit = handler;
     },
     intercept: (fn) => {
       interceptor = fn;

@@ -1,109 +1,152 @@
+import { CHECKS, type CheckId } from "../../src/mesh/catalogue.ts";
+import { explained } from "../../src/mesh/causes.ts";
 import type { Action, Check, ClusterReport, Phase, Report, Subject, Verdict } from "../../src/mesh/report.ts";
 import { orderedPairs } from "../../src/mesh/spec.ts";
 
-/** How the checks of a phase of one kind end. */
-type Ends = (id: string, subject: Subject) => Partial<Check> & { verdict: Verdict };
+type End = Partial<Check> & { verdict: Verdict };
 
 export interface Options {
+  command?: "install" | "verify";
   clusters?: number;
-  /** `undefined`: passed. */
-  ends?: (id: string, subject: Subject) => ReturnType<Ends> | undefined;
+  /** Whether the mesh is verified, requests between workloads included. As `verify` does, unless told otherwise. */
+  traffic?: boolean;
+  /** How a check ends; `undefined`: passed. */
+  ends?: (id: CheckId, subject: Subject) => End | undefined;
   /** Stands for every string that a cluster can supply, of every kind. */
   supplied?: string;
   action?: Action;
 }
 
-const PER_CLUSTER: readonly [id: string, phase: Phase][] = [
-  ["preflight.api", "preflight"],
-  ["preflight.rights", "preflight"],
-  ["preflight.operator", "preflight"],
-  ["install.trust", "trust"],
-  ["install.reconciled", "controlPlane"],
-  ["install.healthy", "controlPlane"],
-  ["install.gateway-service", "gateway"],
-  ["install.gateway-available", "gateway"],
-  ["install.gateway-address", "gateway"],
-  ["install.exposure", "gateway"],
-  ["install.reader", "remoteAccess"],
+const INSTALLED: readonly CheckId[] = [
+  "preflight.api",
+  "preflight.rights",
+  "preflight.operator",
+  "install.trust",
+  "install.reconciled",
+  "install.healthy",
+  "install.gateway-service",
+  "install.gateway-available",
+  "install.gateway-address",
+  "install.exposure",
+  "install.reader",
 ];
+const OF_MESH: readonly CheckId[] = [
+  "cluster.distinct",
+  "control-plane.versions",
+  "control-plane.trust-domain",
+  "trust.same-root",
+];
+const OF_REMOTES: readonly CheckId[] = ["remote.secret", "remote.kubeconfig", "remote.token", "remote.synced"];
+const OF_CLUSTERS = (Object.keys(CHECKS) as CheckId[]).filter(
+  (id) =>
+    ["verification", "traffic"].includes(CHECKS[id].phase) && ![...OF_MESH, ...OF_REMOTES, "pair.request"].includes(id),
+);
+
+function subjectsOf(names: readonly string[], command: string, verified: boolean): [CheckId, Subject][] {
+  const perCluster = (ids: readonly CheckId[]) =>
+    ids.flatMap((id) => names.map((cluster): [CheckId, Subject] => [id, { cluster }]));
+  const pairs = orderedPairs(names);
+  const perPair = (ids: readonly CheckId[]) => pairs.flatMap((pair) => ids.map((id): [CheckId, Subject] => [id, pair]));
+  const installed: [CheckId, Subject][] = [
+    ["preflight.distinct", {}],
+    ...perCluster(INSTALLED),
+    ...perPair(["install.remote-secret", "install.synced"]),
+  ];
+  const requests = pairs.map((pair): [CheckId, Subject] => [
+    "pair.request",
+    { source: pair.observer, target: pair.target },
+  ]);
+  return [
+    ...(command === "install" ? installed : []),
+    ...(verified ? [...perCluster(OF_CLUSTERS), ...OF_MESH.map((id): [CheckId, Subject] => [id, {}])] : []),
+    ...(verified ? [...perPair(OF_REMOTES), ...requests] : []),
+  ];
+}
 
 /** A report as a run makes it. */
-export function report({ clusters: count = 2, ends, supplied, action = "created" }: Options = {}): Report {
+export function report({ clusters: count = 2, ends, supplied, action = "created", ...more }: Options = {}): Report {
+  const { command = "install", traffic = command === "verify" } = more;
   const names = Array.from({ length: count }, (_, i) => `cluster${i + 1}`);
-  const check = (id: string, phase: Phase, subject: Subject): Check => {
+  const check = ([id, subject]: [CheckId, Subject], i: number): Check => {
     const end = ends?.(id, subject) ?? { verdict: "passed" as const };
-    const said = supplied ?? `The ${id} is as it should be.`;
+    const { title, ...known } = CHECKS[id];
+    const passed = end.verdict === "passed";
     return {
       id,
-      phase,
+      category: known.category,
+      phase: known.phase,
       subject,
-      evidence: end.verdict === "passed" ? said : "",
-      ...(end.verdict === "passed" ? {} : { cause: said, hint: `Look at \`${id}\`.` }),
+      readings: id === "pair.request" && passed ? [latency(i)] : [],
+      evidence: passed ? (supplied ?? `${title}.`) : "",
+      ...(passed ? {} : { cause: supplied ?? `Not so: ${title}.` }),
+      ...(passed || end.verdict === "skipped" ? {} : { hint: supplied ?? `Look at \`${id}\`.` }),
       ...end,
     };
   };
-  const checks = [
-    check("preflight.distinct", "preflight", {}),
-    ...PER_CLUSTER.flatMap(([id, phase]) => names.map((cluster) => check(id, phase, { cluster }))),
-    ...orderedPairs(names).flatMap((pair) => [
-      check("install.remote-secret", "remoteAccess", pair),
-      check("install.synced", "confirmation", pair),
-    ]),
-  ];
-  const passed = (id: string, cluster: string) =>
+  const checks = explained(subjectsOf(names, command, traffic).map(check));
+  const passed = (ids: readonly CheckId[], cluster: string) =>
     checks.some(
-      (each) =>
-        each.id === id && "cluster" in each.subject && each.subject.cluster === cluster && each.verdict === "passed",
+      ({ id, subject, verdict }) =>
+        ids.includes(id) && "cluster" in subject && subject.cluster === cluster && verdict === "passed",
     );
   const failed = checks.some(({ verdict }) => verdict === "failed");
   const early = checks.every(({ phase, verdict }) => phase === "preflight" || verdict === "skipped");
+  const changing = command === "install" && !early;
+  const seconds = (value: number) => Object.fromEntries(names.map((name) => [name, value]));
+  const spent = (phase: Phase, value: number) => ({ phase, seconds: value + 0.134, clusters: seconds(value) });
   return {
     schemaVersion: 1,
-    command: "install",
+    command,
     result: failed ? "failed" : checks.some(({ verdict }) => verdict === "unknown") ? "incomplete" : "passed",
-    changed: !early && action !== "unchanged",
+    changed: changing && action !== "unchanged",
     mesh: { id: "mesh1", istioVersion: "1.26.3", namespace: "istio-system" },
     clusters: names.map((name, i): ClusterReport => {
-      const report: ClusterReport = {
+      const addressed = passed(["install.gateway-address", "gateway.address"], name);
+      return {
         name,
         network: `network${i + 1}`,
-        gatewayAddresses: passed("install.gateway-address", name) ? [supplied ?? `192.0.2.${i + 1}`] : [],
+        gatewayAddresses: addressed ? [supplied ?? `192.0.2.${i + 1}`] : [],
         requests: 42 + i,
+        ...(passed(["preflight.api", "cluster.api"], name)
+          ? { kubernetesVersion: supplied ?? "v1.33.1", apiServer: supplied ?? `https://10.0.0.${i + 1}:6443` }
+          : {}),
+        ...(passed(["install.healthy", "control-plane.istiod"], name) ? { istioVersion: supplied ?? "1.26.3" } : {}),
       };
-      if (passed("preflight.api", name)) {
-        report.kubernetesVersion = supplied ?? "v1.33.1";
-        report.apiServer = supplied ?? `https://10.0.0.${i + 1}:6443`;
-      }
-      if (passed("install.healthy", name)) report.istioVersion = supplied ?? "1.26.3";
-      return report;
     }),
     checks,
     warnings: supplied ? [supplied] : [],
-    changes: early
-      ? []
-      : names.flatMap((cluster) => [
-          { cluster, apiVersion: "v1", kind: "Namespace", name: supplied ?? "istio-system", action },
-          {
-            cluster,
-            apiVersion: "v1",
-            kind: supplied ?? "Secret",
-            namespace: "istio-system",
-            name: supplied ?? "cacerts",
-            action,
-          },
-        ]),
+    changes: changing ? names.flatMap((cluster) => changesOf(cluster, action, supplied)) : [],
     phases: [
-      { phase: "preflight", seconds: 1.234, clusters: Object.fromEntries(names.map((name) => [name, 1.1])) },
-      ...(early
-        ? []
-        : [{ phase: "trust" as const, seconds: 2, clusters: Object.fromEntries(names.map((name) => [name, 2])) }]),
+      ...(command === "install" ? [spent("preflight", 1.1)] : []),
+      ...(changing ? [spent("trust", 2)] : []),
+      ...(traffic ? [spent("verification", 0.9), spent("traffic", 4.2)] : []),
     ],
+    traffic,
     startedAt: "2026-11-20T12:00:00.000Z",
     seconds: 12.345,
   };
 }
 
+/** What a passed `pair.request` read: the fastest 2 ms and 8 ms, others a little slower. */
+function latency(i: number) {
+  return { source: "requests, 10 of them", values: { p50: 2 + (i % 3) / 10, p99: 8 + (i % 5) } };
+}
+
+function changesOf(cluster: string, action: Action, supplied?: string) {
+  const name = supplied ?? "cacerts";
+  return [
+    { cluster, apiVersion: "v1", kind: "Namespace", name: supplied ?? "istio-system", action },
+    { cluster, apiVersion: "v1", kind: supplied ?? "Secret", namespace: "istio-system", name, action },
+  ];
+}
+
 const skipped = (cause: string) => ({ verdict: "skipped" as const, evidence: "", cause });
+const failed = (cause: string, hint: string) => ({ verdict: "failed" as const, evidence: "", cause, hint });
+const unknown = (cause: string) => ({ verdict: "unknown" as const, evidence: "", cause });
+const isOf = (subject: Subject, cluster: string) => "cluster" in subject && subject.cluster === cluster;
+const calls = (subject: Subject, target: string) => "source" in subject && subject.target === target;
+const reads = (subject: Subject, observer: string) => "observer" in subject && subject.observer === observer;
+const concerns = (subject: Subject, cluster: string) => Object.values(subject).includes(cluster);
 
 export const passed = (options: Options = {}): Report => report(options);
 
@@ -112,8 +155,8 @@ export const failedInPreflight = (options: Options = {}): Report =>
   report({
     ...options,
     ends: (id, subject) => {
-      if (id === "preflight.rights" && "cluster" in subject && subject.cluster === "cluster2") {
-        return { verdict: "failed", cause: "The user may not: patch secrets in istio-system.", hint: "Bind the role." };
+      if (id === "preflight.rights" && isOf(subject, "cluster2")) {
+        return failed("The user may not: patch secrets in istio-system.", "Bind the role.");
       }
       return id.startsWith("preflight.") ? undefined : skipped("The preflight found what must be mended first.");
     },
@@ -124,19 +167,126 @@ export const failedMidway = (options: Options = {}): Report =>
   report({
     ...options,
     ends: (id, subject) => {
-      if (id === "install.gateway-address" && "cluster" in subject && subject.cluster === "cluster2") {
-        return {
-          verdict: "failed",
-          cause: "The Service has no address.",
-          hint: "Is there a load balancer controller?",
-        };
+      if (id === "install.gateway-address" && isOf(subject, "cluster2")) {
+        return failed("The Service has no address.", "Is there a load balancer controller?");
       }
-      if (!("observer" in subject) || subject.observer !== "cluster2") return undefined;
-      if (id === "install.remote-secret" && subject.target === "cluster3") return { verdict: "failed", cause: "Not allowed." };
-      if (id === "install.synced" && subject.target === "cluster3") return skipped("Not reached.");
-      return undefined;
+      if (!("observer" in subject) || subject.observer !== "cluster2" || subject.target !== "cluster3")
+        return undefined;
+      if (id === "install.remote-secret") return { verdict: "failed", cause: "Not allowed." };
+      return id === "install.synced" ? skipped("Not reached.") : undefined;
     },
   });
 
 /** Everything failed. */
 export const allFailed = (options: Options = {}): Report => report({ ...options, ends: () => ({ verdict: "failed" }) });
+
+/** All is well, and some of it not for long. */
+export const healthy = (options: Options = {}): Report =>
+  report({
+    command: "verify",
+    clusters: 3,
+    ...options,
+    ends: (id, subject) => {
+      if (id === "control-plane.istio" && isOf(subject, "cluster1")) {
+        return skipped("The Sail Operator does not own this control plane.");
+      }
+      return id === "trust.cacerts" && !isOf(subject, "cluster3")
+        ? { verdict: "passed", warning: "The intermediate CA expires in 12 days, on 2026-12-02." }
+        : undefined;
+    },
+  });
+
+/** The gateway's pod of the second cluster does not run: whoever calls that cluster gets no answer. */
+export const deadGateway = (options: Options = {}): Report =>
+  report({
+    command: "verify",
+    clusters: 3,
+    ...options,
+    ends: (id, subject) => {
+      if (id === "gateway.deployment" && isOf(subject, "cluster2")) {
+        return failed(
+          'Deployment istio-system/istio-eastwestgateway has 0 of 1 pods available: pod istio-eastwestgateway-7d9c: ImagePullBackOff: Back-off pulling image "auto".',
+          "Mend what its pods say: `kubectl -n istio-system describe pods -l istio=eastwestgateway`.",
+        );
+      }
+      return id === "pair.request" && calls(subject, "cluster2")
+        ? failed("No request was answered: upstream connect error, connection refused.", "Look at the gateway.")
+        : undefined;
+    },
+  });
+
+/** The API server of the second cluster does not answer, so nothing is known of it. */
+export const unreachable = (options: Options = {}): Report =>
+  report({
+    command: "verify",
+    clusters: 3,
+    ...options,
+    ends: (id, subject) => {
+      if (id === "cluster.api" && isOf(subject, "cluster2")) {
+        return {
+          ...unknown("https://10.0.0.2:6443 does not answer: connect ETIMEDOUT."),
+          hint: "Is the API server up, and may the runner reach it?",
+        };
+      }
+      // The others' secrets for it can be read without it.
+      const seen = id === "remote.secret" && concerns(subject, "cluster2") && !reads(subject, "cluster2");
+      if (seen) return undefined;
+      if (OF_MESH.includes(id)) return { ...unknown("cluster2 could not be read."), clusters: ["cluster2"] };
+      return concerns(subject, "cluster2") ? unknown("cluster2 could not be read.") : undefined;
+    },
+  });
+
+/** The third cluster has a root of its own. */
+export const otherRoot = (options: Options = {}): Report =>
+  report({
+    command: "verify",
+    clusters: 3,
+    ...options,
+    ends: (id, subject) => {
+      if (id === "trust.same-root") {
+        const roots = [
+          ["cluster1", "1a2b3c"],
+          ["cluster2", "1a2b3c"],
+          ["cluster3", "9f8e7d"],
+        ];
+        return {
+          ...failed(
+            "cluster3 trusts another root (9f8e7d…) than cluster1 and cluster2 (1a2b3c…).",
+            "Give every cluster an intermediate CA of one root in the Secret `cacerts`, then restart istiod and the workloads.",
+          ),
+          clusters: ["cluster3"],
+          readings: roots.map(([cluster, sha256]) => ({
+            source: `ConfigMap istio-system/istio-ca-root-cert of ${cluster}`,
+            values: { sha256 },
+          })),
+        };
+      }
+      return id === "pair.request" && concerns(subject, "cluster3")
+        ? failed("No request was answered: TLS error: CERTIFICATE_VERIFY_FAILED.", "Compare the roots.")
+        : undefined;
+    },
+  });
+
+/** Of twenty clusters the fourth has no gateway's address, and the ninth's reader account may not read. */
+export const twoCauses = (options: Options = {}): Report =>
+  report({
+    command: "verify",
+    clusters: 20,
+    ...options,
+    ends: (id, subject) => {
+      if (id === "gateway.address" && isOf(subject, "cluster4")) {
+        return failed("Service istio-eastwestgateway has no address.", "Is there a load balancer controller?");
+      }
+      if (id === "remote.reader" && isOf(subject, "cluster9")) {
+        return failed(
+          "istio-reader-service-account may not list endpointslices.",
+          "Bind ClusterRole istio-reader-clusterrole-istio-system to it.",
+        );
+      }
+      const unread = (id === "remote.synced" && concerns(subject, "cluster9")) || calls(subject, "cluster9");
+      if (unread && "target" in subject && subject.target === "cluster9") {
+        return failed("cluster9 is not read: timeout.", "Look at istiod's log.");
+      }
+      return calls(subject, "cluster4") ? failed("No request was answered: 503 no healthy upstream.", "") : undefined;
+    },
+  });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { type Pod, podTrouble, rolledOut } from "../../src/checks/pods.ts";
 import type { Deployment, IstioResource } from "../../src/checks/survey.ts";
 import type { Probe } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
-import { healthy, type Pod, podTrouble, reconciled, rolledOut } from "../../src/steps/control-plane.ts";
+import { healthy, reconciled } from "../../src/steps/control-plane.ts";
 
 type Status = NonNullable<IstioResource["status"]>;
 const istio = (status?: Status, name = "default"): IstioResource => ({

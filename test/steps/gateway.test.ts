@@ -94,7 +94,7 @@ describe("pods that were made before injection served", () => {
       },
     });
     const run = new Run("install", mesh, [member], new Told());
-    run.plan({ id: "install.gateway-available", phase: "gateway", subject: { cluster: "a" } });
+    run.plan({ id: "install.gateway-available", subject: { cluster: "a" } });
     await runGateway(run, mesh, member, Promise.resolve({ revision: "default" }), []);
     return found;
   }

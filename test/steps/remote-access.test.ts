@@ -128,13 +128,7 @@ describe("every replica of istiod reports every other cluster synced", () => {
     });
     const run = new Run("install", mesh, [member], new Told());
     const targets = ["b", "c"];
-    run.plan(
-      ...targets.map((target) => ({
-        id: "install.synced",
-        phase: "confirmation" as const,
-        subject: { observer: "a", target },
-      })),
-    );
+    run.plan(...targets.map((target) => ({ id: "install.synced" as const, subject: { observer: "a", target } })));
     const secrets = new Map(targets.map((target) => [target, Promise.resolve()]));
     await Promise.allSettled(confirmSynced(run, mesh, member, Promise.resolve({ revision: "default" }), secrets, []));
     const verdicts = run.report().checks.map(({ verdict }) => verdict);

@@ -1,12 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { ApiError } from "../../src/cluster/errors.ts";
+import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import type { CheckRef, Finding, Result, Subject, Verdict } from "../../src/mesh/report.ts";
 import { attempt, NotReached, Run } from "../../src/steps/run.ts";
 import { applying, clusterOf, memberOf, meshOf, secret, secretRef, Told } from "./support.ts";
+
+/** A step of each of two phases, one after the other, and a second one of the later. */
+const TRUST = "install.trust";
+const ADDRESS = "install.gateway-address";
+const EXPOSURE = "install.exposure";
+const API = "preflight.api";
+const DISTINCT = "preflight.distinct";
 
 const A = { cluster: "a" };
 const B = { cluster: "b" };
 const AB = { observer: "a", target: "b" };
+const CALL = { source: "a", target: "b" };
+const BACK = { source: "b", target: "a" };
 const MESH = {};
 
 function begin(names = ["a", "b"]) {
@@ -17,8 +28,8 @@ function begin(names = ["a", "b"]) {
 }
 
 const seen = (evidence = "It is so.") => ({ value: undefined, evidence });
-const planned = (id: string, phase: "preflight" | "trust" | "gateway", subject: object) =>
-  ({ id, phase, subject }) as Parameters<Run["plan"]>[0];
+const failed = { verdict: "failed", evidence: "" } as const;
+const planned = (id: CheckId, subject: Subject): CheckRef => ({ id, subject });
 /** Checks as `id subject verdict`. */
 const checks = (run: Run) =>
   run.report().checks.map(({ id, subject, verdict, cause }) => ({ id, subject, verdict, cause }));
@@ -26,11 +37,19 @@ const checks = (run: Run) =>
 describe("a step", () => {
   test("that is done gives its value, and is told and noted with what was seen", async () => {
     const { run, told } = begin();
-    run.plan(planned("x", "trust", A));
-    expect(await run.step("x", A, [], async () => ({ value: 42, evidence: "It is so." }))).toBe(42);
+    run.plan(planned(TRUST, A));
+    expect(await run.step(TRUST, A, [], async () => ({ value: 42, evidence: "It is so." }))).toBe(42);
     expect(told.lines).toEqual(["trust a: [passed] It is so."]);
     expect(run.report().checks).toEqual([
-      { id: "x", phase: "trust", subject: A, verdict: "passed", evidence: "It is so." },
+      {
+        id: TRUST,
+        category: "install",
+        phase: "trust",
+        readings: [],
+        subject: A,
+        verdict: "passed",
+        evidence: "It is so.",
+      },
     ]);
     expect(run.failed).toBe(false);
   });
@@ -50,20 +69,20 @@ describe("a step", () => {
     ["something that is no error", "thrown", { cause: "thrown", hint: expect.stringContaining("report it") }],
   ])("that fails is told and noted with its cause and hint: %s", async (_, error, expected) => {
     const { run, told } = begin();
-    run.plan(planned("x", "trust", A));
-    const step = run.step("x", A, [], () => Promise.reject(error));
-    await expect(step).rejects.toThrow(new NotReached("x of a failed"));
-    expect(run.report().checks).toEqual([expect.objectContaining({ id: "x", verdict: "failed", ...expected })]);
+    run.plan(planned(TRUST, A));
+    const step = run.step(TRUST, A, [], () => Promise.reject(error));
+    await expect(step).rejects.toThrow(new NotReached("install.trust of a failed"));
+    expect(run.report().checks).toEqual([expect.objectContaining({ id: TRUST, verdict: "failed", ...expected })]);
     expect(told.lines[0]).toMatch(/^trust a: \[failed\] /);
     expect(run.failed).toBe(true);
   });
 
   test("waits for what it needs", async () => {
     const { run } = begin();
-    run.plan(planned("x", "trust", A));
+    run.plan(planned(TRUST, A));
     const order: string[] = [];
     const need = Promise.withResolvers<void>();
-    const step = run.step("x", A, [need.promise], async () => {
+    const step = run.step(TRUST, A, [need.promise], async () => {
       order.push("step");
       return seen();
     });
@@ -76,20 +95,20 @@ describe("a step", () => {
 
   test("that needs one that failed is skipped and names it, and so is what needs it in turn", async () => {
     const { run, told } = begin();
-    run.plan(planned("x", "trust", A), planned("y", "gateway", A), planned("z", "gateway", AB));
-    const x = run.step("x", A, [], () => Promise.reject(new Failure("It broke.")));
+    run.plan(planned(TRUST, A), planned(ADDRESS, A), planned(EXPOSURE, AB));
+    const x = run.step(TRUST, A, [], () => Promise.reject(new Failure("It broke.")));
     let begun = false;
-    const y = run.step("y", A, [x], async () => {
+    const y = run.step(ADDRESS, A, [x], async () => {
       begun = true;
       return seen();
     });
-    const z = run.step("z", AB, [Promise.resolve(), y], async () => seen());
+    const z = run.step(EXPOSURE, AB, [Promise.resolve(), y], async () => seen());
     await Promise.allSettled([z]);
     expect(begun).toBe(false);
     expect(checks(run)).toEqual([
-      { id: "x", subject: A, verdict: "failed", cause: "It broke." },
-      { id: "y", subject: A, verdict: "skipped", cause: "Not reached: x of a failed." },
-      { id: "z", subject: AB, verdict: "skipped", cause: "Not reached: x of a failed." },
+      { id: TRUST, subject: A, verdict: "failed", cause: "It broke." },
+      { id: ADDRESS, subject: A, verdict: "skipped", cause: "Not reached: install.trust of a failed." },
+      { id: EXPOSURE, subject: AB, verdict: "skipped", cause: "Not reached: install.trust of a failed." },
     ]);
     // What was only skipped is not told, beside the one line that says why.
     expect(told.lines).toEqual(["trust a: [failed] It broke."]);
@@ -97,25 +116,25 @@ describe("a step", () => {
 
   test("that was not planned is a defect", () => {
     const { run } = begin();
-    run.plan(planned("x", "trust", A));
-    expect(() => run.step("x", B, [], async () => seen())).toThrow("not planned");
-    expect(() => run.step("y", A, [], async () => seen())).toThrow("not planned");
+    run.plan(planned(TRUST, A));
+    expect(() => run.step(TRUST, B, [], async () => seen())).toThrow("not planned");
+    expect(() => run.step(ADDRESS, A, [], async () => seen())).toThrow("not planned");
   });
 
   test("that was done is not taken again", async () => {
     const { run } = begin();
-    run.plan(planned("x", "trust", A));
-    await run.step("x", A, [], async () => seen());
-    expect(() => run.step("x", A, [], async () => seen())).toThrow("taken already");
+    run.plan(planned(TRUST, A));
+    await run.step(TRUST, A, [], async () => seen());
+    expect(() => run.step(TRUST, A, [], async () => seen())).toThrow("taken already");
   });
 
   test("that nobody waits for does not end the process when it fails", async () => {
     const { run } = begin();
-    run.plan(planned("x", "trust", A));
+    run.plan(planned(TRUST, A));
     const unhandled: unknown[] = [];
     const listen = (error: unknown) => unhandled.push(error);
     process.on("unhandledRejection", listen);
-    run.step("x", A, [], () => Promise.reject(new Failure("It broke.")));
+    run.step(TRUST, A, [], () => Promise.reject(new Failure("It broke.")));
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     process.off("unhandledRejection", listen);
@@ -134,16 +153,23 @@ describe("an attempt", () => {
   });
 });
 
+test("a phase is announced when something of it is planned", () => {
+  const { run, told } = begin();
+  expect([...told.planned]).toEqual([]);
+  run.plan(planned("pair.request", CALL), planned("cluster.api", A), planned("cluster.api", B));
+  expect([...told.planned]).toEqual(["traffic", "verification"]);
+});
+
 describe("a phase ends once", () => {
   test("when all its steps are passed, failed or skipped, and not before", async () => {
     const { run, told } = begin();
-    run.plan(planned("x", "trust", A), planned("x", "trust", B), planned("y", "trust", AB), planned("z", "gateway", A));
-    await run.step("x", A, [], async () => seen());
+    run.plan(planned(TRUST, A), planned(TRUST, B), planned(TRUST, AB), planned(EXPOSURE, A));
+    await run.step(TRUST, A, [], async () => seen());
     expect(told.ended).toEqual([]);
-    const failed = run.step("x", B, [], () => Promise.reject(new Failure("no")));
+    const failed = run.step(TRUST, B, [], () => Promise.reject(new Failure("no")));
     await Promise.allSettled([failed]);
     expect(told.ended).toEqual([]);
-    await Promise.allSettled([run.step("y", AB, [failed], async () => seen())]);
+    await Promise.allSettled([run.step(TRUST, AB, [failed], async () => seen())]);
     expect(told.ended).toEqual(["trust"]);
     run.report();
     expect(told.ended).toEqual(["trust", "gateway"]);
@@ -154,22 +180,103 @@ describe("a phase ends once", () => {
 
   test("even where its steps were all skipped", () => {
     const { run, told } = begin();
-    run.plan(planned("x", "trust", A), planned("y", "gateway", A), planned("z", "trust", B));
+    run.plan(planned(TRUST, A), planned(ADDRESS, A), planned(TRUST, B));
     run.skipRest("The preflight failed.");
     expect(told.ended).toEqual(["gateway", "trust"]);
     expect(told.lines).toEqual([]);
   });
 });
 
+describe("a judgement", () => {
+  const finding: Finding = {
+    verdict: "passed",
+    evidence: "Both have the root 1a2b.",
+    warning: "It expires in 12 days.",
+    clusters: ["a"],
+    readings: [{ source: "ConfigMap istio-system/istio-ca-root-cert", values: { sha256: "1a2b" } }],
+  };
+
+  test("is noted as it was found, with what the catalogue knows of the check, and is told", () => {
+    const { run, told } = begin();
+    run.plan(planned("trust.same-root", MESH));
+    run.judge("trust.same-root", MESH, finding);
+    expect(run.report().checks).toEqual([
+      { id: "trust.same-root", category: "trust", phase: "verification", subject: MESH, ...finding },
+    ]);
+    expect(told.lines).toEqual(["verification mesh: [passed] Both have the root 1a2b."]);
+    expect(told.ended).toEqual(["verification"]);
+  });
+
+  test("without readings has none", () => {
+    const { run } = begin();
+    run.plan(planned("gateway.address", A));
+    run.judge("gateway.address", A, { verdict: "passed", evidence: "It is 192.0.2.1." });
+    expect(run.report().checks[0]?.readings).toEqual([]);
+  });
+
+  test.each<[Verdict, Result, string[]]>([
+    ["passed", "passed", ["verification a: [passed] It was seen."]],
+    ["failed", "failed", ["verification a: [failed] So it is."]],
+    ["unknown", "incomplete", ["verification a: [unknown] So it is."]],
+    ["skipped", "passed", []],
+  ])("that is %s makes a run %s", (verdict, result, lines) => {
+    const { run, told } = begin();
+    run.plan(planned("gateway.address", A));
+    const cause = verdict === "passed" ? {} : { cause: "So it is." };
+    run.judge("gateway.address", A, { verdict, evidence: "It was seen.", ...cause });
+    expect(run.report().result).toBe(result);
+    expect(told.lines).toEqual(lines);
+  });
+
+  test("of what was not planned, or was judged already, is a defect", () => {
+    const { run } = begin();
+    run.plan(planned("gateway.address", A));
+    expect(() => run.judge("gateway.address", B, finding)).toThrow("not planned");
+    run.judge("gateway.address", A, finding);
+    expect(() => run.judge("gateway.address", A, finding)).toThrow("taken already");
+  });
+
+  test("points to the one that explains it, in the report", () => {
+    const { run } = begin();
+    run.plan(planned("gateway.deployment", B), planned("pair.request", CALL), planned("pair.request", BACK));
+    for (const subject of [CALL, BACK]) run.judge("pair.request", subject, { ...failed, cause: "No answer." });
+    run.judge("gateway.deployment", B, { ...failed, cause: "No pod is ready." });
+    expect(run.report().checks.map(({ id, subject, because }) => [id, subject, because])).toEqual([
+      ["pair.request", CALL, { id: "gateway.deployment", subject: B }],
+      ["pair.request", BACK, undefined],
+      ["gateway.deployment", B, undefined],
+    ]);
+  });
+});
+
+describe("what is timed", () => {
+  test("is in its phase and cluster, from the first start to the last end, and gives its value", async () => {
+    const { run } = begin();
+    const first = Promise.withResolvers<number>();
+    const timed = run.timed("verification", A, () => first.promise);
+    await run.timed("verification", B, async () => {});
+    await run.timed("traffic", CALL, async () => {});
+    first.resolve(42);
+    expect(await timed).toBe(42);
+    const { phases } = run.report();
+    expect(phases.map(({ phase, clusters }) => [phase, Object.keys(clusters).toSorted()])).toEqual([
+      ["verification", ["a", "b"]],
+      ["traffic", ["a"]],
+    ]);
+    expect(phases[0]?.seconds).toBeGreaterThanOrEqual(phases[0]?.clusters.a as number);
+  });
+
+  test("is so even where it ends badly", async () => {
+    const { run } = begin();
+    await expect(run.timed("traffic", A, () => Promise.reject(new Failure("It broke.")))).rejects.toThrow("It broke.");
+    expect(run.report().phases.map(({ phase }) => phase)).toEqual(["traffic"]);
+  });
+});
+
 describe("what is left", () => {
   test("of one cluster is skipped, and nothing of the others, of the pairs or of the mesh", () => {
     const { run } = begin();
-    run.plan(
-      planned("x", "preflight", A),
-      planned("x", "preflight", B),
-      planned("y", "trust", AB),
-      planned("z", "preflight", MESH),
-    );
+    run.plan(planned(API, A), planned(API, B), planned(TRUST, AB), planned(DISTINCT, MESH));
     run.skipRest("It could not be read.", "a");
     expect(checks(run).map(({ subject, cause }) => [subject, cause])).toEqual([
       [A, "It could not be read."],
@@ -181,18 +288,27 @@ describe("what is left", () => {
 
   test("of a cluster that is called mesh is not that of the mesh", async () => {
     const { run } = begin(["mesh", "b"]);
-    run.plan(planned("x", "preflight", { cluster: "mesh" }), planned("z", "preflight", MESH));
+    run.plan(planned(API, { cluster: "mesh" }), planned(DISTINCT, MESH));
     run.skipRest("It could not be read.", "mesh");
-    await run.step("z", MESH, [], async () => seen());
+    await run.step(DISTINCT, MESH, [], async () => seen());
     expect(checks(run).map(({ verdict }) => verdict)).toEqual(["skipped", "passed"]);
   });
 
   test("is in the report, and is no failure", () => {
     const { run } = begin();
-    run.plan(planned("x", "trust", A));
+    run.plan(planned(TRUST, A));
     const { checks, result } = run.report();
     expect(checks).toEqual([
-      { id: "x", phase: "trust", subject: A, verdict: "skipped", evidence: "", cause: "It was not reached." },
+      {
+        id: TRUST,
+        category: "install",
+        phase: "trust",
+        readings: [],
+        subject: A,
+        verdict: "skipped",
+        evidence: "",
+        cause: "It was not reached.",
+      },
     ]);
     expect(result).toBe("passed");
   });
@@ -207,8 +323,8 @@ describe("changes", () => {
   ])("%s", async (_, actions, changed) => {
     const { run } = begin();
     const cluster = clusterOf("a", { apply: applying(...actions) });
-    run.plan(planned("x", "trust", A));
-    await run.step("x", A, [], async (step) => {
+    run.plan(planned(TRUST, A));
+    await run.step(TRUST, A, [], async (step) => {
       for (const action of actions) expect((await step.apply(cluster, secret)).action).toBe(action);
       return seen();
     });
@@ -220,8 +336,8 @@ describe("changes", () => {
   test("are told and noted with cluster and object; what stays is noted only", async () => {
     const { run, told } = begin();
     const cluster = clusterOf("b", { apply: applying("created", "unchanged"), delete: async () => true });
-    run.plan(planned("x", "trust", AB));
-    await run.step("x", AB, [], async (step) => {
+    run.plan(planned(TRUST, AB));
+    await run.step(TRUST, AB, [], async (step) => {
       await step.apply(cluster, secret);
       await step.apply(cluster, secret);
       await step.delete(cluster, secretRef);
@@ -242,8 +358,8 @@ describe("changes", () => {
   test("what was not there to be deleted is none", async () => {
     const { run } = begin();
     const cluster = clusterOf("a", { delete: async () => false });
-    run.plan(planned("x", "trust", A));
-    await run.step("x", A, [], async (step) => {
+    run.plan(planned(TRUST, A));
+    await run.step(TRUST, A, [], async (step) => {
       await step.delete(cluster, secretRef);
       return seen();
     });
@@ -253,9 +369,9 @@ describe("changes", () => {
   test("of a step that failed are changes all the same", async () => {
     const { run } = begin();
     const cluster = clusterOf("a", { apply: applying("created") });
-    run.plan(planned("x", "trust", A));
+    run.plan(planned(TRUST, A));
     await attempt(
-      run.step("x", A, [], async (step) => {
+      run.step(TRUST, A, [], async (step) => {
         await step.apply(cluster, secret);
         throw new Failure("It broke.");
       }),
@@ -266,9 +382,9 @@ describe("changes", () => {
 
 test("the report as a whole", async () => {
   const { run } = begin();
-  run.plan(planned("x", "trust", A), planned("y", "gateway", AB));
-  await run.step("x", A, [], async () => seen());
-  await run.step("y", AB, [], async () => seen());
+  run.plan(planned(TRUST, A), planned(ADDRESS, AB));
+  await run.step(TRUST, A, [], async () => seen());
+  await run.step(ADDRESS, AB, [], async () => seen());
   run.warn("Mind this.");
   run.trusts("abc");
   run.clusterReport("a").istioVersion = "1.26.3";

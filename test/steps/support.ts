@@ -2,9 +2,9 @@ import type { Applied, Cluster } from "../../src/cluster/cluster.ts";
 import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
-import type { Phase, Subject, Verdict } from "../../src/mesh/report.ts";
+import { type Phase, type Subject, subjectName, type Verdict } from "../../src/mesh/report.ts";
 import type { MeshSpec } from "../../src/mesh/spec.ts";
-import { type Progress, subjectName } from "../../src/steps/run.ts";
+import type { Progress } from "../../src/steps/run.ts";
 
 /** A mesh of clusters `a`, `b`, … as the inputs' defaults make it. */
 export function meshOf(names: readonly string[], more: Partial<MeshSpec> = {}): MeshSpec {
@@ -34,9 +34,11 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     list: unexpected("list"),
     apply: unexpected("apply"),
     create: unexpected("create"),
+    dryRun: unexpected("dryRun"),
     delete: unexpected("delete"),
     waitFor: unexpected("waitFor"),
     poll: unexpected("poll"),
+    proxy: unexpected("proxy"),
     exec: unexpected("exec"),
     close: async () => {},
     ...more,
@@ -68,10 +70,14 @@ export const secret: KubernetesObject = {
 /** Everything that is told, in order. */
 export class Told implements Progress {
   readonly lines: string[] = [];
+  readonly planned = new Set<Phase>();
   readonly ended: Phase[] = [];
 
   event(phase: Phase, subject: Subject, text: string, verdict?: Verdict): void {
     this.lines.push(`${phase} ${subjectName(subject)}: ${verdict ? `[${verdict}] ` : ""}${text}`);
+  }
+  phasePlanned(phase: Phase): void {
+    this.planned.add(phase);
   }
   phaseEnded(phase: Phase): void {
     this.ended.push(phase);

@@ -1,5 +1,7 @@
+import { stringify } from "yaml";
 import type { Json } from "../kube.ts";
 import { merge } from "./support.ts";
+import { injectionWebhooks } from "./webhook.ts";
 
 export interface Release {
   readonly revision: string;
@@ -31,7 +33,12 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
     release: `${revision}-istiod`,
     "app.kubernetes.io/managed-by": "Helm",
   };
-  const global = { istioNamespace: namespace, ...values.global };
+  const global = {
+    istioNamespace: namespace,
+    hub: "gcr.io/istio-release",
+    tag: version,
+    ...values.global,
+  };
   const namespaced = (name: string) => ({ name, namespace, labels: common });
   const rbac = "rbac.authorization.k8s.io";
   const role = `istio-reader-clusterrole${suffix}-${namespace}`;
@@ -92,7 +99,12 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
   return [
     ...reading,
     { apiVersion: "v1", kind: "ServiceAccount", metadata: namespaced(istiodName(revision)) },
-    { apiVersion: "v1", kind: "ConfigMap", metadata: namespaced(`istio${suffix}`), data: { mesh: meshConfig(global) } },
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: namespaced(`istio${suffix}`),
+      data: { mesh: meshConfig(values, global) },
+    },
     {
       apiVersion: "v1",
       kind: "ConfigMap",
@@ -106,9 +118,13 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
       spec: {
         type: "ClusterIP",
         selector: { app: "istiod", "istio.io/rev": revision },
-        ports: [{ name: "https-dns", port: 15012, protocol: "TCP", targetPort: 15012 }],
+        ports: [
+          { name: "https-dns", port: 15012, protocol: "TCP", targetPort: 15012 },
+          { name: "https-webhook", port: 443, protocol: "TCP", targetPort: 15017 },
+        ],
       },
     },
+    injectionWebhooks(revision, namespace, istiodName(revision), common),
     {
       apiVersion: "apps/v1",
       kind: "Deployment",
@@ -123,7 +139,7 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
             containers: [
               {
                 name: "discovery",
-                image: `${global.hub ?? "gcr.io/istio-release"}/pilot:${global.tag ?? version}`,
+                image: `${global.hub}/pilot:${global.tag}`,
                 env: Object.entries(env).map(([name, value]) => ({ name, value })),
               },
             ],
@@ -134,6 +150,15 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
   ];
 }
 
-function meshConfig(global: Json): string {
-  return `defaultConfig:\n  meshId: ${global.meshID ?? ""}\nrootNamespace: ${global.istioNamespace}\n`;
+function meshConfig(values: Json, global: Json): string {
+  return stringify(
+    merge(
+      {
+        defaultConfig: { meshId: global.meshID ?? "" },
+        trustDomain: "cluster.local",
+        rootNamespace: global.istioNamespace,
+      },
+      values.meshConfig ?? {},
+    ),
+  );
 }

@@ -107,5 +107,6 @@ export function definitions(versions: readonly string[]): Json[] {
     istioApi("networking.istio.io", "VirtualService", "virtualservices"),
     istioApi("networking.istio.io", "ServiceEntry", "serviceentries"),
     istioApi("security.istio.io", "PeerAuthentication", "peerauthentications"),
+    istioApi("security.istio.io", "AuthorizationPolicy", "authorizationpolicies"),
   ];
 }

@@ -2,16 +2,28 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import type { ExecResponse, Json, Kube } from "../kube.ts";
+import type { Neighbour } from "../network.ts";
+import { type Known, networkGateways } from "./endpoints.ts";
 import { type Dial, RemoteClusters } from "./remote-clusters.ts";
 import { decode, encode, ensure, isReady, on } from "./support.ts";
 
 export interface IstiodOptions {
   /** Where a URL of the clusters' network leads to in this process. */
   readonly dial?: Dial;
+  /** The cluster whose API server really listens at a URL. Default: none but this one is known. */
+  readonly neighbourAt?: (server: string) => Neighbour | undefined;
+}
+
+/** The control planes of one cluster, for those that they tell. */
+export interface Istiods {
+  /** The clusters that a replica of the revision knows, its own first; `undefined`: none runs. */
+  known(revision: string): Promise<Known[] | undefined>;
 }
 
 /** One running istiod. */
 interface Istiod {
+  readonly id: string;
+  readonly revision: string;
   readonly namespace: string;
   /** The root that its workloads trust, as of its start. */
   readonly root: Promise<string>;
@@ -21,7 +33,8 @@ interface Istiod {
 const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
 
 /** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
-export function istiod(kube: Kube, { dial = (server) => server }: IstiodOptions = {}): void {
+export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
+  const { dial = (server) => server, neighbourAt = () => undefined } = options;
   /** By the pod's UID. */
   const running = new Map<string, Istiod>();
   on(kube, "v1", "Pod", ({ type, object }) => {
@@ -34,7 +47,13 @@ export function istiod(kube: Kube, { dial = (server) => server }: IstiodOptions 
     if (running.has(uid)) return;
     const env: Json[] = object.spec.containers[0].env ?? [];
     const id = env.find(({ name }) => name === "CLUSTER_ID")?.value ?? "Kubernetes";
-    const started: Istiod = { namespace, root: rootOf(kube, namespace), remotes: new RemoteClusters(id, dial) };
+    const started: Istiod = {
+      id,
+      revision: labels["istio.io/rev"] ?? "default",
+      namespace,
+      root: rootOf(kube, namespace),
+      remotes: new RemoteClusters(id, dial),
+    };
     running.set(uid, started);
     for (const secret of kube.list("v1", "Secret", namespace)) started.remotes.take("ADDED", secret);
     for (const { metadata } of kube.list("v1", "Namespace")) void tell(kube, started, metadata.name);
@@ -48,15 +67,39 @@ export function istiod(kube: Kube, { dial = (server) => server }: IstiodOptions 
     for (const each of running.values()) void tell(kube, each, object.metadata.name);
   });
 
+  const known = async ({ id, namespace, remotes }: Istiod): Promise<Known[]> => {
+    const own = neighbourAt(kube.server) ?? { kube, blocked: () => false };
+    const others = (await remotes.synced()).map(({ id, server }) => ({ id, neighbour: neighbourAt(server) }));
+    return [{ id, neighbour: own }, ...others].flatMap(({ id, neighbour }) =>
+      neighbour ? { id, neighbour, namespace } : [],
+    );
+  };
+
   kube.onExec(async ({ namespace, pod, container, command }): Promise<ExecResponse> => {
     const found = kube.get({ apiVersion: "v1", kind: "Pod", namespace, name: pod });
     const asked = running.get(found?.metadata.uid);
     const refused = (stderr: string) => ({ exitCode: 1, stdout: "", stderr });
     if (!asked || container !== "discovery") return refused(`no istiod runs in ${namespace}/${pod}, ${container}\n`);
-    if (command.join(" ") !== "pilot-discovery request GET /debug/clusterz") return refused("unknown command\n");
-    const stdout = `${JSON.stringify(await asked.remotes.status(), null, 2)}\n`;
+    const request = "pilot-discovery request GET /debug/";
+    const wanted = command.join(" ");
+    if (![`${request}clusterz`, `${request}networkz`].includes(wanted)) return refused("unknown command\n");
+    const answer = wanted.endsWith("clusterz") ? await asked.remotes.status() : networkz(await known(asked));
+    const stdout = `${JSON.stringify(answer, null, 2)}\n`;
     return { exitCode: 0, stdout, stderr: "info\tklog\tConfig not found: /var/run/secrets/remote/config\n" };
   });
+
+  return {
+    known: async (revision) => {
+      const found = [...running.values()].find((each) => each.revision === revision);
+      return found && known(found);
+    },
+  };
+}
+
+function networkz(all: readonly Known[]): Json[] {
+  return networkGateways(all)
+    .map(({ network, known, address, port }) => ({ Network: network, Cluster: known.id, Addr: address, Port: port }))
+    .sort((a, b) => (`${a.Network}/${a.Cluster}/${a.Addr}` < `${b.Network}/${b.Cluster}/${b.Addr}` ? -1 : 1));
 }
 
 async function tell(kube: Kube, { root }: Istiod, namespace: string): Promise<void> {

@@ -28,7 +28,9 @@ export function kubelet(kube: Kube, { delayMs, missingImages = [] }: KubeletOpti
       const pod = kube.get(ref);
       if (pod?.metadata.uid === uid) kube.patchStatus(ref, status(pod));
     };
-    const stuck = object.spec.containers.some(({ image }: Json) => missing.has(image));
+    const stuck = [...(object.spec.initContainers ?? []), ...object.spec.containers].some(({ image }: Json) =>
+      missing.has(image),
+    );
     if (delayMs && !object.status?.phase) report((pod) => waiting(pod, () => ({ reason: "ContainerCreating" })));
     after(delayMs, () => {
       if (!stuck) return report((pod) => running(pod, podIP));
@@ -69,31 +71,46 @@ function running(pod: Json, podIP: string): Json {
     podIPs: [{ ip: podIP }],
     startTime: now(),
     conditions: conditions(true),
-    containerStatuses: pod.spec.containers.map(({ name, image }: Json) => ({
-      name,
-      image,
-      imageID: `${image}@sha256:0`,
-      ready: true,
-      started: true,
-      restartCount: 0,
-      state: { running: { startedAt: now() } },
-    })),
+    ...initStatuses(pod, (one) => (one.restartPolicy === "Always" ? up(one) : ended(one))),
+    containerStatuses: pod.spec.containers.map(up),
   };
 }
 
+function initStatuses({ spec }: Json, status: (container: Json) => Json): Json {
+  return spec.initContainers?.length ? { initContainerStatuses: spec.initContainers.map(status) } : {};
+}
+
+const up = ({ name, image }: Json) => ({
+  name,
+  image,
+  imageID: `${image}@sha256:0`,
+  ready: true,
+  started: true,
+  restartCount: 0,
+  state: { running: { startedAt: now() } },
+});
+
+const ended = (container: Json) => ({
+  ...up(container),
+  started: false,
+  state: { terminated: { exitCode: 0, reason: "Completed", startedAt: now(), finishedAt: now() } },
+});
+
 function waiting(pod: Json, why: (image: string) => Json): Json {
+  const status = ({ name, image }: Json) => ({
+    name,
+    image,
+    imageID: "",
+    ready: false,
+    started: false,
+    restartCount: 0,
+    state: { waiting: why(image) },
+  });
   return {
     phase: "Pending",
     startTime: now(),
     conditions: conditions(false),
-    containerStatuses: pod.spec.containers.map(({ name, image }: Json) => ({
-      name,
-      image,
-      imageID: "",
-      ready: false,
-      started: false,
-      restartCount: 0,
-      state: { waiting: why(image) },
-    })),
+    ...initStatuses(pod, status),
+    containerStatuses: pod.spec.containers.map(status),
   };
 }

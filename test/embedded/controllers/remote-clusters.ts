@@ -15,8 +15,14 @@ export interface RemoteStatus {
 interface Remote {
   readonly secretName: string;
   readonly kubeconfig: string;
-  status: Promise<string>;
+  reading: Promise<Reading>;
   asked: number;
+}
+
+interface Reading {
+  readonly status: string;
+  /** Where the API server that was read really listens. */
+  readonly server?: string;
 }
 
 /** Milliseconds after which a cluster that could not be read is tried again, when somebody asks. */
@@ -47,23 +53,32 @@ export class RemoteClusters {
       if (id === this.#own || (known && (known.secretName !== metadata.name || known.kubeconfig === kubeconfig)))
         continue;
       const asked = performance.now();
-      this.#remotes.set(id, { secretName: metadata.name, kubeconfig, status: this.#read(kubeconfig), asked });
+      this.#remotes.set(id, { secretName: metadata.name, kubeconfig, reading: this.#read(kubeconfig), asked });
     }
   }
 
   async status(): Promise<RemoteStatus[]> {
     const remotes = [...this.#remotes].map(async ([id, remote]) => {
-      const syncStatus = await remote.status;
+      const { status: syncStatus } = await remote.reading;
       if (syncStatus !== "synced" && performance.now() - remote.asked > AGAIN) {
         remote.asked = performance.now();
-        remote.status = this.#read(remote.kubeconfig);
+        remote.reading = this.#read(remote.kubeconfig);
       }
       return { id, secretName: remote.secretName, syncStatus };
     });
     return [{ id: this.#own, secretName: "", syncStatus: "synced" }, ...(await Promise.all(remotes))];
   }
 
-  async #read(kubeconfig: string): Promise<string> {
+  /** Those that were read once, whatever became of the access since: what is watched already goes on. */
+  async synced(): Promise<{ readonly id: string; readonly server: string }[]> {
+    await this.status();
+    const remotes = await Promise.all(
+      [...this.#remotes].map(async ([id, { reading }]) => ({ id, ...(await reading) })),
+    );
+    return remotes.flatMap(({ id, status, server }) => (status === "synced" && server ? { id, server } : []));
+  }
+
+  async #read(kubeconfig: string): Promise<Reading> {
     let agent: Agent | undefined;
     try {
       const config = parse(kubeconfig);
@@ -74,7 +89,7 @@ export class RemoteClusters {
       const ca = decode(cluster["certificate-authority-data"]);
       agent = new Agent({ connect: { ca, timeout: TIMEOUT, ...(servername ? { servername } : {}) } });
       const base = this.#dial(cluster.server);
-      if (!base) return "timeout";
+      if (!base) return { status: "timeout" };
       const answers = await Promise.all(
         ["pods", "services"].map(async (resource) => {
           const { statusCode, body } = await request(`${base}/api/v1/${resource}`, {
@@ -86,9 +101,9 @@ export class RemoteClusters {
           return statusCode;
         }),
       );
-      return answers.every((status) => status === 200) ? "synced" : "timeout";
+      return answers.every((status) => status === 200) ? { status: "synced", server: base } : { status: "timeout" };
     } catch {
-      return "timeout";
+      return { status: "timeout" };
     } finally {
       await agent?.destroy();
     }

@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+import type { Report } from "../../src/mesh/report.ts";
+import { toMarkdown } from "../../src/report/markdown.ts";
+import { headings, table } from "./reading.ts";
+import {
+  deadGateway,
+  failedInPreflight,
+  failedMidway,
+  healthy,
+  passed,
+  report,
+  twoCauses,
+  unreachable,
+} from "./sample.ts";
+
+/** A leftover that nobody minds, while every request is answered. */
+const expired = () =>
+  report({
+    command: "verify",
+    clusters: 3,
+    ends: (id) =>
+      id === "leftover.objects" ? { verdict: "failed", cause: "A probe was left.", hint: "Delete it." } : undefined,
+  });
+
+describe("what comes first", () => {
+  test.each<[string, Report, RegExp]>([
+    ["passed", healthy(), /^## ✅ 3 clusters are one mesh mesh1$/],
+    ["passed, 20 clusters", healthy({ clusters: 20 }), /^## ✅ 20 clusters are one mesh mesh1$/],
+    ["passed, installed too", passed({ traffic: true }), /^## ✅ 2 clusters are one mesh mesh1$/],
+    ["passed without requests", passed(), /^## ✅ 2 clusters are set up as one mesh mesh1; no requests were sent$/],
+    ["failed in the preflight", failedInPreflight(), /^## ❌ The clusters are not one mesh mesh1$/],
+    ["failed midway", failedMidway({ clusters: 3 }), /^## ❌ The clusters are not one mesh mesh1$/],
+    ["failed, requests are not answered", deadGateway(), /^## ❌ The clusters are not one mesh mesh1$/],
+    ["failed, requests are answered", expired(), /^## ❌ Something is wrong with mesh mesh1$/],
+    ["incomplete", unreachable(), /^## ❔ Not all of mesh mesh1 could be checked$/],
+  ])("the verdict: %s", (_, sample, line) => {
+    expect(toMarkdown(sample).split("\n")[0]).toMatch(line);
+  });
+
+  test.each<[string, Report, string]>([
+    [
+      "what was seen, of all pairs",
+      healthy(),
+      "All 6 ordered pairs answered each other's requests through the east-west gateways (p50 2.1 ms, worst p99 12 ms). 12.3 s.",
+    ],
+    [
+      "what was seen and done",
+      passed({ traffic: true }),
+      "All 2 ordered pairs answered each other's requests through the east-west gateways (p50 2.0 ms, worst p99 10 ms). 4 objects changed. 12.3 s.",
+    ],
+    [
+      "what was seen, without requests",
+      passed(),
+      "Every istiod has read every other cluster (2 of 2 ordered pairs), every east-west gateway is up. Whether workloads answer each other was not tried. 4 objects changed. 12.3 s.",
+    ],
+    [
+      "what was seen by a look alone",
+      healthy({ command: "install", traffic: false, action: "unchanged" }),
+      "(6 of 6 ordered pairs), every east-west gateway is up. Whether workloads answer each other was not tried. Nothing had to be changed. 12.3 s.",
+    ],
+    [
+      "that nothing was begun",
+      failedInPreflight(),
+      "1 root cause. No requests between workloads were sent. Nothing was changed. 12.3 s.",
+    ],
+    [
+      "that nothing was begun, though requests were to be sent",
+      failedInPreflight({ traffic: true }),
+      "1 root cause. No requests between workloads were sent. Nothing was changed. 12.3 s.",
+    ],
+    [
+      "how far it came",
+      failedMidway({ clusters: 3 }),
+      "2 root causes. No requests between workloads were sent. 6 objects changed; a new run goes on from here. 12.3 s.",
+    ],
+    [
+      "how many root causes and pairs there are",
+      deadGateway(),
+      "1 root cause explains 2 other checks. 2 of 6 ordered pairs do not get through. 12.3 s.",
+    ],
+    [
+      "how many of many",
+      twoCauses(),
+      "2 root causes explain 57 other checks. 38 of 380 ordered pairs do not get through. 12.3 s.",
+    ],
+    ["that requests get through all the same", expired(), "1 root cause. All 6 ordered pairs answered"],
+    [
+      "what could not be checked",
+      unreachable(),
+      "Could not be checked: cluster2 (“The API server answers”). Nothing that could be checked failed. 4 of 6 ordered pairs could not be checked. 12.3 s.",
+    ],
+    [
+      "what failed and what could not be checked",
+      report({
+        command: "verify",
+        clusters: 3,
+        ends: (id, subject) => {
+          if (id === "gateway.address" && "cluster" in subject && subject.cluster === "cluster1") {
+            return { verdict: "failed", cause: "It has none." };
+          }
+          const unread = id === "traffic.probe" && "cluster" in subject && subject.cluster === "cluster2";
+          const untried = id === "pair.request" && "source" in subject && subject.source === "cluster2";
+          if (unread || untried) return { verdict: "unknown", cause: "No image could be pulled." };
+          const unanswered = "source" in subject && subject.target === "cluster1";
+          return unanswered ? { verdict: "failed", cause: "No answer." } : undefined;
+        },
+      }),
+      "1 root cause explains 1 other check. 1 thing could not be checked. 1 of 6 ordered pairs do not get through, 2 of 6 ordered pairs could not be checked. 12.3 s.",
+    ],
+  ])("then %s", (_, sample, text) => {
+    expect(toMarkdown(sample).split("\n")[2]).toContain(text);
+  });
+
+  test("of much that could not be checked the headline names a few", () => {
+    const sample = report({
+      command: "verify",
+      clusters: 9,
+      ends: (id, subject) =>
+        id === "cluster.api" ? { verdict: "unknown", cause: `${Object.values(subject)} is silent.` } : undefined,
+    });
+    expect(toMarkdown(sample).split("\n")[2]).toContain(
+      "cluster1 (“The API server answers”), cluster2 (“The API server answers”), cluster3 (“The API server answers”), and 6 more. ",
+    );
+  });
+
+  test("a verification does not speak of changes, though its probes come and go", () => {
+    const probe = { cluster: "cluster1", apiVersion: "v1", kind: "Namespace", name: "mesh-probe-1" };
+    const changes = [
+      { ...probe, action: "created" },
+      { ...probe, action: "deleted" },
+    ] as const;
+    for (const sample of [healthy(), deadGateway(), unreachable()]) {
+      expect(toMarkdown({ ...sample, changed: true, changes })).not.toMatch(/change|mesh-probe/);
+    }
+  });
+
+  test("what is wrong, before the rest", () => {
+    const markdown = toMarkdown({ ...failedMidway({ clusters: 3 }), warnings: ["Mind this."] });
+    expect(headings(markdown).slice(1, 3)).toEqual(["What is wrong", "Clusters"]);
+    expect(markdown.indexOf("What is wrong")).toBeLessThan(markdown.indexOf("Mind this."));
+    expect(markdown.indexOf("Mind this.")).toBeLessThan(markdown.indexOf("### Clusters"));
+    expect(table(markdown, "", "Where")).toEqual([
+      ["✗", "cluster2 install.gateway-address", "The Service has no address.", "Is there a load balancer controller?"],
+      ["✗", "cluster2 → cluster3 install.remote-secret", "Not allowed.", "Look at install.remote-secret ."],
+    ]);
+  });
+
+  test("nothing is wrong where all passed", () => {
+    expect(headings(toMarkdown(passed()))).not.toContain("What is wrong");
+  });
+
+  test("what was only skipped is not said to be wrong", () => {
+    expect(table(toMarkdown(failedInPreflight()), "", "Where")).toHaveLength(1);
+  });
+});
