@@ -16,6 +16,8 @@ import { sendTraffic } from "../steps/traffic.ts";
 export interface VerifyTools {
   /** Whether requests are sent, by a probe in each cluster. Without, nothing is created. */
   readonly traffic: boolean;
+  /** How long a pair of clusters is tried, in milliseconds, where not the usual time. */
+  readonly patience?: number;
   /** Calls the API server that a remote secret's kubeconfig names, and gives its kube-system's UID. */
   call(kubeconfig: string): Promise<{ readonly uid: string } | { readonly problem: string }>;
   /** Told before a probe's namespace exists, and with `undefined` once it is gone everywhere. */

@@ -14,6 +14,8 @@ import type { Run } from "./run.ts";
 
 export interface TrafficTools {
   readonly traffic: boolean;
+  /** How long a pair is tried, in milliseconds; default: 30 s, or 10 s where something is known to be wrong already. */
+  readonly patience?: number;
   probing(namespace: string | undefined): void;
   lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
 }
@@ -46,6 +48,7 @@ export async function sendTraffic(
     namespace: `istio-mesh-probe-${randomBytes(4).toString("hex")}`,
     expires: new Date(Date.now() + LIFETIME),
   };
+  const patience = () => tools.patience ?? (run.failed ? PATIENCE_IN_TROUBLE : PATIENCE);
   const begun: Member[] = [];
   try {
     const up = new Map(
@@ -69,7 +72,7 @@ export async function sendTraffic(
       pairs.map(async (pair) => {
         const source = members.find(({ spec }) => spec.name === pair.source) as Member;
         const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
-        const finding = await run.timed("traffic", pair, () => request(run, probe, pair, source, from, to));
+        const finding = await run.timed("traffic", pair, () => request(patience(), probe, pair, source, from, to));
         run.judge("pair.request", pair, finding);
       }),
     );
@@ -85,7 +88,7 @@ async function start(mesh: MeshSpec, probe: ProbeSpec, member: Member, seen: Obs
 }
 
 async function request(
-  run: Run,
+  patience: number,
   probe: ProbeSpec,
   pair: TrafficPair,
   source: Member,
@@ -94,7 +97,6 @@ async function request(
 ): Promise<Finding> {
   const missing = [...(from ? [] : [pair.source]), ...(to ? [] : [pair.target])];
   if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
-  const patience = run.failed ? PATIENCE_IN_TROUBLE : PATIENCE;
   const context = {
     trustDomain: readable(from.identity)?.trustDomain ?? "cluster.local",
     gateway: addressesOf(readable(to.gateways)?.services ?? []),

@@ -1,13 +1,15 @@
-// Runs the command `install` in this process on embedded clusters, as src/action/run.ts does.
+// Runs a command in this process on embedded clusters, as src/action/run.ts does.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { problemOf } from "../../src/checks/remote-access.ts";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
 import type { Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
+import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
 import { istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
@@ -15,6 +17,7 @@ import type { ClusterSpec, MeshSpec } from "../../src/mesh/spec.ts";
 import { type Progress, Run } from "../../src/steps/run.ts";
 import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
+import { dial } from "../embedded/network.ts";
 
 export const NAMESPACE = "istio-system";
 export const MANAGER = "istio-mesh-action";
@@ -49,6 +52,8 @@ export interface Setup {
   readonly cancel?: AbortSignal;
   /** Instead of one that works. */
   readonly istioctl?: string;
+  /** Of the verification; `install` has none unless this says how. */
+  readonly verification?: { readonly traffic: boolean };
 }
 
 /** How far a run is. */
@@ -66,10 +71,19 @@ export interface Outcome {
   readonly secrets: readonly string[];
   /** The arguments of istioctl's calls. */
   readonly istioctl: readonly string[];
+  /** The namespaces of probes that were told of, `undefined` for gone. */
+  readonly probing: readonly (string | undefined)[];
 }
 
-/** One run of the command. */
-export async function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+export function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+  return runCommand("install", kubes, setup);
+}
+
+export function runVerify(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+  return runCommand("verify", kubes, setup);
+}
+
+async function runCommand(command: "install" | "verify", kubes: readonly Kube[], setup: Setup): Promise<Outcome> {
   const mesh = meshSpec(kubes.length, setup.mesh);
   const deadline = new EarlyDeadline(setup.timeoutMs ?? 60_000, setup.cancel);
   const waits = new Set<Wait>();
@@ -100,19 +114,60 @@ export async function runInstall(kubes: readonly Kube[], setup: Setup = {}): Pro
     const path = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion));
     const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
     const istioctl = istioctlFor(options, folder, [], deadline.signal);
-    const run = new Run("install", mesh, members, progress);
+    const run = new Run(command, mesh, members, progress);
     const plan = run.plan.bind(run);
     run.plan = (...steps) => {
       open += steps.length;
       plan(...steps);
     };
-    await install(run, mesh, members, { istioctl, root: setup.root });
+    const probing: (string | undefined)[] = [];
+    const verification = (traffic: boolean): VerifyTools => ({
+      traffic,
+      // Embedded clusters answer at once, or not at all.
+      patience: 500,
+      call: (kubeconfig) => callTarget(kubeconfig, progress),
+      probing: (namespace) => probing.push(namespace),
+      lastly: (member) => ({ cluster: member.cluster, patient: true }),
+    });
+    if (command === "verify") {
+      run.plan(...planVerify(mesh));
+      await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
+    } else {
+      await install(run, mesh, members, {
+        istioctl,
+        root: setup.root,
+        verification: setup.verification && verification(setup.verification.traffic),
+      });
+    }
     const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
-    return { report: run.report(), warnings, secrets, istioctl: calls.split("\n").filter((line) => line !== "") };
+    return {
+      report: run.report(),
+      warnings,
+      secrets,
+      istioctl: calls.split("\n").filter((line) => line !== ""),
+      probing,
+    };
   } finally {
     clearInterval(look);
     await Promise.all(members.map(({ cluster }) => cluster.close()));
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** As the action's own, on the network between the embedded clusters. */
+async function callTarget(text: string, watcher: Watcher): Promise<{ uid: string } | { problem: string }> {
+  const { server } = readKubeconfig(text) as Kubeconfig;
+  const url = dial(server);
+  if (!url) return { problem: `Nobody answers at ${server}.` };
+  const kubeconfig = readKubeconfig(text.replace(server, url)) as Kubeconfig;
+  const cluster = connect("", kubeconfig, new Deadline(1_000), watcher);
+  try {
+    const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
+    return { uid: found?.metadata.uid ?? "" };
+  } catch (error) {
+    return problemOf(error);
+  } finally {
+    await cluster.close();
   }
 }
 

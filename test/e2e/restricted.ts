@@ -4,7 +4,7 @@ import { parse, parseAllDocuments, stringify } from "yaml";
 import { ROOT } from "../runner.ts";
 import type { Cluster, KubernetesObject } from "./cluster.ts";
 
-const NAMESPACE = "restricted-user";
+
 
 /** The roles that docs/SECURITY.md gives for a command, as they stand there. */
 export function documentedRoles(section: string): KubernetesObject[] {
@@ -18,7 +18,7 @@ export function documentedRoles(section: string): KubernetesObject[] {
 export async function restrictedKubeconfig(cluster: Cluster, section: string): Promise<string> {
   const roles = documentedRoles(section);
   const name = `restricted-${section}`;
-  const subjects = [{ kind: "ServiceAccount", name, namespace: NAMESPACE }];
+  const subjects = [{ kind: "ServiceAccount", name, namespace: name }];
   const bindings = roles.map(({ kind, metadata }) => ({
     apiVersion: "rbac.authorization.k8s.io/v1",
     kind: `${kind}Binding`,
@@ -27,12 +27,12 @@ export async function restrictedKubeconfig(cluster: Cluster, section: string): P
     subjects,
   }));
   await cluster.apply([
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } },
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: NAMESPACE } },
+    { apiVersion: "v1", kind: "Namespace", metadata: { name } },
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: name } },
     ...roles.map((role) => ({ ...role, metadata: { ...role.metadata, name } })),
     ...bindings,
   ]);
-  const token = await cluster.kubectl(["create", "token", name, "-n", NAMESPACE, "--duration=1h"]);
+  const token = await cluster.kubectl(["create", "token", name, "-n", name, "--duration=1h"]);
   const config = parse(cluster.kubeconfig);
   const user = { name, user: { token: token.trim() } };
   const [context] = config.contexts;
@@ -51,5 +51,5 @@ export async function removeRestricted(cluster: Cluster, section: string): Promi
     await cluster.kubectl(["delete", `${kind}Binding`, name, ...where, "--ignore-not-found"]);
     await cluster.kubectl(["delete", kind, name, ...where, "--ignore-not-found"]);
   }
-  await cluster.kubectl(["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false"]);
+  await cluster.kubectl(["delete", "namespace", name, "--ignore-not-found", "--wait=false"]);
 }

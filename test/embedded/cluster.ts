@@ -4,9 +4,11 @@ import { istiod } from "./controllers/istiod.ts";
 import { type KubeletOptions, kubelet } from "./controllers/kubelet.ts";
 import { type LoadBalancerOptions, loadBalancer } from "./controllers/loadbalancer.ts";
 import { type OperatorOptions, operator } from "./controllers/operator.ts";
+import { probes } from "./controllers/probes.ts";
 import { ensure } from "./controllers/support.ts";
 import { tokens } from "./controllers/tokens.ts";
 import type { Kube } from "./kube.ts";
+import { dial, join, neighbourAt } from "./network.ts";
 import { startKube } from "./server.ts";
 
 export interface ClusterOptions {
@@ -20,8 +22,8 @@ export interface ClusterOptions {
   readonly reachable?: boolean;
 }
 
-/** The network between the clusters: where the addresses of their API servers lead to in this process. */
-const network = new Map<string, string>();
+/** The clusters whose gateways cannot be reached; may be changed at any time. */
+export const blocked = new Set<Kube>();
 let clusters = 0;
 
 /** A whole embedded cluster: an API server and all that acts on it. */
@@ -29,15 +31,23 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Kube> 
   const kube = await startKube(options.kube ?? {});
   const number = ++clusters;
   const address = `10.200.${number >> 8}.${number & 255}`;
-  if (options.reachable !== false) network.set(`https://${address}:6443`, kube.server);
+  const leave = join(
+    { kube, blocked: () => blocked.has(kube) },
+    options.reachable === false ? undefined : `https://${address}:6443`,
+  );
+  const stop = kube.stop.bind(kube);
+  kube.stop = async () => {
+    leave();
+    await stop();
+  };
 
   tokens(kube);
   kubelet(kube, options.kubelet);
-  deployments(kube, { admit: injection(kube, options.injection) });
+  const injecting = injection(kube, options.injection);
+  kube.onAdmit(injecting.admit);
+  deployments(kube, { admit: injecting.inject });
   loadBalancer(kube, options.loadBalancer ?? { ingress: { ip: `172.18.${number >> 8}.${number & 255}` } });
-  istiod(kube, {
-    dial: (server) => network.get(server) ?? (server.startsWith("https://127.0.0.1:") ? server : undefined),
-  });
+  probes(kube, istiod(kube, { dial, neighbourAt }));
 
   // Where a kubeconfig names a loopback address, this is what the other clusters are given.
   ensure(kube, {

@@ -1,0 +1,268 @@
+// The whole verification in this process, on embedded clusters whose probes answer as their objects let them.
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { CheckId } from "../../src/mesh/catalogue.ts";
+import { rootCauses } from "../../src/mesh/causes.ts";
+import { type Subject, subjectName } from "../../src/mesh/report.ts";
+import { blocked, startClusters } from "../embedded/cluster.ts";
+import type { Json, Kube } from "../embedded/kube.ts";
+import { schemaProblems } from "../report/schema.ts";
+import { NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
+
+const SECRET = "istio-remote-secret-cluster2";
+const A_B = { observer: "cluster1", target: "cluster2" };
+const B = { cluster: "cluster2" };
+
+let kubes: Kube[];
+let installed: Outcome;
+beforeAll(async () => {
+  kubes = await startClusters(3);
+  installed = await runInstall(kubes, { verification: { traffic: true } });
+});
+afterAll(() => Promise.all(kubes.map((kube) => kube.stop())));
+
+const QUIET = { verification: { traffic: false } };
+
+const probeNamespaces = () =>
+  kubes
+    .flatMap((kube) => kube.list("v1", "Namespace").map(({ metadata }) => metadata.name as string))
+    .filter((name) => /probe/.test(name));
+
+describe("a healthy mesh", () => {
+  test("is proved at the end of its installation", () => {
+    expect(notPassed(installed)).toEqual([]);
+    expect(installed.report.result).toBe("passed");
+    expect(installed.report.checks.filter(({ id }) => id === "pair.request")).toHaveLength(6);
+    expect(schemaProblems(installed.report)).toEqual([]);
+  });
+
+  test("passes every check, is not changed, and nothing is left", async () => {
+    const outcome = await runVerify(kubes);
+    expect(notPassed(outcome)).toEqual([]);
+    expect(outcome.report.changed).toBe(false);
+    expect(outcome.report.changes).toEqual([]);
+    expect(probeNamespaces()).toEqual([]);
+    expect(schemaProblems(outcome.report)).toEqual([]);
+    // Told before the first probe, and again when all are gone.
+    expect(outcome.probing).toEqual([expect.stringMatching(/^istio-mesh-probe-[0-9a-f]{8}$/), undefined]);
+  });
+
+  test("says by which way and as whom each pair was answered", async () => {
+    const { report } = await runVerify(kubes);
+    const pair = report.checks.find(
+      ({ id, subject }) => id === "pair.request" && subjectName(subject) === "cluster1 → cluster2",
+    );
+    expect(pair?.evidence).toMatch(/^10 of 10 requests answered by cluster2 through 172\.\S+:15443, p50 2 ms/);
+    expect(pair?.evidence).toMatch(/spiffe:\/\/cluster\.local\/ns\/istio-mesh-probe-\w+\/sa\/probe-cluster1/);
+  });
+
+  test("without traffic passes all else, and nothing at all is written", async () => {
+    const before = kubes.map((kube) => writes(kube).length);
+    const outcome = await runVerify(kubes, QUIET);
+    expect(new Set(notPassed(outcome).map((line) => line.split(" ").slice(0, 2).join(" ")))).toEqual(
+      new Set(["skipped traffic.probe", "skipped pair.request"]),
+    );
+    expect(outcome.report.result).toBe("passed");
+    expect(kubes.map((kube) => writes(kube).length)).toEqual(before);
+    expect(outcome.probing).toEqual([]);
+  });
+});
+
+interface Case {
+  name: string;
+  expected: [id: CheckId, subject: Subject, cause: RegExp][];
+  make: () => () => void;
+}
+
+const object = (
+  kube: Kube,
+  apiVersion: string,
+  kind: string,
+  name: string,
+  namespace: string | undefined = NAMESPACE,
+) => kube.get({ apiVersion, kind, name, ...(namespace ? { namespace } : {}) });
+
+/** Puts a changed object in an object's place; undone by putting back the first. */
+function changed(kube: Kube, found: Json, change: (object: Json) => void): () => void {
+  const copy = structuredClone(found);
+  change(copy);
+  kube.put(copy);
+  return () => {
+    kube.put(structuredClone(found));
+  };
+}
+
+function removed(kube: Kube, found: Json): () => void {
+  const { apiVersion, kind, metadata } = found;
+  kube.delete({
+    apiVersion,
+    kind,
+    name: metadata.name,
+    ...(metadata.namespace ? { namespace: metadata.namespace } : {}),
+  });
+  return () => {
+    const { uid: _, resourceVersion: __, ...rest } = metadata;
+    kube.put({ ...found, metadata: rest });
+  };
+}
+
+const [one, two] = [() => kubes[0] as Kube, () => kubes[1] as Kube];
+const gatewayOf = (kube: Kube) => object(kube, "networking.istio.io/v1", "Gateway", "cross-network-gateway");
+
+const CASES: Case[] = [
+  {
+    name: "a remote secret that is gone",
+    expected: [["remote.secret", A_B, /no remote secret for cluster2/]],
+    make: () => removed(one(), object(one(), "v1", "Secret", SECRET)),
+  },
+  {
+    name: "a remote secret with another server",
+    expected: [["remote.kubeconfig", A_B, /names the server https:\/\/192\.0\.2\.1:6443/]],
+    make: () =>
+      changed(one(), object(one(), "v1", "Secret", SECRET), (secret) => {
+        const text = Buffer.from(secret.data.cluster2, "base64").toString();
+        secret.data.cluster2 = Buffer.from(text.replace(/server: \S+/, "server: https://192.0.2.1:6443")).toString(
+          "base64",
+        );
+      }),
+  },
+  {
+    name: "a remote secret under another name",
+    expected: [
+      ["remote.secret", A_B, /holds elsewhere instead/],
+      ["remote.strangers", { cluster: "cluster1" }, /for elsewhere/],
+    ],
+    make: () =>
+      changed(one(), object(one(), "v1", "Secret", SECRET), (secret) => {
+        secret.data = { elsewhere: secret.data.cluster2 };
+      }),
+  },
+  {
+    name: "the reader's role taken away",
+    expected: [["remote.reader", B, /may not list services/]],
+    make: () => {
+      const bindings = two()
+        .list("rbac.authorization.k8s.io/v1", "ClusterRoleBinding")
+        .filter(({ subjects }: Json) => subjects?.some(({ name }: Json) => name === "istio-reader-service-account"));
+      const undo = bindings.map((binding: Json) => removed(two(), binding));
+      return () => {
+        for (const each of undo) each();
+      };
+    },
+  },
+  {
+    name: "the exposure gone",
+    expected: [["gateway.exposure", B, /No Gateway exposes/]],
+    make: () => removed(two(), gatewayOf(two())),
+  },
+  {
+    name: "the exposure on another port",
+    expected: [["gateway.exposure", B, /port 15444 instead of 15443/]],
+    make: () =>
+      changed(two(), gatewayOf(two()), ({ spec }) => {
+        spec.servers[0].port.number = 15444;
+      }),
+  },
+  {
+    name: "another network on the namespace",
+    expected: [["control-plane.network", B, /labelled network elsewhere/]],
+    make: () =>
+      changed(two(), object(two(), "v1", "Namespace", NAMESPACE, ""), ({ metadata }) => {
+        metadata.labels["topology.istio.io/network"] = "elsewhere";
+      }),
+  },
+  {
+    name: "the way to a gateway blocked",
+    expected: [
+      ["pair.request", { source: "cluster1", target: "cluster2" }, /does not take connections/],
+      ["pair.request", { source: "cluster3", target: "cluster2" }, /does not take connections/],
+    ],
+    make: () => {
+      blocked.add(two());
+      return () => blocked.delete(two());
+    },
+  },
+  {
+    name: "an API server that answers nobody",
+    expected: [["cluster.api", B, /Could not read the Kubernetes version/]],
+    make: () => {
+      two().intercept(({ path }) => (path.startsWith("/version") ? { status: 403 } : undefined));
+      return () => two().intercept(undefined);
+    },
+  },
+];
+
+describe("what is broken", () => {
+  test.each(CASES)("$name is one finding, and all else is green or points to it", async ({ expected, make }) => {
+    const mend = make();
+    let outcome: Outcome;
+    try {
+      outcome = await runVerify(kubes);
+    } finally {
+      mend();
+    }
+    // An istiod that could not read a cluster tries again, in its own time.
+    await vi.waitFor(
+      async () => expect(await runVerify(kubes, QUIET).then(({ report }) => report.result)).toBe("passed"),
+      10_000,
+    );
+    const { checks, result } = outcome.report;
+    const roots = rootCauses(checks).flatMap(({ check, subjects }) =>
+      subjects.map((subject) => ({ ...check, subject })),
+    );
+    const named = (id: string, subject: Subject) => `${id} ${subjectName(subject)}`;
+    expect(roots.map(({ id, subject }) => named(id, subject)).sort(), notPassed(outcome).join("\n")).toEqual(
+      expected.map(([id, subject]) => named(id, subject)).sort(),
+    );
+    for (const [id, subject, cause] of expected) {
+      const found = roots.find((each) => named(each.id, each.subject) === named(id, subject));
+      expect(found?.verdict).toBe("failed");
+      expect(found?.cause).toMatch(cause);
+      expect(found?.hint).toBeTruthy();
+    }
+    expect(result).toBe("failed");
+    expect(probeNamespaces()).toEqual([]);
+    expect(schemaProblems(outcome.report)).toEqual([]);
+  });
+
+  test("is mended, and all is green again", async () => {
+    expect(notPassed(await runVerify(kubes))).toEqual([]);
+  });
+});
+
+describe("a probe that a killed run left", () => {
+  const leave = (expires: Date) =>
+    one().put({
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: {
+        name: "istio-mesh-probe-00000000",
+        labels: { "app.kubernetes.io/managed-by": "istio-mesh-action", "app.kubernetes.io/component": "probe" },
+        annotations: { "istio-mesh-action/expires": expires.toISOString() },
+      },
+    });
+
+  test("is removed once its time is over", async () => {
+    leave(new Date(Date.now() - 1_000));
+    const outcome = await runVerify(kubes);
+    expect(notPassed(outcome)).toEqual([]);
+    expect(
+      outcome.report.checks.find(({ id, subject }) => id === "leftover.objects" && subjectName(subject) === "cluster1")
+        ?.evidence,
+    ).toMatch(/Removed what a killed run had left: istio-mesh-probe-00000000/);
+  });
+
+  test("is told, and left alone, where nothing may be written", async () => {
+    leave(new Date(Date.now() - 1_000));
+    const { report } = await runVerify(kubes, QUIET);
+    expect(report.checks.find(({ id, verdict }) => id === "leftover.objects" && verdict === "failed")?.hint).toBe(
+      "kubectl delete namespace istio-mesh-probe-00000000",
+    );
+    one().delete({ apiVersion: "v1", kind: "Namespace", name: "istio-mesh-probe-00000000" });
+  });
+
+  test("is another run's as long as its time is not over", async () => {
+    leave(new Date(Date.now() + 600_000));
+    expect(notPassed(await runVerify(kubes))).toEqual([]);
+    one().delete({ apiVersion: "v1", kind: "Namespace", name: "istio-mesh-probe-00000000" });
+  });
+});
