@@ -5,5 +5,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/e2e/**"],
     testTimeout: 30_000,
+    // Keys of 4096 bits are found when they are found, on a busy machine late.
+    hookTimeout: 60_000,
   },
 });

@@ -58,7 +58,7 @@ function cacertsAreInEffect({ namespace }: MeshSpec, seen: Observation, now: Dat
   if (given.length === 0) return unknown("No root could be read from the Secret cacerts.", "", reading);
   if (given.includes(inEffect.sha256)) return passed("The root in cacerts is the one that workloads get.", reading);
   return failed(
-    `The root in the Secret ${namespace}/cacerts is not the one in effect: it was added or changed after istiod started.`,
+    `The root in the Secret ${namespace}/cacerts is not the one in effect: it was added or changed after istiod started, or istiod was restarted a moment ago and has not told of it yet.`,
     `Restart istiod, then gateways and workloads: kubectl -n ${namespace} rollout restart deployment -l app=istiod`,
     reading,
   );

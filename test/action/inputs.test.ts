@@ -42,6 +42,9 @@ describe("good inputs", () => {
     const { masked, kubeconfigs, ...inputs } = await read(good);
     expect(inputs).toEqual({
       command: "install" satisfies Command,
+      verify: true,
+      traffic: true,
+      failOn: "unknown",
       timeout: 600_000,
       root: undefined,
       istioctl: { mirror: "https://github.com/istio/istio/releases/download" },
@@ -449,7 +452,9 @@ const bad: Row[] = [
   ],
 
   // The rest.
-  ["an unknown command", { command: "destroy" }, ['`command` is "destroy"; expected one of: install.']],
+  ["a flag that is neither", { verify: "yes" }, ['`verify` is "yes"; expected one of: true, false.']],
+  ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],
+  ["an unknown command", { command: "destroy" }, ['`command` is "destroy"; expected one of: install, verify.']],
   ["an unknown installer", { installer: "helm" }, ['`installer` is "helm"; expected one of: sail, existing.']],
   [
     "versions that are not whole",
@@ -518,7 +523,7 @@ const bad: Row[] = [
     [
       '`gateway.service.type` is "ClusterIP"; expected one of: LoadBalancer, NodePort.',
       "`gateway.service.annotations.a` is 1; expected text (in quotes, if it looks like something else).",
-      '`install.gateway-service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
+      '`gateway.service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
       "`gateway.replicas` is 0; expected a whole number from 1 to 100.",
       "`gateway.resources` is a list; expected a mapping.",
       '`gateway` has the unknown key "instal"; known are: install, service, replicas, resources.',

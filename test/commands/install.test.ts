@@ -297,7 +297,7 @@ describe("the operator", () => {
     const [failure, ...more] = failures(outcome);
     expect(more).toEqual([]);
     expect(failure).toMatch(
-      /control-plane\.reconciled cluster1: The operator says: .*cannot be imported into the current release/,
+      /install\.reconciled cluster1: The operator says: .*cannot be imported into the current release/,
     );
     expect(failure).toContain(`kubectl -n ${NAMESPACE} delete serviceaccount ${READER}`);
     expect(outcome.report.seconds).toBeLessThan(5);
@@ -454,7 +454,7 @@ describe("the gateway", () => {
     const before = inNamespace(kubes[0], theirs.apiVersion, "Gateway", "cross-network-gateway");
     const [failure, ...more] = failures(await runInstall(kubes));
     expect(failure).toMatch(
-      /gateway\.exposure cluster1: .*somebody else set it differently: \.spec\.servers \(by their-gitops\)/,
+      /install\.exposure cluster1: .*somebody else set it differently: \.spec\.servers \(by their-gitops\)/,
     );
     expect(failure).toContain("Nothing was overwritten.");
     expect(more).toEqual([]);
@@ -496,10 +496,10 @@ describe.concurrent("what a run ends by, and says:", () => {
     expect(outcome.report.result).toBe("failed");
     const [address, image, ...more] = notPassed(outcome).sort();
     expect(address).toMatch(
-      /gateway\.address cluster1: Waited \d+ s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address yet/,
+      /install\.gateway-address cluster1: Waited \d+ s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address yet/,
     );
     expect(image).toMatch(
-      /gateway\.available cluster2: Waited .*pod istio-eastwestgateway-\S+: ImagePullBackOff: Back-off pulling image/,
+      /install\.gateway-available cluster2: Waited .*pod istio-eastwestgateway-\S+: ImagePullBackOff: Back-off pulling image/,
     );
     expect(more).toEqual([]);
   });
@@ -518,7 +518,7 @@ describe.concurrent("what a run ends by, and says:", () => {
     const config = parse(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1"));
     expect(config.clusters[0].cluster.server).toBe(`https://${slice.endpoints[0].addresses[0]}:6443`);
     const [failure, ...more] = notPassed(outcome);
-    expect(failure).toMatch(/remote\.synced cluster2 → cluster1: Waited .*istiod-\S+ says of cluster1: timeout/);
+    expect(failure).toMatch(/install\.synced cluster2 → cluster1: Waited .*istiod-\S+ says of cluster1: timeout/);
     expect(more).toEqual([]);
   });
 });
@@ -666,7 +666,10 @@ test("the built action joins two clusters, and nothing secret is left or shown",
     expect(lines.filter((line) => shown.includes(line))).toEqual([]);
     const readers = kubes.map((kube) => text(secret(kube, `${READER}-istio-remote-secret-token`), "token"));
     expect(result.masks).toEqual(expect.arrayContaining(readers));
-    expect(result.left.map(({ path }) => path)).toEqual([expect.stringMatching(/^istio-mesh-report-.*\.json$/)]);
+    expect(result.left.map(({ path }) => path)).toEqual([
+      expect.stringMatching(/^istio-mesh-report-.*\.json$/),
+      expect.stringMatching(/^istio-mesh-report-.*\.xml$/),
+    ]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

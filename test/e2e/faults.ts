@@ -1,5 +1,6 @@
 // Ways to break a mesh, each with the way to mend it, and what a verification must say of it.
 import { execFile } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
@@ -71,6 +72,10 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
   const restartIstiod = async (cluster: Cluster) => {
     await kubectl(cluster, "rollout", "restart", "deployment/istiod", "-n", SYSTEM);
     await rollout(cluster, "istiod");
+    // The new istiod tells of its root once it has become the leader.
+    const { data } = await cluster.get("secret", "cacerts");
+    const told = async () => (await cluster.get("configmap", "istio-ca-root-cert")).data["root-cert.pem"];
+    for (let i = 0; i < 120 && (await told()).trim() !== decode(data["root-cert.pem"]).trim(); i++) await delay(1_000);
   };
   const firewall = async (port: number) => {
     const rule = ["PREROUTING", "-t", "raw", "-i", "eth0", "-p", "tcp", "--dport", String(port), "-j", "DROP"];

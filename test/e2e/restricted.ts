@@ -4,8 +4,6 @@ import { parse, parseAllDocuments, stringify } from "yaml";
 import { ROOT } from "../runner.ts";
 import type { Cluster, KubernetesObject } from "./cluster.ts";
 
-
-
 /** The roles that docs/SECURITY.md gives for a command, as they stand there. */
 export function documentedRoles(section: string): KubernetesObject[] {
   const text = readFileSync(join(ROOT, "docs/SECURITY.md"), "utf8");

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
 import {
   buildArgs,
   childEnvironment,
@@ -13,6 +12,7 @@ import {
   redact,
 } from "../../src/istioctl/remote-secret.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
 const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
