@@ -197,9 +197,14 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
   if (not.length > 0) {
     const call =
       access.call && "problem" in access.call ? ` A call from here with the same secret: ${access.call.problem}` : "";
+    // istiod looks at a Secret when it changes: one that it refused, as the second for a cluster, it does not come back to.
+    const [secret] = not.every(({ status }) => status === "not registered") ? secretsFor(observer, name) : [];
+    const log = `kubectl -n ${namespace} logs deployment/istiod | grep ${name}`;
     return failed(
       `istiod has not read ${name}: ${not.map(({ pod, status }) => `${pod} says ${status}`).join(", ")}.${call}`,
-      `Does istiod reach ${name}'s API server, and are token and CA in the remote secret right? kubectl -n ${namespace} logs deployment/istiod | grep ${name}`,
+      secret
+        ? `Make istiod look at the Secret once more: kubectl -n ${namespace} annotate secret ${secret.metadata.name} looked-at="$(date)" --overwrite. If it stays so: ${log}`
+        : `Does istiod reach ${name}'s API server, and are token and CA in the remote secret right? ${log}`,
       reading,
     );
   }

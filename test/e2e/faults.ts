@@ -199,7 +199,12 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
         const second = plain(await source.get("secret", secretName));
         second.metadata.name = "a-second-one";
         await source.apply([second]);
-        return () => kubectl(source, "delete", "secret", "a-second-one", "-n", SYSTEM);
+        return async () => {
+          await kubectl(source, "delete", "secret", "a-second-one", "-n", SYSTEM);
+          // Which of the two istiod had taken is chance; the other one it looks at again only when that changes.
+          await kubectl(source, "annotate", "secret", secretName, "-n", SYSTEM, `looked-at=${Date.now()}`);
+          await kubectl(source, "annotate", "secret", secretName, "-n", SYSTEM, "looked-at-");
+        };
       },
     },
     {
