@@ -18,7 +18,8 @@ const HELP = `The end-to-end tests run on clusters that you name:
   E2E_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from
   E2E_ISTIOCTL           optional: an istioctl, to compare what it notices of a broken mesh
   E2E_NODE_SHELL         optional: words before a command that runs it in the network of the second cluster's node
-  E2E_NEXT_ISTIOD        optional: the mesh's image of istiod under the tag of the next minor version`;
+  E2E_NEXT_ISTIOD        optional: the mesh's image of istiod under the tag of the next minor version
+  E2E_FAULTS             optional: a regular expression for the names of the faults to make, where not all`;
 
 /** What the environment says; throws an error that says all that is missing. */
 export function settings(): Settings {
