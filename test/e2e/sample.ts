@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, KubernetesObject } from "./cluster.ts";
 
 export const NAMESPACE = "sample";
-const PORT = 5000;
+export const PORT = 5000;
 
 /**
  * In every cluster: a server that answers with its cluster's name, a client, the Service `helloworld` that any server

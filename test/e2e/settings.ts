@@ -14,7 +14,7 @@ const HELP = `The end-to-end tests run on clusters that you name:
   E2E_KUBECONFIGS        two or more kubeconfig files, separated by colons; fresh clusters, each with the Sail Operator
   E2E_ISTIO_VERSION      the Istio version to install, one that the operator knows
   E2E_SAMPLE_IMAGE       an image that the clusters can pull: an HTTP server on port 5000 that answers
-                         "hello from $VERSION", and, as /sample get URL, a client that prints "<status> <body>"
+                         "hello from $VERSION", and, as /sample get URL, a client that prints "<status> <body>"; with sh and sleep
   E2E_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from
   E2E_ISTIOCTL           optional: an istioctl, to compare what it notices of a broken mesh
   E2E_NODE_SHELL         optional: words before a command that runs it in the network of the second cluster's node

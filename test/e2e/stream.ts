@@ -1,0 +1,159 @@
+// Traffic between clusters that goes on while something is done to the mesh, and what became of every request.
+import { setTimeout as delay } from "node:timers/promises";
+import type { Cluster, KubernetesObject } from "./cluster.ts";
+import { deploySample, NAMESPACE, PORT, removeSample } from "./sample.ts";
+
+/** Answers in a row that make a stream steady: from there on it counts. */
+const STEADY = 40;
+/** What a client prints when it was told to end, and all of its requests have. */
+const END = "that was all";
+
+export interface StreamResult {
+  readonly source: string;
+  readonly target: string;
+  /** Requests, since the stream was steady. */
+  readonly sent: number;
+  /** Those of them that got anything but the target's answer. */
+  readonly failed: number;
+  /** The longest time without a good answer, in milliseconds. */
+  readonly longestGap: number;
+  /** When the first few failed, and what the client got. */
+  readonly failures: readonly string[];
+}
+
+export interface Streams {
+  /** Ends them, and removes the sample. Asks the API servers, which must be reachable again. */
+  stop(): Promise<StreamResult[]>;
+}
+
+/** A client that calls a target twenty times a second, whether or not the calls before were answered. */
+function client(target: Cluster, image: string): KubernetesObject {
+  const loop = `while [ ! -e /tmp/stop ]; do /sample get "$URL" & sleep 0.05; done; wait; echo; echo "${END}"; sleep 86400`;
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: podName(target), namespace: NAMESPACE, labels: { app: "stream" } },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        {
+          name: "client",
+          image,
+          command: ["sh", "-c", loop],
+          // Only the target's server is behind this name.
+          env: [{ name: "URL", value: `http://only-${target.name}.${NAMESPACE}:${PORT}/` }],
+        },
+      ],
+    },
+  };
+}
+
+/**
+ * Deploys the sample in the clusters and lets every one of them call every other until it is stopped. The clients run in
+ * the clusters by themselves: no API server has a part in the traffic, so one that goes away disturbs nothing.
+ */
+export async function startStreams(clusters: readonly Cluster[], image: string): Promise<Streams> {
+  await Promise.all(clusters.map((cluster) => deploySample(cluster, clusters, image)));
+  const streams = clusters.flatMap((source) =>
+    clusters.filter((target) => target !== source).map((target) => ({ source, target })),
+  );
+  const started = await Promise.all(
+    streams.map(async ({ source, target }) => {
+      await source.apply([client(target, image)]);
+      return { source, target, before: await steady(source, target) };
+    }),
+  );
+  return {
+    async stop() {
+      const results = await Promise.all(
+        started.map(async ({ source, target, before }) => {
+          await source.kubectl([
+            "exec",
+            "-n",
+            NAMESPACE,
+            podName(target),
+            "-c",
+            "client",
+            "--",
+            "sh",
+            "-c",
+            ": >/tmp/stop",
+          ]);
+          return resultOf(source, target, (await ended(source, target)).slice(before));
+        }),
+      );
+      await Promise.all(clusters.map(removeSample));
+      return results;
+    },
+  };
+}
+
+/** A line for each direction, for the reader of the log. */
+export function toldOf(results: readonly StreamResult[]): string {
+  return results
+    .map(
+      ({ source, target, sent, failed, longestGap, failures }) =>
+        `${source} → ${target}: ${sent} requests, ${failed} failed, longest gap ${longestGap} ms${failures.map((each) => `\n  ${each}`).join("")}`,
+    )
+    .join("\n");
+}
+
+interface Line {
+  readonly at: number;
+  readonly text: string;
+}
+
+/** What a client printed so far; the time of each line is the container runtime's. */
+async function printed(source: Cluster, target: Cluster): Promise<Line[]> {
+  const log = await source.kubectl(["logs", "-n", NAMESPACE, podName(target), "-c", "client", "--timestamps"]);
+  return log.split("\n").flatMap((line) => {
+    const [, at = "", text = ""] = /^(\S+) (.*\S)\s*$/.exec(line) ?? [];
+    return text ? [{ at: Date.parse(at), text }] : [];
+  });
+}
+
+const isAnswer = ({ name }: Cluster, { text }: Line) => text === `200 hello from ${name}`;
+
+/** Waits until the stream flows; gives the number of lines before it did. */
+async function steady(source: Cluster, target: Cluster): Promise<number> {
+  const deadline = Date.now() + 180_000;
+  for (;;) {
+    // Its container may not be there yet.
+    const lines = await printed(source, target).catch((): Line[] => []);
+    const last = lines.slice(-STEADY);
+    if (last.length === STEADY && last.every((line) => isAnswer(target, line))) return lines.length - 1;
+    if (Date.now() > deadline)
+      throw new Error(`${source.name} → ${target.name} does not flow: ${last.at(-1)?.text ?? "nothing was printed"}`);
+    await delay(1_000);
+  }
+}
+
+async function ended(source: Cluster, target: Cluster): Promise<Line[]> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const lines = await printed(source, target);
+    if (lines.at(-1)?.text === END) return lines.slice(0, -1);
+    if (Date.now() > deadline) throw new Error(`The client of ${source.name} → ${target.name} does not end.`);
+    await delay(500);
+  }
+}
+
+function resultOf(source: Cluster, target: Cluster, lines: readonly Line[]): StreamResult {
+  const failed = lines.filter((line) => !isAnswer(target, line));
+  const good = lines.filter((line) => isAnswer(target, line)).map(({ at }) => at);
+  // Without an answer until its end it is the whole time.
+  const times = [lines[0]?.at ?? 0, ...good, lines.at(-1)?.at ?? 0];
+  const gaps = times.slice(1).map((at, i) => at - (times[i] as number));
+  return {
+    source: source.name,
+    target: target.name,
+    sent: lines.length,
+    failed: failed.length,
+    longestGap: Math.max(...gaps),
+    failures: failed.slice(0, 5).map(({ at, text }) => `${new Date(at).toISOString()} ${text}`),
+  };
+}
+
+function podName({ name }: Cluster): string {
+  return `stream-to-${name}`;
+}
