@@ -1,7 +1,7 @@
 // Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
 import { readFileSync, writeFileSync } from "node:fs";
 import { Document, isScalar, parse, visit } from "yaml";
-import { installRights, merged, type Right, verifyRights } from "../src/checks/rights.ts";
+import { installRights, merged, pruneRights, type Right, verifyRights } from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
 
 interface ActionFile {
@@ -70,6 +70,7 @@ const parts: Record<string, Record<string, () => string>> = {
   "README.md": { inputs, outputs },
   "docs/SECURITY.md": {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
+    prune: () => roles(pruneRights(mesh)),
     verify: () => roles(verifyRights(mesh, true)),
     "verify-without-traffic": () => roles(verifyRights(mesh, false)),
   },

@@ -21,6 +21,8 @@ export interface Inputs {
   readonly command: Command;
   /** Whether `install` ends with a verification. */
   readonly verify: boolean;
+  /** Whether `install` removes remote secrets for clusters that are not on the list. */
+  readonly prune: boolean;
   /** Whether a verification sends requests between the clusters. */
   readonly traffic: boolean;
   readonly failOn: FailOn;
@@ -109,6 +111,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const command = oneOf("command", COMMANDS);
   const failOn = oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
   const verify = flag("verify");
+  const prune = flag("prune");
   const traffic = flag("traffic");
   const installer = oneOf<Installer>("installer", ["sail", "existing"]);
   const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, "letters, digits, `-`, `_` and `.`, at most 63");
@@ -200,6 +203,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   return {
     command,
     verify,
+    prune,
     traffic,
     failOn,
     kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),

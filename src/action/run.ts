@@ -15,6 +15,7 @@ import type { Report, Verdict } from "../mesh/report.ts";
 import { toJson } from "../report/json.ts";
 import { toJUnit } from "../report/junit.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
+import { goneOnWithout } from "../report/words.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateError } from "./annotations.ts";
 import { type FailOn, InputError, type Inputs, readInputs } from "./inputs.ts";
@@ -96,7 +97,12 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
     } else {
       const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
-      await install(run, inputs.mesh, members, { istioctl, root: inputs.root, verification });
+      await install(run, inputs.mesh, members, {
+        istioctl,
+        root: inputs.root,
+        prune: inputs.prune,
+        verification,
+      });
     }
     return run.report();
   } finally {
@@ -155,9 +161,13 @@ async function summarize(markdown: string): Promise<void> {
 }
 
 /** The result in a sentence, as the last line of the log. */
-function sentence({ result, clusters, checks, changed, command, traffic }: Report): string {
+function sentence(report: Report): string {
+  const { result, clusters, checks, changed, command, traffic } = report;
   const many = (verdict: Verdict) => checks.filter((check) => check.verdict === verdict).length;
-  if (result === "failed") return `${many("failed")} checks failed; see the annotations and the job summary.`;
+  if (result === "failed") {
+    const without = goneOnWithout(report);
+    return `${without}${without && " "}${many("failed")} checks failed; see the annotations and the job summary.`;
+  }
   if (result === "incomplete") return `${many("unknown")} checks could not be made; see the job summary.`;
   const changes = command === "verify" ? "" : `; ${changed ? "changes were made" : "nothing had to be changed"}`;
   const proof = traffic ? ", and every pair of them answers" : "; no requests were sent between them";

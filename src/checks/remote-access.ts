@@ -2,6 +2,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { ownership } from "../mesh/objects/ownership.ts";
 import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig, type RemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { Finding } from "../mesh/report.ts";
@@ -9,7 +10,7 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { tokenExpiry } from "../mesh/token.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import { statusOf } from "./istiod.ts";
-import type { Observation } from "./observation.ts";
+import { matches, type Observation } from "./observation.ts";
 
 /** An observer, and the target that its istiod is to read. */
 export interface RemoteView {
@@ -282,23 +283,61 @@ export function readerMayRead(lacking: ReadonlyMap<string, readonly string[]>): 
   );
 }
 
+/** A remote secret for a cluster that is not in the list, or for the cluster that holds it. */
+export interface Stranger {
+  readonly secret: Secret;
+  readonly clusters: readonly string[];
+  /** This action made it for this mesh, and it holds nothing else: it may be removed. */
+  readonly ours: boolean;
+}
+
+/** The strangers among a cluster's remote secrets. That a cluster cannot be reached makes it none: the list counts. */
+export function strangersAmong(mesh: MeshSpec, name: string, remoteSecrets: readonly Secret[]): Stranger[] {
+  const others = mesh.clusters.map((cluster) => cluster.name).filter((each) => each !== name);
+  const ownLabels = ownership(mesh, "remote-secret");
+  return remoteSecrets.flatMap((secret): Stranger | [] => {
+    const keys = Object.keys(secret.data ?? {});
+    const clusters = keys.filter((key) => !others.includes(key));
+    if (clusters.length === 0) return [];
+    const ours = clusters.length === keys.length && !clusters.includes(name);
+    return { secret, clusters, ours: ours && matches(ownLabels, secret.metadata.labels) };
+  });
+}
+
+/** What is to be said of a cluster's strangers, of which there is one at least. */
+export function strangersLeft({ namespace }: MeshSpec, name: string, strangers: readonly Stranger[]): Finding {
+  const told = strangers.flatMap(({ secret, clusters }) =>
+    clusters.map((each) =>
+      each === name
+        ? `${secret.metadata.name} for ${each}, which is this cluster itself`
+        : `${secret.metadata.name} for ${each}`,
+    ),
+  );
+  const others = strangers.filter(({ ours }) => !ours).map(({ secret }) => secret.metadata.name);
+  const ways = [
+    ...(others.length < strangers.length ? ["run `install` with `prune: true`"] : []),
+    ...(others.length > 0 ? [`kubectl -n ${namespace} delete secret ${others.join(" ")}`] : []),
+  ];
+  return failed(
+    `There is a remote secret for a cluster that is not in the list: ${told.join("; ")}. istiod goes on reading it.`,
+    `If it has left the mesh: ${ways.join("; and ")}; else add it to the input \`clusters\`.`,
+  );
+}
+
 /** Whether all remote secrets are for clusters of the mesh, and none for the cluster itself. */
 export function noStrangers(mesh: MeshSpec, { spec, remoteSecrets }: Observation): Finding {
-  const names = mesh.clusters.map(({ name }) => name).filter((name) => name !== spec.name);
-  const entries = remoteSecrets().flatMap(({ metadata, data }) =>
-    Object.keys(data ?? {}).map((key) => ({ secret: metadata.name, key })),
-  );
+  const secrets = remoteSecrets();
+  const entries = secrets.flatMap(({ metadata, data }) => Object.keys(data ?? {}).map((key) => [key, metadata.name]));
   const reading = {
     source: `Secrets labelled istio/multiCluster=true in ${mesh.namespace}`,
-    values: Object.fromEntries(entries.map(({ key, secret }) => [key, secret])),
+    values: Object.fromEntries(entries),
   };
-  const strangers = entries.filter(({ key }) => !names.includes(key));
-  if (strangers.length === 0) return passed("Every remote secret is for a cluster of this mesh.", reading);
-  return failed(
-    `There is a remote secret for a cluster that is not in the list: ${strangers.map(({ key, secret }) => (key === spec.name ? `${secret} for ${key}, which is this cluster itself` : `${secret} for ${key}`)).join("; ")}. istiod goes on reading it.`,
-    `If it has left the mesh: kubectl -n ${mesh.namespace} delete secret ${[...new Set(strangers.map(({ secret }) => secret))].join(" ")}; else add it to the input \`clusters\`.`,
-    reading,
-  );
+  const strangers = strangersAmong(mesh, spec.name, secrets);
+  const finding =
+    strangers.length === 0
+      ? passed("Every remote secret is for a cluster of this mesh.")
+      : strangersLeft(mesh, spec.name, strangers);
+  return { ...finding, readings: [reading] };
 }
 
 /** What a `Failure` says, for `Access.call`. */

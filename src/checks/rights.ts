@@ -32,8 +32,11 @@ const exec = (namespace: string): Right => ({
 });
 const RBAC = "rbac.authorization.k8s.io/v1";
 
-/** What `install` needs from the API server, exactly: the source of the preflight check and of the documented role. */
-export function installRights(mesh: MeshSpec): Right[] {
+/**
+ * What `install` needs from the API server, exactly: the source of the preflight check and of the documented role.
+ * @param prune whether remote secrets for clusters that have left are removed
+ */
+export function installRights(mesh: MeshSpec, prune = false): Right[] {
   const { namespace } = mesh;
   return [
     right("v1", "Namespace", APPLY),
@@ -64,7 +67,13 @@ export function installRights(mesh: MeshSpec): Right[] {
           right("apps/v1", "Deployment", ["list"]),
         ]
       : [right("sailoperator.io/v1", "Istio", ["list"])]),
+    ...(prune ? pruneRights(mesh) : []),
   ];
+}
+
+/** What `prune` needs beside. */
+export function pruneRights({ namespace }: MeshSpec): Right[] {
+  return [right("v1", "Secret", ["delete"], namespace)];
 }
 
 /** What a verification needs. @param traffic with the probe, whose namespace is new each time */

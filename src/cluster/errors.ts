@@ -74,9 +74,21 @@ export function isTransient(error: unknown): boolean {
   return !CERTIFICATE.test(code) && code !== "ENOTFOUND" && code !== "ERR_INVALID_URL";
 }
 
+/** Nobody answers at the API server's address. */
+export class Unreachable extends Failure {}
+
+/** What a load balancer answers in the place of an API server that is down. */
+const GATEWAY_STATUS = new Set([502, 503, 504]);
+
+/** Whether the API server could not be reached: a matter of the moment, unlike what it answers, or a wrong certificate. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof ApiError && GATEWAY_STATUS.has(error.status));
+}
+
 /** A transport error as the user should read it. */
 export function unreachable(server: string, error: unknown): Failure {
   const { code, message } = rootCause(error);
+  const Kind = CERTIFICATE.test(code) ? Failure : Unreachable;
   const [why, hint] = CERTIFICATE.test(code)
     ? [
         "its certificate was not accepted",
@@ -90,7 +102,7 @@ export function unreachable(server: string, error: unknown): Failure {
             "Check that the API server runs and that `server` in the kubeconfig has the right port.",
           ]
         : ["no answer", "Check that this runner may reach the API server: firewall, private endpoint, proxy."];
-  return new Failure(
+  return new Kind(
     `The API server at ${server} cannot be reached: ${why} (${code ? `${code}: ` : ""}${message}).`,
     hint,
     {

@@ -10,7 +10,7 @@ import { controlPlaneHealthy, existingControlPlane, installControlPlane, istiodR
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
-import { confirmSynced, shareRemoteSecret } from "../steps/remote-access.ts";
+import { confirmSynced, leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
 import { establishTrust } from "../steps/trust.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
@@ -19,27 +19,30 @@ export interface Tools {
   readonly istioctl: Istioctl;
   /** The root CA that the user provided. */
   readonly root: RootCa | undefined;
+  /** Whether remote secrets of ours for clusters that are not on the list are removed. */
+  readonly prune: boolean;
   /** How the mesh is verified at the end; `undefined`: it is not. */
   readonly verification: VerifyTools | undefined;
 }
 
 /**
  * Makes the clusters one mesh. Nothing is changed before all of them passed the preflight; after that every step begins as
- * soon as the steps that it needs are done, no matter how far the other clusters are.
+ * soon as the steps that it needs are done, no matter how far the other clusters are. A cluster that cannot be reached is
+ * left out: the others are served, and a run in which it is back completes the mesh.
  */
 export async function install(run: Run, mesh: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
   run.plan(...planPreflight(mesh), ...planInstall(mesh), ...(tools.verification ? planVerify(mesh) : []));
 
   const rights = merged([
-    ...installRights(mesh),
+    ...installRights(mesh, tools.prune),
     ...(tools.verification ? verifyRights(mesh, tools.verification.traffic) : []),
   ]);
   const ready = await preflight(run, mesh, members, { ...tools, rights });
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
-  const { surveys, trust, issuing } = ready;
+  const { served, surveys, trust, issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
   const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
-    const begun = new Map(members.map((member) => [member, begin(member)]));
+    const begun = new Map(served.map((member) => [member, begin(member)]));
     return (member) => begun.get(member) as T;
   };
 
@@ -52,7 +55,7 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
 
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.
-  const othersTrusted = trust.source === "generated" ? members.map(trusted) : [];
+  const othersTrusted = trust.source === "generated" ? served.map(trusted) : [];
   const controlPlane = perCluster((member) => {
     const needs = [trusted(member), ...othersTrusted];
     return mesh.installer === "sail"
@@ -77,21 +80,28 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
 
   const reader = perCluster((member) => ensureReader(run, mesh, member, controlPlane(member), survey(member)));
   const secretsFor = perCluster((target) => {
-    const observers = members.filter((member) => member !== target);
+    const observers = served.filter((member) => member !== target);
     return shareRemoteSecret(run, mesh, target, observers, surveys, tools.istioctl, reader(target), trusted);
   });
 
   const confirmed = perCluster((observer) => {
-    const targets = members.filter((member) => member !== observer);
+    const targets = served.filter((member) => member !== observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
     return confirmSynced(run, mesh, observer, controlPlane(observer), secrets, [istiod(observer)]);
   });
 
+  await Promise.allSettled(served.flatMap((member) => [...healthy(member), ...gateways(member), ...confirmed(member)]));
+  const whole = run.complete;
+
+  // A cluster that has left goes last: where something is amiss, nothing more is taken away.
   await Promise.allSettled(
-    members.flatMap((member) => [...healthy(member), ...gateways(member), ...confirmed(member)]),
+    served.map((member) => {
+      const done = [reader(member), ...healthy(member), ...gateways(member), ...confirmed(member)];
+      return leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done);
+    }),
   );
   if (!tools.verification) return;
-  if (run.failed) return run.skipRest("Not looked at, for the installation did not come to its end.");
+  if (!whole) return run.skipRest("Not looked at, for the installation did not come to its end.");
   await verify(run, mesh, members, tools.verification);
 }
 
@@ -106,6 +116,7 @@ function planInstall(mesh: MeshSpec): CheckRef[] {
     "install.exposure",
     ...(mesh.gateway.install ? (["install.gateway-service", "install.gateway-available"] as const) : []),
     "install.reader",
+    "install.strangers",
   ];
   const names = mesh.clusters.map(({ name }) => name);
   return [

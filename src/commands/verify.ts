@@ -88,6 +88,12 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observati
   const subject = { cluster: spec.name };
   return run.timed("verification", subject, async () => {
     const report = run.clusterReport(spec.name);
+    if (report.unreachable) {
+      // The installation has waited for it already.
+      const cause = `${spec.name} could not be reached before, and was not asked again.`;
+      run.judge("cluster.api", subject, failed(cause, "Run again once its API server can be reached."));
+      return unseen(spec);
+    }
     try {
       report.kubernetesVersion = await cluster.version();
     } catch (error) {

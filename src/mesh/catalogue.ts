@@ -58,6 +58,7 @@ export const CHECKS = {
   "install.reader": step("remoteAccess", "The reader account has its role and token"),
   "install.remote-secret": step("remoteAccess", "The remote secret is in place"),
   "install.synced": step("confirmation", "istiod has read the other cluster"),
+  "install.strangers": step("confirmation", "There is no remote secret for a cluster outside the mesh"),
 
   "cluster.api": cluster("The API server answers"),
   "cluster.distinct": cluster("The kubeconfigs lead to different clusters"),

@@ -1,4 +1,4 @@
-import type { CheckId } from "./catalogue.ts";
+import { CHECKS, type CheckId } from "./catalogue.ts";
 import type { Check, CheckRef, Subject } from "./report.ts";
 
 type OfCluster = { readonly cluster: string };
@@ -18,6 +18,15 @@ const withoutSecret = (pair: OfRemote) => [
   ...of(pair.target, "cluster.api"),
 ];
 
+/** Where an installation finds that a cluster cannot be reached, in its order. */
+const PREFLIGHT = (Object.keys(CHECKS) as CheckId[]).filter((id) => CHECKS[id].category === "preflight");
+const STEPS = (Object.keys(CHECKS) as CheckId[]).filter((id) => CHECKS[id].category === "install");
+
+/** Of what an installation wants to know of all clusters: those that could not be reached. */
+function whereLeftOut(_: Subject, { verdict, clusters = [] }: Check): CheckRef[] {
+  return verdict === "unknown" ? clusters.flatMap((cluster) => of(cluster, ...PREFLIGHT)) : [];
+}
+
 /** Of a comparison: the clusters that could not be read for it. */
 function whereNotSeen(_: Subject, { verdict, clusters = [] }: Check): CheckRef[] {
   return verdict === "unknown" ? clusters.flatMap((cluster) => withoutIstiod({ cluster })) : [];
@@ -25,6 +34,21 @@ function whereNotSeen(_: Subject, { verdict, clusters = [] }: Check): CheckRef[]
 
 /** For each check the others that, where they did not pass, are why this one did not. The likeliest comes first. */
 const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => readonly CheckRef[] } = {
+  "preflight.distinct": whereLeftOut,
+  "preflight.trust": whereLeftOut,
+  "install.trust": unreachable,
+  "install.reconciled": unreachable,
+  "install.istiod": unreachable,
+  "install.healthy": unreachable,
+  "install.gateway-service": unreachable,
+  "install.gateway-available": unreachable,
+  "install.gateway-address": unreachable,
+  "install.exposure": unreachable,
+  "install.reader": unreachable,
+  "install.remote-secret": ({ observer }: OfRemote) => of(observer, "cluster.api"),
+  "install.synced": ({ observer }: OfRemote) => of(observer, "cluster.api"),
+  "install.strangers": unreachable,
+  "cluster.api": ({ cluster }: OfCluster) => of(cluster, ...PREFLIGHT),
   "cluster.distinct": whereNotSeen,
   "control-plane.versions": whereNotSeen,
   "control-plane.trust-domain": whereNotSeen,
@@ -40,11 +64,15 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "gateway.address": unreachable,
   "gateway.exposure": unreachable,
   "gateway.network": unreachable,
-  "remote.secret": ({ observer }: OfRemote) => of(observer, "cluster.api"),
+  // For a cluster that could not be reached none was made.
+  "remote.secret": ({ observer, target }: OfRemote) => [
+    ...of(observer, "cluster.api"),
+    ...of(target, ...PREFLIGHT, ...STEPS),
+  ],
   "remote.kubeconfig": withoutSecret,
   "remote.token": withoutSecret,
   "remote.reader": unreachable,
-  "remote.strangers": unreachable,
+  "remote.strangers": ({ cluster }: OfCluster) => of(cluster, "cluster.api", "install.strangers"),
   "remote.synced": (pair: OfRemote) => [
     ...of(pair.observer, "cluster.api", "control-plane.istiod"),
     ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),

@@ -92,6 +92,8 @@ export interface ClusterReport {
   gatewayAddresses: string[];
   /** Requests sent to this cluster's API server. */
   requests: number;
+  /** Its API server could not be reached, or not any more, and an installation went on without it. */
+  unreachable?: true;
 }
 
 export interface PhaseReport {

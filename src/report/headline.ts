@@ -3,7 +3,7 @@ import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import type { Report } from "../mesh/report.ts";
 import { requestsOf, synced } from "./pairs.ts";
 import { escaped } from "./text.ts";
-import { count, whereabouts } from "./words.ts";
+import { count, endedEarly, goneOnWithout, listed, whereabouts } from "./words.ts";
 
 /** Of what could not be checked, so much is told in the headline. */
 const MOST_NAMED = 3;
@@ -49,14 +49,25 @@ function failed(report: Report): Verdict {
   const works = sent
     ? failed + unknown === 0
     : report.checks.every(({ category, verdict }) => verdict !== "failed" || category === "leftover");
+  const without = goneOnWithout(report);
+  const missing = new Set(report.clusters.flatMap(({ name, unreachable }) => (unreachable ? name : [])));
+  const ofThem = wrong.every(({ subjects }) =>
+    subjects.every((each) => Object.values(each).some((name) => missing.has(name))),
+  );
   const explains = wrong.reduce((sum, cause) => sum + cause.explains.length, 0);
   const also = causes.length - wrong.length;
   return {
-    title: works ? `❌ Something is wrong with ${mesh(report)}` : `❌ The clusters are not one ${mesh(report)}`,
+    title:
+      without && ofThem
+        ? `❌ Mesh ${escaped(report.mesh.id)} is not whole: ${escaped(listed([...missing]))} could not be reached`
+        : works
+          ? `❌ Something is wrong with ${mesh(report)}`
+          : `❌ The clusters are not one ${mesh(report)}`,
     sentences: [
       `${count(wrong.length, "root cause")}${
         explains > 0 ? ` ${wrong.length === 1 ? "explains" : "explain"} ${count(explains, "other check")}` : ""
       }.`,
+      escaped(without),
       also > 0 ? `${count(also, "thing")} could not be checked.` : "",
       requests(report),
     ],
@@ -94,12 +105,12 @@ function requests(report: Report): string {
 }
 
 /** A verification changes nothing that would be worth a word. */
-function changes({ command, changed, changes, result, checks }: Report): string[] {
+function changes(report: Report): string[] {
+  const { command, changed, changes, result } = report;
   if (command !== "install") return [];
   const writes = changes.filter(({ action }) => action !== "unchanged").length;
   if (result === "passed") return [changed ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
-  const early = checks.every(({ phase, verdict }) => phase === "preflight" || verdict === "skipped");
-  if (early) return ["Nothing was changed."];
+  if (endedEarly(report)) return ["Nothing was changed."];
   return [changed ? `${count(writes, "object")} changed; a new run goes on from here.` : "Nothing had to be changed."];
 }
 

@@ -1,5 +1,5 @@
 import type { CheckId } from "../mesh/catalogue.ts";
-import { type Check, type Subject, subjectName } from "../mesh/report.ts";
+import { type Check, type Report, type Subject, subjectName } from "../mesh/report.ts";
 
 /** Names in one list: all of a few, else the first ones and how many more there are. */
 const FEW = 4;
@@ -36,6 +36,30 @@ export function inWhat(subject: Subject): string {
 /** `1 check`, `2 checks`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** Whether nothing was begun, for the preflight found what must be mended first. */
+export function endedEarly({ checks }: Report): boolean {
+  return checks.every(({ phase, verdict }) => phase === "preflight" || verdict === "skipped");
+}
+
+/** Where an installation went on without clusters: which those are, and what was done for the others. Else nothing. */
+export function goneOnWithout(report: Report): string {
+  const missing = report.clusters.filter(({ unreachable }) => unreachable).map(({ name }) => name);
+  if (missing.length === 0 || endedEarly(report)) return "";
+  const done = report.clusters.filter(({ unreachable }) => !unreachable).map(({ name }) => servedAs(report, name));
+  return `${listed(missing)} could not be reached. Without ${missing.length === 1 ? "it" : "them"}: ${listed(done)}.`;
+}
+
+function servedAs({ checks, changes, clusters }: Report, name: string): string {
+  const missing = new Set(clusters.flatMap((each) => (each.unreachable ? each.name : [])));
+  const own = checks.filter(({ category, subject }) => {
+    const [first, second = ""] = Object.values(subject) as string[];
+    return category === "install" && first === name && !missing.has(second);
+  });
+  const writes = changes.filter(({ cluster, action }) => cluster === name && action !== "unchanged").length;
+  const changed = writes > 0 ? `${count(writes, "object")} changed` : "nothing changed";
+  return `${name} is ${own.every(({ verdict }) => verdict === "passed") ? "done" : "not done"} (${changed})`;
 }
 
 /** The address of what the documentation says about a check. */

@@ -1,19 +1,24 @@
+import { unknown } from "../checks/finding.ts";
 import * as checks from "../checks/preflight.ts";
 import type { Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
+import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { inspectRoot } from "../mesh/certificates/inspect.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { CheckRef, Finding } from "../mesh/report.ts";
+import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { decideTrust, type TrustPlan } from "../mesh/trust.ts";
+import { decideTrust, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
 import { isCurrent } from "./remote-access.ts";
 import { attempt, type Needs, type Outcome, type Run } from "./run.ts";
 import { beginIssuing, type Issuing } from "./trust.ts";
 
 export interface Ready {
+  /** The clusters that can be reached: what follows is done for them. */
+  readonly served: readonly Member[];
+  /** Of those clusters. */
   readonly surveys: ReadonlyMap<string, Survey>;
   readonly trust: TrustPlan;
   /** What the trust plan asks for, being issued already. */
@@ -37,7 +42,8 @@ export function planPreflight(mesh: MeshSpec): CheckRef[] {
 }
 
 /**
- * Looks at every cluster, all at once, and changes nothing. All findings are noted together.
+ * Looks at every cluster, all at once, and changes nothing. All findings are noted together. Clusters that cannot be
+ * reached are left out: their steps are noted as skipped, and they do not keep the others from being served.
  * @returns what was read, or `undefined` where something stands in the way
  */
 export async function preflight(
@@ -54,24 +60,57 @@ export async function preflight(
       return survey;
     }),
   );
+  const { unreachable } = run;
+  const served = members.filter(({ spec }, i) => read[i] && !unreachable.includes(spec.name));
   const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
-  const whole = surveys.size === members.length;
   const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
   // Two that are the same are told even where a third could not be read; that all differ is only known of all.
-  if (whole || distinct.verdict === "failed") {
+  if (surveys.size === members.length || distinct.verdict === "failed") {
     await attempt(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
   }
-  if (!whole) return undefined;
+  if (served.length === 0 || served.length + unreachable.length < members.length) return undefined;
+  if (distinct.verdict === "passed" && surveys.size < members.length) {
+    const cause = `It could not be looked at in ${unreachable.join(", ")}; the others are different clusters.`;
+    run.judge("preflight.distinct", MESH, { ...unknown(cause, ""), clusters: unreachable });
+  }
   const [trust] = await Promise.all([
-    attempt(
-      run.step("preflight.trust", MESH, [], async () => {
-        const { value, evidence } = trustPlan(mesh, surveys, root);
-        return { value: { trust: value, issuing: beginIssuing(mesh, value, root) }, evidence };
-      }),
-    ),
-    attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(members, surveys, istioctl))),
+    planTrust(run, mesh, served, surveys, root),
+    attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(served, surveys, istioctl))),
   ]);
-  return run.failed || !trust ? undefined : { surveys, ...trust };
+  if (!run.complete || !trust) return undefined;
+  for (const name of unreachable) {
+    const cause = `Not reached: ${name} cannot be reached, and the run goes on without it.`;
+    run.say("preflight", { cluster: name }, "The run goes on without it.");
+    run.skipRest(cause, (planned) => isOf(planned, "install") && Object.values(planned.subject).includes(name));
+  }
+  return { served, surveys, ...trust };
+}
+
+/** Decides on the root of trust and begins to issue what it takes; `undefined` where that cannot be. */
+async function planTrust(
+  run: Run,
+  mesh: MeshSpec,
+  served: readonly Member[],
+  surveys: ReadonlyMap<string, Survey>,
+  root: RootCa | undefined,
+): Promise<Pick<Ready, "trust" | "issuing"> | undefined> {
+  const provided = root && { sha256: inspectRoot(root.certificate).sha256 };
+  const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
+  const decision = decideTrust(mesh.trust.mode, provided, states, mesh.namespace);
+  const missing = run.unreachable;
+  if ("source" in decision && decision.source === "generated" && missing.length > 0) {
+    // Its key is not kept: a cluster that is not there now could never get its part, or has another root already.
+    const cause = `A root of trust is only generated when every cluster can be reached; ${missing.join(", ")} cannot.`;
+    const hint = "Run again once it can be, or use `ca: provided`, with which a cluster can join at any time.";
+    run.judge("preflight.trust", MESH, { ...unknown(cause, hint), clusters: missing });
+    return undefined;
+  }
+  return attempt(
+    run.step("preflight.trust", MESH, [], async () => {
+      const { value, evidence } = trustPlan(decision);
+      return { value: { trust: value, issuing: beginIssuing(mesh, value, root) }, evidence };
+    }),
+  );
 }
 
 async function haveIstioctl(
@@ -109,7 +148,11 @@ async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly R
     }),
   );
   if (!survey) {
-    run.skipRest("The cluster could not be read.", name);
+    const own = subjectName(subject);
+    run.skipRest(
+      "The cluster could not be read.",
+      (planned) => isOf(planned, "preflight") && subjectName(planned.subject) === own,
+    );
     return undefined;
   }
   const report = run.clusterReport(name);
@@ -131,10 +174,7 @@ async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly R
   return survey;
 }
 
-function trustPlan(mesh: MeshSpec, surveys: ReadonlyMap<string, Survey>, root: RootCa | undefined): Outcome<TrustPlan> {
-  const provided = root && { sha256: inspectRoot(root.certificate).sha256 };
-  const states = [...surveys.values()].map((survey) => survey.trust);
-  const decision = decideTrust(mesh.trust.mode, provided, states, mesh.namespace);
+function trustPlan(decision: TrustDecision): Outcome<TrustPlan> {
   if ("problems" in decision) {
     throw new Failure(
       decision.problems.map(({ cluster, cause }) => (cluster ? `${cluster}: ${cause}` : cause)).join(" "),
@@ -148,6 +188,10 @@ function trustPlan(mesh: MeshSpec, surveys: ReadonlyMap<string, Survey>, root: R
     generated: "generated in this run",
   };
   return { value: decision, evidence: `The root of trust is ${source[decision.source]}${sum}.` };
+}
+
+function isOf({ id }: CheckRef, category: Category): boolean {
+  return CHECKS[id].category === category;
 }
 
 function outcome(evidence: string): Outcome<void> {

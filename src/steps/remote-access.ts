@@ -1,10 +1,12 @@
 import { type IstiodView, istiodViews, statusOf } from "../checks/istiod.ts";
 import type { Pod } from "../checks/pods.ts";
+import { strangersAmong, strangersLeft } from "../checks/remote-access.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { Failure } from "../mesh/failure.ts";
+import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -127,6 +129,34 @@ export function confirmSynced(
       return { value: undefined, evidence };
     }),
   );
+}
+
+/**
+ * Sees to it that a cluster holds no remote secret for one that is not on the list. Those that are not ours are told, and
+ * left to whom they belong.
+ * @param needs what is to be done before something is removed
+ */
+export function leaveNoStrangers(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  { remoteSecrets }: Survey,
+  prune: boolean,
+  needs: Needs,
+): Promise<void> {
+  return run.step("install.strangers", { cluster: spec.name }, prune ? needs : [], async (step) => {
+    const strangers = strangersAmong(mesh, spec.name, remoteSecrets);
+    const removed = strangers.filter(({ ours }) => prune && ours);
+    for (const { secret } of removed) await step.delete(cluster, refOf(secret), secret.metadata.uid);
+    const left = strangers.filter((each) => !removed.includes(each));
+    if (left.length > 0) {
+      const { cause = "", hint } = strangersLeft(mesh, spec.name, left);
+      throw new Failure(cause, hint);
+    }
+    const gone = removed.flatMap(({ clusters }) => clusters);
+    const evidence = "Every remote secret is for a cluster of this mesh";
+    return { value: undefined, evidence: `${evidence}${gone.length > 0 ? `; removed: ${gone.join(", ")}` : ""}.` };
+  });
 }
 
 async function views({ cluster }: Member, { namespace }: MeshSpec, revision: string): Promise<IstiodView[]> {

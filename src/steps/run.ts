@@ -1,5 +1,5 @@
 import type { Applied, Cluster } from "../cluster/cluster.ts";
-import { ApiError } from "../cluster/errors.ts";
+import { ApiError, isUnreachable } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { CHECKS, type CheckId } from "../mesh/catalogue.ts";
 import { explained } from "../mesh/causes.ts";
@@ -162,6 +162,9 @@ export class Run {
       this.#settle(planned, { verdict: "passed", ...seen }, start);
       return value;
     } catch (error) {
+      // A step of a pair is taken in its first cluster.
+      const [cluster] = Object.values(subject) as string[];
+      if (cluster && isUnreachable(error)) this.clusterReport(cluster).unreachable = true;
       this.#settle(planned, explain(error), start);
       throw new NotReached(`${id} of ${subjectName(subject)} failed`, { cause: error });
     }
@@ -181,11 +184,9 @@ export class Run {
     };
   }
 
-  /** Marks everything planned that was not reached, of one cluster or of all, as skipped. */
-  skipRest(cause: string, cluster?: string): void {
-    for (const planned of [...this.#planned.values()]) {
-      const { subject } = planned;
-      if (cluster && !("cluster" in subject && subject.cluster === cluster)) continue;
+  /** Marks what is planned and was not reached, all of it or what is picked, as skipped. */
+  skipRest(cause: string, pick: (planned: CheckRef) => boolean = () => true): void {
+    for (const planned of [...this.#planned.values()].filter(pick)) {
       this.#settle(planned, { verdict: "skipped", evidence: "", cause });
     }
   }
@@ -210,6 +211,25 @@ export class Run {
 
   get failed(): boolean {
     return this.#checks.some((check) => check.verdict === "failed");
+  }
+
+  /** Whether something failed that has nothing to do with a cluster that cannot be reached. */
+  get troubled(): boolean {
+    return this.#checks.some((check) => check.verdict === "failed" && !this.#ofUnreachable(check));
+  }
+
+  /** Whether all that was planned and is over passed, but for what has to do with a cluster that cannot be reached. */
+  get complete(): boolean {
+    return this.#checks.every((check) => check.verdict === "passed" || this.#ofUnreachable(check));
+  }
+
+  /** The clusters that could not be reached when a step needed them. */
+  get unreachable(): string[] {
+    return [...this.#clusters.values()].filter(({ unreachable }) => unreachable).map(({ name }) => name);
+  }
+
+  #ofUnreachable({ subject, clusters = [] }: Check): boolean {
+    return [...Object.values(subject), ...clusters].some((name) => this.clusterReport(name).unreachable);
   }
 
   report(): Report {

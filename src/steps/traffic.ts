@@ -48,7 +48,7 @@ export async function sendTraffic(
     namespace: `istio-mesh-probe-${randomBytes(4).toString("hex")}`,
     expires: new Date(Date.now() + LIFETIME),
   };
-  const patience = () => tools.patience ?? (run.failed ? PATIENCE_IN_TROUBLE : PATIENCE);
+  const patience = () => tools.patience ?? (run.troubled ? PATIENCE_IN_TROUBLE : PATIENCE);
   const begun: Member[] = [];
   try {
     const up = new Map(

@@ -52,8 +52,9 @@ export interface Setup {
   readonly cancel?: AbortSignal;
   /** Instead of one that works. */
   readonly istioctl?: string;
+  readonly prune?: boolean;
   /** Of the verification; `install` has none unless this says how. */
-  readonly verification?: { readonly traffic: boolean };
+  readonly verification?: { readonly traffic: boolean } | undefined;
 }
 
 /** How far a run is. */
@@ -136,6 +137,7 @@ async function runCommand(command: "install" | "verify", kubes: readonly Kube[],
       await install(run, mesh, members, {
         istioctl,
         root: setup.root,
+        prune: setup.prune ?? false,
         verification: setup.verification && verification(setup.verification.traffic),
       });
     }

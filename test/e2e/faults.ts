@@ -33,6 +33,14 @@ export interface Hooks {
   readonly nextIstiod: string | undefined;
 }
 
+/** Drops what comes to a port of the node that the shell runs in; gives what opens it again. */
+export async function block(nodeShell: readonly string[], port: number): Promise<() => Promise<unknown>> {
+  const rule = ["PREROUTING", "-t", "raw", "-i", "eth0", "-p", "tcp", "--dport", String(port), "-j", "DROP"];
+  const [command, ...words] = nodeShell as readonly [string, ...string[]];
+  await run(command, [...words, "iptables", "-I", ...rule]);
+  return () => run(command, [...words, "iptables", "-D", ...rule]);
+}
+
 /** The faults: `source` sees them, `target` has them. */
 export function faults(source: Cluster, target: Cluster, all: readonly Cluster[], hooks: Hooks): Fault[] {
   const pair = { observer: source.name, target: target.name };
@@ -77,12 +85,7 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
     const told = async () => (await cluster.get("configmap", "istio-ca-root-cert")).data["root-cert.pem"];
     for (let i = 0; i < 120 && (await told()).trim() !== decode(data["root-cert.pem"]).trim(); i++) await delay(1_000);
   };
-  const firewall = async (port: number) => {
-    const rule = ["PREROUTING", "-t", "raw", "-i", "eth0", "-p", "tcp", "--dport", String(port), "-j", "DROP"];
-    const [command, ...words] = hooks.nodeShell as readonly [string, ...string[]];
-    await run(command, [...words, "iptables", "-I", ...rule]);
-    return () => run(command, [...words, "iptables", "-D", ...rule]);
-  };
+  const firewall = (port: number) => block(hooks.nodeShell as readonly string[], port);
   const withoutShell = hooks.nodeShell ? undefined : "E2E_NODE_SHELL is not set, so no port can be blocked";
 
   return [
