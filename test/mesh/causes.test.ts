@@ -151,6 +151,36 @@ describe("an explanation", () => {
   });
 });
 
+describe("an installation that goes on without a cluster", () => {
+  const api = check("preflight.api", B);
+  test.each<[string, Check]>([
+    ["what is not known of all", check("preflight.distinct", MESH, { verdict: "unknown", clusters: ["b"] })],
+    ["a root that is not generated", check("preflight.trust", MESH, { verdict: "unknown", clusters: ["b"] })],
+    ["its verification", check("cluster.api", B)],
+    ["that there is no remote secret for it", check("remote.secret", READS)],
+  ])("has one root cause, which explains %s", (_, of) => {
+    expect(because(of, api)).toEqual({ id: "preflight.api", subject: B });
+  });
+
+  test("that fell silent midway has it in the verification", () => {
+    const [step, observer] = [check("install.istiod", B), check("install.synced", { observer: "b", target: "a" })];
+    const all = explained([check("cluster.api", B), step, observer, check("remote.secret", READS)]);
+    expect(all.slice(1).map((each) => each.because)).toEqual(Array(3).fill({ id: "cluster.api", subject: B }));
+  });
+
+  test("does not blame it for what is wrong elsewhere", () => {
+    expect(because(check("install.istiod", A), api)).toBeUndefined();
+    expect(because(check("preflight.trust", MESH), api)).toBeUndefined();
+  });
+});
+
+test("what an installation found left over is not told again by its verification", () => {
+  expect(because(check("remote.strangers", A), check("install.strangers", A))).toEqual({
+    id: "install.strangers",
+    subject: A,
+  });
+});
+
 describe("root causes", () => {
   const told = (...checks: Check[]) =>
     rootCauses(explained(checks)).map(({ check, subjects, explains }) => [check.id, subjects, explains.length]);

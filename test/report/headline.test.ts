@@ -11,6 +11,7 @@ import {
   report,
   twoCauses,
   unreachable,
+  withoutOne,
 } from "./sample.ts";
 
 /** A leftover that nobody minds, while every request is answered. */
@@ -32,6 +33,21 @@ describe("what comes first", () => {
     ["failed midway", failedMidway({ clusters: 3 }), /^## ❌ The clusters are not one mesh mesh1$/],
     ["failed, requests are not answered", deadGateway(), /^## ❌ The clusters are not one mesh mesh1$/],
     ["failed, requests are answered", expired(), /^## ❌ Something is wrong with mesh mesh1$/],
+    [
+      "failed for a cluster that could not be reached",
+      withoutOne(),
+      /^## ❌ Mesh mesh1 is not whole: cluster3 could not be reached$/,
+    ],
+    [
+      "failed for that and for more",
+      withoutOne({
+        ends: (id, subject) =>
+          id === "install.exposure" && "cluster" in subject && subject.cluster === "cluster1"
+            ? { verdict: "failed" }
+            : undefined,
+      }),
+      /^## ❌ The clusters are not one mesh mesh1$/,
+    ],
     ["incomplete", unreachable(), /^## ❔ Not all of mesh mesh1 could be checked$/],
   ])("the verdict: %s", (_, sample, line) => {
     expect(toMarkdown(sample).split("\n")[0]).toMatch(line);
@@ -82,6 +98,22 @@ describe("what comes first", () => {
       "how many of many",
       twoCauses(),
       "2 root causes explain 57 other checks. 38 of 380 ordered pairs do not get through. 12.3 s.",
+    ],
+    [
+      "what was done for whom, where a cluster could not be reached",
+      withoutOne(),
+      " cluster3 could not be reached. Without it: cluster1 is done (2 objects changed), cluster2 is done (2 objects changed). 4 of 6 ordered pairs could not be checked. 4 objects changed; a new run goes on from here. 12.3 s.",
+    ],
+    [
+      "what was not done, where one more failed",
+      withoutOne({
+        action: "unchanged",
+        ends: (id, subject) =>
+          id === "install.exposure" && "cluster" in subject && subject.cluster === "cluster1"
+            ? { verdict: "failed" }
+            : undefined,
+      }),
+      "Without it: cluster1 is not done (nothing changed), cluster2 is done (nothing changed).",
     ],
     ["that requests get through all the same", expired(), "1 root cause. All 6 ordered pairs answered"],
     [

@@ -15,6 +15,8 @@ export interface Options {
   /** Stands for every string that a cluster can supply, of every kind. */
   supplied?: string;
   action?: Action;
+  /** The clusters that an installation went on without. */
+  unreachable?: readonly string[];
 }
 
 const INSTALLED: readonly CheckId[] = [
@@ -65,6 +67,7 @@ function subjectsOf(names: readonly string[], command: string, verified: boolean
 
 /** A report as a run makes it. */
 export function report({ clusters: count = 2, ends, supplied, action = "created", ...more }: Options = {}): Report {
+  const { unreachable = [] } = more;
   const { command = "install", traffic = command === "verify" } = more;
   const names = Array.from({ length: count }, (_, i) => `cluster${i + 1}`);
   const check = ([id, subject]: [CheckId, Subject], i: number): Check => {
@@ -107,6 +110,7 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
         network: `network${i + 1}`,
         gatewayAddresses: addressed ? [supplied ?? `192.0.2.${i + 1}`] : [],
         requests: 42 + i,
+        ...(unreachable.includes(name) ? { unreachable: true as const } : {}),
         ...(passed(["preflight.api", "cluster.api"], name)
           ? { kubernetesVersion: supplied ?? "v1.33.1", apiServer: supplied ?? `https://10.0.0.${i + 1}:6443` }
           : {}),
@@ -115,7 +119,9 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
     }),
     checks,
     warnings: supplied ? [supplied] : [],
-    changes: changing ? names.flatMap((cluster) => changesOf(cluster, action, supplied)) : [],
+    changes: changing
+      ? names.filter((name) => !unreachable.includes(name)).flatMap((name) => changesOf(name, action, supplied))
+      : [],
     phases: [
       ...(command === "install" ? [spent("preflight", 1.1)] : []),
       ...(changing ? [spent("trust", 2)] : []),
@@ -233,6 +239,30 @@ export const unreachable = (options: Options = {}): Report =>
       if (seen) return undefined;
       if (OF_MESH.includes(id)) return { ...unknown("cluster2 could not be read."), clusters: ["cluster2"] };
       return concerns(subject, "cluster2") ? unknown("cluster2 could not be read.") : undefined;
+    },
+  });
+
+/** The installation went on without the third cluster. */
+export const withoutOne = (options: Options = {}): Report =>
+  report({
+    clusters: 3,
+    traffic: true,
+    unreachable: ["cluster3"],
+    ...options,
+    ends: (id, subject) => {
+      const own = options.ends?.(id, subject);
+      if (own) return own;
+      if (id === "preflight.api" && isOf(subject, "cluster3")) {
+        return failed("The API server at https://10.0.0.3:6443 cannot be reached.", "Check that it runs.");
+      }
+      if (id === "preflight.distinct" || OF_MESH.includes(id)) {
+        return { ...unknown("cluster3 could not be read."), clusters: ["cluster3"] };
+      }
+      if (!concerns(subject, "cluster3")) return undefined;
+      if (id === "cluster.api") return failed("It was not asked again.", "Run again.");
+      return CHECKS[id].phase === "verification" || CHECKS[id].phase === "traffic"
+        ? unknown("cluster3 could not be read.")
+        : skipped("Not reached.");
     },
   });
 
