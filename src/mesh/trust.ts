@@ -83,6 +83,20 @@ export function decideTrust(
 }
 
 /**
+ * Whether the plan is only good when every cluster of the mesh is there to take its part: for nothing can be issued for
+ * it later where the root's key is not kept. So it is with a generated root, until a control plane relies on it.
+ */
+export function needsEveryCluster(
+  plan: TrustPlan,
+  provided: { readonly sha256: string } | undefined,
+  states: readonly TrustState[],
+): boolean {
+  if (plan.source === "generated") return true;
+  const keyIsHere = provided !== undefined && provided.sha256 === plan.rootSha256;
+  return !keyIsHere && states.every(({ controlPlane, cacerts }) => !controlPlane && cacerts?.ours);
+}
+
+/**
  * The root that a cluster's workloads trust, or will once its control plane starts; `undefined` where none is set yet.
  * @param leftover whether the self-signed root of a control plane that is gone counts: a new istiod would take it up
  *   (security/pkg/pki/ca/ca.go), but never in preference to a `cacerts` (pilot/pkg/bootstrap/istio_ca.go)

@@ -10,7 +10,7 @@ import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { decideTrust, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
+import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
 import { isCurrent } from "./remote-access.ts";
 import { attempt, type Needs, type Outcome, type Run } from "./run.ts";
 import { beginIssuing, type Issuing } from "./trust.ts";
@@ -98,9 +98,8 @@ async function planTrust(
   const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
   const decision = decideTrust(mesh.trust.mode, provided, states, mesh.namespace);
   const missing = run.unreachable;
-  if ("source" in decision && decision.source === "generated" && missing.length > 0) {
-    // Its key is not kept: a cluster that is not there now could never get its part, or has another root already.
-    const cause = `A root of trust is only generated when every cluster can be reached; ${missing.join(", ")} cannot.`;
+  if (missing.length > 0 && "source" in decision && needsEveryCluster(decision, provided, states)) {
+    const cause = `A generated root of trust takes every cluster to be reached, for its key is not kept; ${missing.join(", ")} cannot be.`;
     const hint = "Run again once it can be, or use `ca: provided`, with which a cluster can join at any time.";
     run.judge("preflight.trust", MESH, { ...unknown(cause, hint), clusters: missing });
     return undefined;

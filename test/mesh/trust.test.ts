@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { TrustMode } from "../../src/mesh/spec.ts";
-import { decideTrust, type TrustPlan, type TrustProblem, type TrustState } from "../../src/mesh/trust.ts";
+import {
+  decideTrust,
+  needsEveryCluster,
+  type TrustPlan,
+  type TrustProblem,
+  type TrustState,
+} from "../../src/mesh/trust.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
@@ -221,5 +227,18 @@ describe("problems", () => {
     expect(hintFor(live(B))).not.toContain("istio-ca-secret");
     expect(hintFor(selfSigned(B))).toContain("istio-ca-secret");
     expect(hintFor(cacerts(B))).toContain("kubectl -n mesh delete secret cacerts");
+  });
+});
+
+describe("a plan needs every cluster of the mesh", () => {
+  test.each<[string, boolean, TrustMode, typeof given | undefined, Parts[]]>([
+    ["where a root is generated", true, "auto", undefined, [fresh, fresh]],
+    ["where one was, and no control plane relies on it yet", true, "auto", undefined, [ours(A), ours(A)]],
+    ["not once a control plane does", false, "auto", undefined, [live(A, true), ours(A)]],
+    ["not with a root that is provided", false, "provided", given, [fresh, fresh]],
+    ["not with one that was", false, "auto", given, [ours(A), ours(A)]],
+    ["not with somebody else's", false, "existing", undefined, [cacerts(A), cacerts(A)]],
+  ])("%s", (_, expected, mode, root, parts) => {
+    expect(needsEveryCluster(plan(mode, root, ...parts), root, clusters(...parts))).toBe(expected);
   });
 });
