@@ -41,7 +41,7 @@ function outputs(): string {
 const mesh = { namespace: "istio-system", installer: "sail", gateway: { install: true } } as MeshSpec;
 
 /** The rights as RBAC objects: cluster-wide ones in a ClusterRole, the others in a Role for each namespace. */
-function roles(rights: readonly Right[]): string {
+function roles(rights: readonly Right[], name = "istio-mesh-action"): string {
   const rule = ({ group, resource, subresource, verbs }: Right) => ({
     apiGroups: [group],
     resources: [subresource ? `${resource}/${subresource}` : resource],
@@ -51,7 +51,7 @@ function roles(rights: readonly Right[]): string {
   const objects = [...byNamespace].map(([namespace, rights]) => ({
     apiVersion: "rbac.authorization.k8s.io/v1",
     kind: namespace ? "Role" : "ClusterRole",
-    metadata: { name: "istio-mesh-action", ...(namespace ? { namespace } : {}) },
+    metadata: { name, ...(namespace ? { namespace } : {}) },
     rules: rights.map(rule),
   }));
   const text = objects.map((object) => {
@@ -70,7 +70,7 @@ const parts: Record<string, Record<string, () => string>> = {
   "README.md": { inputs, outputs },
   "docs/SECURITY.md": {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
-    prune: () => roles(pruneRights(mesh)),
+    prune: () => roles(pruneRights(mesh), "istio-mesh-action-prune"),
     verify: () => roles(verifyRights(mesh, true)),
     "verify-without-traffic": () => roles(verifyRights(mesh, false)),
   },
