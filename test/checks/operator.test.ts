@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { type FoundOperator, findOperator, operatorInstalls } from "../../src/checks/preflight.ts";
+import type { Deployment } from "../../src/checks/survey.ts";
+import { clusterOf, meshOf } from "../steps/support.ts";
+
+const deployment = (...images: string[]) =>
+  ({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "sail-operator", namespace: "sail-operator" },
+    spec: { template: { spec: { containers: images.map((image) => ({ name: "c", image })) } } },
+  }) as Deployment;
+
+function found(version: string | undefined, offers: readonly string[] | undefined): FoundOperator {
+  return {
+    crd: "served",
+    offers,
+    version,
+    deployment: deployment(`quay.io/sail-dev/sail-operator:${version ?? "latest"}`),
+  };
+}
+const judge = (istioVersion: string, operator: FoundOperator) =>
+  operatorInstalls(meshOf(["a", "b"], { istioVersion }), operator);
+
+describe("whether an operator installs the wanted Istio", () => {
+  test("it does, by its own version and its CRD", () => {
+    const { verdict, evidence } = judge("1.28.4", found("1.30.3", ["v1.30.3", "v1.28.4", "v1.26.3"]));
+    expect([verdict, evidence]).toEqual([
+      "passed",
+      "Sail Operator 1.30.3 installs Istio v1.28.4: its CRD offers Istio v1.28.4.",
+    ]);
+  });
+
+  test("what is in the list but end-of-life is refused, with the versions and the operators that would do", () => {
+    const { verdict, cause, hint } = judge("1.26.3", found("1.30.3", ["v1.30.3", "v1.29.6", "v1.26.3", "v1.24.0"]));
+    expect(verdict).toBe("failed");
+    expect(cause).toBe(
+      "Sail Operator 1.30.3 installs Istio 1.28 to 1.30, not 1.26.3, which is in its CRD's list but end-of-life.",
+    );
+    expect(hint).toBe(
+      "Choose one of these as `istio-version`: v1.30.3, v1.29.6; or another operator: Sail Operator 1.26 to 1.28 installs v1.26.3.",
+    );
+  });
+
+  test("what is not in the list is refused, and only what the operator truly installs is offered", () => {
+    const { verdict, cause, hint } = judge("1.27.3", found("1.30.3", ["v1.30.3", "v1.26.3"]));
+    expect([verdict, cause]).toEqual([
+      "failed",
+      "The Sail Operator 1.30.3 does not know Istio v1.27.3. It offers: v1.30.3.",
+    ]);
+    expect(hint).toMatch(/Sail Operator 1\.27 to 1\.29 installs v1\.27\.3\.$/);
+  });
+
+  test.each<[string, FoundOperator, RegExp]>([
+    ["1.26.3", found(undefined, ["v1.26.3"]), /image does not tell its version, so only the CRD was asked/],
+    ["1.26.3", found(undefined, undefined), /its CRD does not say which versions it offers/],
+    ["1.32.0", found("1.33.1", ["v1.33.1", "v1.32.0"]), /newer than this action knows, so only the CRD was asked/],
+    ["1.28.0", found("1.33.1", ["v1.33.1", "v1.28.0"]), /may refuse Istio older than 1\.31 as end-of-life/],
+  ])("of %s is said how sure it is (%#)", (version, operator, doubt) => {
+    const { verdict, evidence } = judge(version, operator);
+    expect(verdict).toBe("passed");
+    expect(evidence).toMatch(doubt);
+  });
+
+  test.each(["missing", "older"] as const)("a CRD that is %s is told", (crd) => {
+    const { verdict, cause, hint } = judge("1.26.3", { ...found("1.26.3", undefined), crd });
+    expect(verdict).toBe("failed");
+    expect(cause).toMatch(/^The Sail Operator is not installed/);
+    expect(cause?.includes("an older version")).toBe(crd === "older");
+    expect(hint).toMatch(/install-operator: true/);
+  });
+});
+
+test.each([
+  ["app.kubernetes.io/name", "as OLM does"],
+  ["control-plane", "as the chart does"],
+])("an operator labelled by %s (%s) is found, and its own container among several", async (label) => {
+  const cluster = clusterOf("a", {
+    get: async () => undefined,
+    list: (async ({ labelSelector = "" }) =>
+      labelSelector.startsWith(`${label} in `)
+        ? [deployment("gcr.io/kubebuilder/kube-rbac-proxy:v0.15.0", "quay.io/sail-dev/sail-operator:1.27.3")]
+        : []) as never,
+  });
+  expect(await findOperator(cluster)).toMatchObject({ crd: "missing", version: "1.27.3" });
+});
