@@ -52,12 +52,14 @@ describe("the arrows point down", () => {
   const ALLOWED: Record<string, string[]> = {
     mesh: [],
     cluster: ["mesh"],
-    istioctl: ["mesh", "cluster"],
+    tools: ["mesh"],
+    istioctl: ["mesh", "cluster", "tools"],
+    helm: ["mesh", "cluster", "tools"],
     checks: ["mesh", "cluster", "(istioctl)"],
-    steps: ["mesh", "cluster", "istioctl", "checks"],
-    commands: ["mesh", "cluster", "istioctl", "checks", "steps"],
+    steps: ["mesh", "cluster", "istioctl", "helm", "checks"],
+    commands: ["mesh", "cluster", "istioctl", "helm", "checks", "steps"],
     report: ["mesh"],
-    action: ["mesh", "cluster", "istioctl", "checks", "steps", "commands", "report"],
+    action: ["mesh", "cluster", "istioctl", "helm", "checks", "steps", "commands", "report"],
     // The entries: main.ts and post.ts.
     "": ["action"],
   };
@@ -96,7 +98,7 @@ describe("the arrows point down", () => {
 describe("packages are used where they belong", () => {
   test.each<[string, string[]]>([
     ["@actions/core", ["action", ""]],
-    ["@actions/tool-cache", ["istioctl"]],
+    ["@actions/tool-cache", ["tools"]],
     ["@kubernetes/client-node", ["cluster"]],
     ["undici", ["cluster"]],
     ["@peculiar/x509", ["mesh"]],

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import type { Member } from "../cluster/member.ts";
 import { READER } from "../mesh/objects/reader.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { ensureIstioctl, type IstioctlOptions } from "./download.ts";
-import { childEnvironment, createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
+import { childEnvironment } from "../tools/child.ts";
+import { ensureTool, type ToolOptions } from "../tools/download.ts";
+import { ISTIOCTL } from "./release.ts";
+import { createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
 
 /** istioctl of the mesh's version, fetched when it is first needed. */
 export interface Istioctl {
@@ -20,14 +22,14 @@ export interface Istioctl {
  * @param kubeconfigVariables environment variables that hold kubeconfigs, which no child is given
  */
 export function istioctlFor(
-  options: IstioctlOptions,
+  options: ToolOptions,
   directory: string,
   kubeconfigVariables: readonly string[],
   signal: AbortSignal,
 ): Istioctl {
   let path: Promise<string> | undefined;
   const ready = () => {
-    path ??= ensureIstioctl({ ...options, signal });
+    path ??= ensureTool(ISTIOCTL, { ...options, signal });
     return path;
   };
   return {

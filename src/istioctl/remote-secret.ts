@@ -1,7 +1,7 @@
-import { execFile } from "node:child_process";
 import { parse } from "yaml";
 import { Failure } from "../mesh/failure.ts";
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import { childEnvironment, message, runProgram } from "../tools/child.ts";
 
 export interface RemoteSecretRequest {
   /** Path of the binary. */
@@ -52,31 +52,19 @@ export function buildArgs(request: RemoteSecretRequest): string[] {
 }
 
 /**
- * The environment for a child that reads a kubeconfig: all that a credential plugin may need (cloud settings, proxies, PATH),
- * but not the action's inputs, the job's tokens, nor the variables that hold kubeconfigs.
- * @param secretNames names of the variables that hold kubeconfigs
- */
-export function childEnvironment(
-  env: NodeJS.ProcessEnv = process.env,
-  secretNames: Iterable<string> = [],
-): Record<string, string> {
-  // Windows does not tell capital letters from small ones.
-  const secret = new Set(["GITHUB_TOKEN", ...[...secretNames].map((name) => name.toUpperCase())]);
-  return Object.fromEntries(
-    Object.entries(env).filter((pair): pair is [string, string] => {
-      const name = pair[0].toUpperCase();
-      return pair[1] !== undefined && !/^(INPUT|ACTIONS)_/.test(name) && !secret.has(name);
-    }),
-  );
-}
-
-/**
  * Has istioctl make the remote secret that points at the target, and checks it: its label, its key, and that istiod will
  * take its kubeconfig. Nothing is written to a cluster but the service account's token Secret, which istioctl creates in
  * the target where there is none. Throws a `Failure` with istioctl's own message, tokens removed.
  */
 export async function createRemoteSecret(request: RemoteSecretRequest): Promise<RemoteSecret> {
-  const { code, stdout, stderr } = await run(request);
+  const { istioctl, signal, env = childEnvironment() } = request;
+  const { code, stdout, stderr } = await runProgram(istioctl, buildArgs(request), {
+    env,
+    ...(signal ? { signal } : {}),
+    what: `the remote secret of ${request.cluster}`,
+    late: "Does the cluster answer, and can the kubeconfig's credential plugin log in without a terminal? `timeout` sets another deadline.",
+    broken: "Is it an istioctl for this machine's platform, and executable? `istioctl-path` sets another.",
+  });
   if (code !== 0)
     throw new Failure(
       `istioctl could not make the remote secret of ${request.cluster}: ${message(stderr) || message(stdout) || `exit code ${code}`}`,
@@ -116,43 +104,6 @@ export function parseRemoteSecret(
   return { name: metadata.name, namespace: asked.namespace, key, kubeconfig, token, server };
 }
 
-/**
- * Node's own execFile, not @actions/exec: that one cannot end a child at the deadline (a credential plugin that waits for
- * a browser waits for ever), and prints the command line unless told otherwise.
- */
-function run(request: RemoteSecretRequest): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { istioctl, signal, env = childEnvironment() } = request;
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      istioctl,
-      buildArgs(request),
-      { env: { ...env }, windowsHide: true, maxBuffer: 16 * 1024 * 1024, ...(signal ? { signal } : {}) },
-      (error, stdout, stderr) => {
-        if (!error) return resolve({ code: 0, stdout, stderr });
-        if (typeof error.code === "number") return resolve({ code: error.code, stdout, stderr });
-        // The error itself is left out of the cause: it carries the output.
-        if (signal?.aborted)
-          return reject(
-            new Failure(
-              `istioctl did not finish the remote secret of ${request.cluster} in time.${quoted(stderr)}`,
-              "Does the cluster answer, and can the kubeconfig's credential plugin log in without a terminal? `timeout` sets another deadline.",
-            ),
-          );
-        const why = error.code ?? (error.signal ? `ended by ${error.signal}` : "unknown error");
-        reject(
-          new Failure(
-            `istioctl could not be run at ${istioctl}: ${why}.${quoted(stderr)}`,
-            "Is it an istioctl for this machine's platform, and executable? `istioctl-path` sets another.",
-          ),
-        );
-      },
-    );
-    // Nobody answers a question that a credential plugin may ask; a child that is gone already cannot take this.
-    child.stdin?.on("error", () => {});
-    child.stdin?.end();
-  });
-}
-
 function hintFor(output: string, { serviceAccount, namespace, cluster }: RemoteSecretRequest): string {
   if (/unknown flag: --tls-server-name/.test(output)) return "tls-server-name needs Istio 1.26 or later.";
   if (/failed retrieving service account/.test(output))
@@ -162,35 +113,6 @@ function hintFor(output: string, { serviceAccount, namespace, cluster }: RemoteS
   if (/forbidden/i.test(output))
     return `The kubeconfig of ${cluster} needs to get service accounts, and list and create secrets, in ${namespace}.`;
   return `Does the kubeconfig of ${cluster} reach its API server from this runner?`;
-}
-
-const MAX_MESSAGE = 600;
-
-/** istioctl's message, in one line: what it repeats left out, tokens and keys removed. */
-function message(output: string): string {
-  const lines = redact(output)
-    .split("\n")
-    .map((line) => line.trim().replace(/^(error|Error): /, ""))
-    .filter((line) => line !== "");
-  const text = [...new Set(lines)].join("; ");
-  return text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
-}
-
-function quoted(output: string): string {
-  const text = message(output);
-  return text && ` It said: ${text}`;
-}
-
-/** Removes what looks like a credential: PEM blocks, JWTs, values called token or password, long mixed strings. */
-export function redact(text: string): string {
-  return text
-    .replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g, "***")
-    .replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g, "***")
-    .replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi, "$1***")
-    .replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi, "$1$2***")
-    .replace(/[A-Za-z0-9+_=-]{32,}/g, (word) =>
-      /[A-Z]/.test(word) && /[a-z]/.test(word) && /\d/.test(word) ? "***" : word,
-    );
 }
 
 type Fields = Readonly<Record<string, unknown>>;

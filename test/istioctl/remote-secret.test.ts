@@ -5,14 +5,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import {
   buildArgs,
-  childEnvironment,
   createRemoteSecret,
   parseRemoteSecret,
   type RemoteSecretRequest,
-  redact,
 } from "../../src/istioctl/remote-secret.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
+import { childEnvironment, redact } from "../../src/tools/child.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
 const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -15,8 +15,9 @@ import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { ensureIstioctl, type IstioctlOptions, releaseOf } from "../../src/istioctl/download.ts";
+import { ISTIOCTL } from "../../src/istioctl/release.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import { ensureTool, releaseOf, type ToolOptions } from "../../src/tools/download.ts";
 
 const VERSION = "1.32.0-lab";
 const SCRIPT = "#!/bin/sh\necho fake istioctl\n";
@@ -78,9 +79,9 @@ function serve(kind: "tar" | "zip", file: string, binary = "istioctl", under = "
 }
 
 const LINUX = `istioctl-${VERSION}-linux-amd64.tar.gz`;
-const ensure = (options: Partial<IstioctlOptions> = {}) =>
-  ensureIstioctl({ version: VERSION, mirror, platform: "linux", arch: "x64", ...options });
-const failure = async (options: Partial<IstioctlOptions> = {}): Promise<Failure> => {
+const ensure = (options: Partial<ToolOptions> = {}) =>
+  ensureTool(ISTIOCTL, { version: VERSION, mirror, platform: "linux", arch: "x64", ...options });
+const failure = async (options: Partial<ToolOptions> = {}): Promise<Failure> => {
   const error = await ensure(options).then(
     (path) => new Error(`unexpected: ${path}`),
     (thrown: unknown) => thrown,
@@ -105,9 +106,10 @@ describe("the release for a machine", () => {
     ["win32", "x64", "win-amd64.zip", "x64"],
     ["win32", "arm64", "win-amd64.zip", "x64"],
   ])("%s/%s is %s", (platform, arch, file, binaryArch) => {
-    expect(releaseOf({ version: "1.26.3", mirror: "https://example.test/a/", platform, arch })).toEqual({
+    expect(releaseOf(ISTIOCTL, { version: "1.26.3", mirror: "https://example.test/a/", platform, arch })).toEqual({
       url: `https://example.test/a/1.26.3/istioctl-1.26.3-${file}`,
       file: `istioctl-1.26.3-${file}`,
+      folder: "",
       arch: binaryArch,
     });
   });
@@ -117,7 +119,7 @@ describe("the release for a machine", () => {
     ["linux", "x64", "m.test/releases", /not an http or https URL/],
     ["linux", "x64", "file:///releases", /not an http or https URL/],
   ])("%s/%s from %s is refused", (platform, arch, from, message) => {
-    expect(() => releaseOf({ version: "1.26.3", mirror: from, platform, arch })).toThrow(message);
+    expect(() => releaseOf(ISTIOCTL, { version: "1.26.3", mirror: from, platform, arch })).toThrow(message);
   });
 });
 
