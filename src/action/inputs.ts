@@ -113,7 +113,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const verify = flag("verify");
   const prune = flag("prune");
   const traffic = flag("traffic");
-  const installer = oneOf<Installer>("installer", ["sail", "existing"]);
+  const installer = oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
   const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, "letters, digits, `-`, `_` and `.`, at most 63");
   const version = VERSION.exec(source.get("istio-version"))?.[1];
   if (!version)

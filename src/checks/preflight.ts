@@ -2,6 +2,7 @@ import type { Cluster, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { remoteSecretName } from "../mesh/objects/secrets.ts";
 import type { Finding, Verdict } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -193,6 +194,7 @@ export async function checkControlPlane(mesh: MeshSpec, member: Member, survey: 
     }
   }
   if (mesh.installer === "existing") return checkExisting(mesh, member, survey, differences);
+  if (mesh.installer === "istioctl") return checkForIstioctl(mesh, member, survey, differences);
   const elsewhere = await otherNamespace(mesh, member);
   if (elsewhere) {
     return failed(
@@ -205,8 +207,10 @@ export async function checkControlPlane(mesh: MeshSpec, member: Member, survey: 
   if (foreign && survey.istios.length === 0) {
     return failed(
       `Deployment ${mesh.namespace}/${foreign.metadata.name}`,
-      `There is an istiod (Deployment ${foreign.metadata.name}) without an Istio resource: something else than the Sail Operator installed it.`,
-      "Use `installer: existing` to connect it as it is, or remove it first.",
+      `There is an istiod (Deployment ${foreign.metadata.name}) without an Istio resource: ${installerOf(foreign)} installed it, not the Sail Operator.`,
+      isOurs(foreign)
+        ? "Stay with `installer: istioctl`, or remove that control plane first."
+        : "Use `installer: existing` to connect it as it is, or remove it first.",
     );
   }
   return passed(
@@ -225,10 +229,51 @@ async function otherNamespace(mesh: MeshSpec, { cluster }: Member): Promise<stri
   return istio && istio.spec.namespace !== mesh.namespace ? istio.spec.namespace : undefined;
 }
 
+const isOurs = ({ metadata }: Deployment) => metadata.labels?.[MANAGED_BY] === MANAGER;
+
+/** Who installed an istiod, by the marks that each leaves on it. */
+function installerOf(istiod: Deployment): string {
+  const { labels = {}, annotations = {} } = istiod.metadata;
+  const release = annotations["meta.helm.sh/release-name"];
+  if (isOurs(istiod)) return "this action with `installer: istioctl`";
+  if (release) return `Helm (release ${release})`;
+  return labels["operator.istio.io/managed"] ? "`istioctl install`" : "something else";
+}
+
+/** An istiod that somebody else installed is not taken over, and one of ours keeps its identity. */
+async function checkForIstioctl(
+  mesh: MeshSpec,
+  member: Member,
+  survey: Survey,
+  differences: (global: Record<string, unknown>) => string[],
+): Promise<Finding> {
+  const [istio] = survey.istios;
+  if (istio) {
+    return failed(
+      `Istio ${istio.metadata.name}, spec.namespace`,
+      `The Sail Operator owns the control plane in ${mesh.namespace}, by the Istio resource ${istio.metadata.name}.`,
+      `Use \`installer: sail\`, or remove it first: kubectl delete istios.sailoperator.io ${istio.metadata.name}`,
+    );
+  }
+  const foreign = survey.istiods.find((istiod) => !isOurs(istiod));
+  if (foreign) {
+    const { name } = foreign.metadata;
+    return failed(
+      `Deployment ${mesh.namespace}/${name}`,
+      `There is an istiod (Deployment ${name}) that ${installerOf(foreign)} installed; it is not taken over.`,
+      "Use `installer: existing` to connect it as it is, or remove it first.",
+    );
+  }
+  const [istiod] = survey.istiods;
+  return istiod
+    ? hasIdentity(mesh, member, istiod, differences)
+    : passed("There is no other control plane in the namespace.");
+}
+
 /** An istiod that is only connected must have the identity already, for nobody is going to change it. */
 async function checkExisting(
   mesh: MeshSpec,
-  { cluster, spec }: Member,
+  member: Member,
   survey: Survey,
   differences: (global: Record<string, unknown>) => string[],
 ): Promise<Finding> {
@@ -237,9 +282,18 @@ async function checkExisting(
     return failed(
       `Deployments of ${mesh.namespace}`,
       `There is no istiod in namespace ${mesh.namespace}, and \`installer: existing\` installs none.`,
-      "Install Istio first, set `istio-namespace`, or use `installer: sail`.",
+      "Install Istio first, set `istio-namespace`, or use `installer: sail` or `istioctl`.",
     );
   }
+  return hasIdentity(mesh, member, istiod, differences);
+}
+
+async function hasIdentity(
+  mesh: MeshSpec,
+  { cluster, spec }: Member,
+  istiod: Deployment,
+  differences: (global: Record<string, unknown>) => string[],
+): Promise<Finding> {
   const revision = istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
   const injector = await cluster.get<KubernetesObject & { data?: Record<string, string> }>({
     apiVersion: "v1",

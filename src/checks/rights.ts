@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { Installer, MeshSpec } from "../mesh/spec.ts";
 
 export interface Right {
   readonly group: string;
@@ -60,13 +60,7 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
           right(RBAC, "RoleBinding", APPLY, namespace),
         ]
       : []),
-    ...(mesh.installer === "sail"
-      ? [
-          right("sailoperator.io/v1", "Istio", [...WATCH, "create", "patch"]),
-          right("apiextensions.k8s.io/v1", "CustomResourceDefinition", READ),
-          right("apps/v1", "Deployment", ["list"]),
-        ]
-      : [right("sailoperator.io/v1", "Istio", ["list"])]),
+    ...OF_INSTALLER[mesh.installer](namespace),
     ...(prune ? pruneRights(mesh) : []),
   ];
 }
@@ -75,6 +69,29 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
 export function pruneRights({ namespace }: MeshSpec): Right[] {
   return [right("v1", "Secret", ["delete"], namespace)];
 }
+
+const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> = {
+  sail: () => [
+    right("sailoperator.io/v1", "Istio", [...WATCH, "create", "patch"]),
+    right("apiextensions.k8s.io/v1", "CustomResourceDefinition", READ),
+    right("apps/v1", "Deployment", ["list"]),
+  ],
+  // What istioctl makes, with istiod's own rights: nobody may grant what they do not have, unless they may escalate.
+  istioctl: (namespace) => [
+    right("sailoperator.io/v1", "Istio", ["list"]),
+    right("apiextensions.k8s.io/v1", "CustomResourceDefinition", APPLY),
+    ...["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"].map((kind) =>
+      right("admissionregistration.k8s.io/v1", kind, APPLY),
+    ),
+    right(RBAC, "ClusterRole", [...APPLY, "escalate", "bind"]),
+    right(RBAC, "Role", [...APPLY, "escalate", "bind"], namespace),
+    right(RBAC, "RoleBinding", APPLY, namespace),
+    right("v1", "ConfigMap", APPLY, namespace),
+    right("policy/v1", "PodDisruptionBudget", APPLY, namespace),
+    right("autoscaling/v2", "HorizontalPodAutoscaler", APPLY, namespace),
+  ],
+  existing: () => [right("sailoperator.io/v1", "Istio", ["list"])],
+};
 
 /** What a verification needs. @param traffic with the probe, whose namespace is new each time */
 export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[] {

@@ -1,6 +1,8 @@
 import type { ObjectRef } from "../mesh/objects/object.ts";
 import type { ListQuery } from "./cluster.ts";
 
+const ADMISSION = "admissionregistration.k8s.io/v1";
+
 // Every kind that the action touches. A table instead of discovery: no request, and one place to see what they are.
 const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> = {
   "v1/Namespace": { plural: "namespaces", namespaced: false },
@@ -16,6 +18,14 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "rbac.authorization.k8s.io/v1/RoleBinding": { plural: "rolebindings", namespaced: true },
   "rbac.authorization.k8s.io/v1/ClusterRole": { plural: "clusterroles", namespaced: false },
   "rbac.authorization.k8s.io/v1/ClusterRoleBinding": { plural: "clusterrolebindings", namespaced: false },
+  "networking.k8s.io/v1/NetworkPolicy": { plural: "networkpolicies", namespaced: true },
+  [`${ADMISSION}/MutatingWebhookConfiguration`]: { plural: "mutatingwebhookconfigurations", namespaced: false },
+  [`${ADMISSION}/ValidatingWebhookConfiguration`]: { plural: "validatingwebhookconfigurations", namespaced: false },
+  [`${ADMISSION}/ValidatingAdmissionPolicy`]: { plural: "validatingadmissionpolicies", namespaced: false },
+  [`${ADMISSION}/ValidatingAdmissionPolicyBinding`]: {
+    plural: "validatingadmissionpolicybindings",
+    namespaced: false,
+  },
   "discovery.k8s.io/v1/EndpointSlice": { plural: "endpointslices", namespaced: true },
   "apiextensions.k8s.io/v1/CustomResourceDefinition": { plural: "customresourcedefinitions", namespaced: false },
   "authorization.k8s.io/v1/SelfSubjectAccessReview": { plural: "selfsubjectaccessreviews", namespaced: false },
@@ -30,6 +40,11 @@ function kindOf({ apiVersion, kind }: { apiVersion: string; kind: string }) {
   const known = KINDS[`${apiVersion}/${kind}`];
   if (!known) throw new Error(`${apiVersion} ${kind} is missing in src/cluster/resources.ts`);
   return known;
+}
+
+/** Whether the action can handle objects of this kind. */
+export function isKnownKind({ apiVersion, kind }: { apiVersion: string; kind: string }): boolean {
+  return `${apiVersion}/${kind}` in KINDS;
 }
 
 /** The group and plural of a kind, as access reviews name it. */

@@ -6,7 +6,13 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
-import { controlPlaneHealthy, existingControlPlane, installControlPlane, istiodReady } from "../steps/control-plane.ts";
+import {
+  applyControlPlane,
+  controlPlaneHealthy,
+  existingControlPlane,
+  installControlPlane,
+  istiodReady,
+} from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
@@ -58,9 +64,14 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   const othersTrusted = trust.source === "generated" ? served.map(trusted) : [];
   const controlPlane = perCluster((member) => {
     const needs = [trusted(member), ...othersTrusted];
-    return mesh.installer === "sail"
-      ? installControlPlane(run, mesh, member, needs)
-      : existingControlPlane(run, mesh, member, survey(member).istiods, needs);
+    switch (mesh.installer) {
+      case "sail":
+        return installControlPlane(run, mesh, member, needs);
+      case "istioctl":
+        return applyControlPlane(run, mesh, member, tools.istioctl, needs);
+      case "existing":
+        return existingControlPlane(run, mesh, member, survey(member).istiods, needs);
+    }
   });
   const istiod = perCluster((member) => istiodReady(run, mesh, member, controlPlane(member)));
   const healthy = perCluster((member) =>

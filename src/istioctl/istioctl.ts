@@ -2,10 +2,13 @@ import { randomUUID } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Member } from "../cluster/member.ts";
+import { istioOperator } from "../mesh/objects/control-plane.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { READER } from "../mesh/objects/reader.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { childEnvironment } from "../tools/child.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
+import { generateManifests } from "./manifests.ts";
 import { ISTIOCTL } from "./release.ts";
 import { createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
 
@@ -13,6 +16,8 @@ import { createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
 export interface Istioctl {
   /** Path of the program; throws a `Failure` where it cannot be had. */
   ready(): Promise<string>;
+  /** The objects of a cluster's control plane, as `istioctl install` would apply them; made once. */
+  manifests(mesh: MeshSpec, cluster: ClusterSpec): Promise<readonly KubernetesObject[]>;
   /** @param server the target's API server as the observers reach it */
   createRemoteSecret(mesh: MeshSpec, target: Member, server: string): Promise<RemoteSecret>;
 }
@@ -32,8 +37,25 @@ export function istioctlFor(
     path ??= ensureTool(ISTIOCTL, { ...options, signal });
     return path;
   };
+  const env = () => childEnvironment(process.env, kubeconfigVariables);
+  const made = new Map<string, Promise<readonly KubernetesObject[]>>();
+  const generate = async (mesh: MeshSpec, cluster: ClusterSpec) => {
+    const istioctl = await ready();
+    const file = join(directory, `${cluster.name}-${randomUUID()}.json`);
+    try {
+      await writeFile(file, JSON.stringify(istioOperator(mesh, cluster)), { mode: 0o600, flag: "wx" });
+      return await generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() });
+    } finally {
+      await rm(file, { force: true });
+    }
+  };
   return {
     ready,
+    manifests(mesh, cluster) {
+      const known = made.get(cluster.name) ?? generate(mesh, cluster);
+      made.set(cluster.name, known);
+      return known;
+    },
     async createRemoteSecret(mesh, { spec, kubeconfig }, server) {
       const istioctl = await ready();
       const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
@@ -50,7 +72,7 @@ export function istioctlFor(
           serviceAccount: READER,
           ...(tlsServerName ? { tlsServerName } : {}),
           signal,
-          env: childEnvironment(process.env, kubeconfigVariables),
+          env: env(),
         });
       } finally {
         await rm(kubeconfigFile, { force: true });

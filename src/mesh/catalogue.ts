@@ -48,7 +48,7 @@ export const CHECKS = {
   "preflight.istioctl": preflight("istioctl is at hand"),
 
   "install.trust": step("trust", "The control plane's CA is in place"),
-  "install.reconciled": step("controlPlane", "The operator has reconciled the control plane"),
+  "install.reconciled": step("controlPlane", "The control plane is laid out"),
   "install.istiod": step("controlPlane", "istiod is ready"),
   "install.healthy": step("controlPlane", "The Istio resource became healthy"),
   "install.gateway-service": step("gateway", "The gateway's Service is in place"),

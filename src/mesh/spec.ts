@@ -1,8 +1,11 @@
 /** Helm values of istiod, as the `Istio` resource's `spec.values` takes them. */
 export type Values = { readonly [key: string]: unknown };
 
-/** Who installs and owns the control planes. `existing`: somebody else; they are only connected. */
-export type Installer = "sail" | "existing";
+/**
+ * Who installs and owns the control planes. `sail`: the Sail Operator. `istioctl`: this action, which applies what istioctl
+ * makes of the same values. `existing`: somebody else; they are only connected.
+ */
+export type Installer = "sail" | "istioctl" | "existing";
 
 /** Where the root of trust comes from; see docs/SECURITY.md. */
 export type TrustMode = "auto" | "existing" | "provided" | "generate";

@@ -3,8 +3,10 @@ import type { Deployment, IstioResource } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
-import { ISTIO, istio } from "../mesh/objects/control-plane.ts";
+import { ISTIO, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/control-plane.ts";
+import { refOf } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { versionOf } from "../mesh/versions.ts";
 import type { Needs, Run } from "./run.ts";
@@ -60,6 +62,33 @@ export function installControlPlane(
       },
     );
     return { value: { generation, revision }, evidence: `The operator has reconciled revision ${revision}.` };
+  });
+}
+
+/**
+ * As `installControlPlane`, without an operator: applies what istioctl makes of the same values. Applied by ourselves, and not
+ * by `istioctl install`, it is as all else is: told object by object, unchanged where nothing changed, a conflict where
+ * somebody else set a field.
+ */
+export function applyControlPlane(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  istioctl: Istioctl,
+  needs: Needs,
+): Promise<ControlPlane> {
+  return run.step("install.reconciled", { cluster: spec.name }, needs, async (step) => {
+    const objects = await istioctl.manifests(mesh, spec);
+    for (const group of inOrder(objects)) {
+      await Promise.all(
+        group.map(async (object) => {
+          const existing = "webhooks" in object ? await cluster.get(refOf(object)) : undefined;
+          await step.apply(cluster, owned(mesh, withoutIstiods(object, existing)));
+        }),
+      );
+    }
+    const evidence = `The ${objects.length} objects that istioctl makes of the values are in place.`;
+    return { value: { revision: mesh.istioResource }, evidence };
   });
 }
 

@@ -56,7 +56,8 @@ export async function preflight(
     members.map(async (member) => {
       const survey = await look(run, mesh, member, rights);
       // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
-      if (survey && survey.remoteSecrets.length < members.length - 1) istioctl.ready().catch(() => {});
+      const needed = mesh.installer === "istioctl" || (survey?.remoteSecrets.length ?? 0) < members.length - 1;
+      if (survey && needed) istioctl.ready().catch(() => {});
       return survey;
     }),
   );
@@ -75,7 +76,7 @@ export async function preflight(
   }
   const [trust] = await Promise.all([
     planTrust(run, mesh, served, surveys, root),
-    attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(served, surveys, istioctl))),
+    attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(mesh, served, surveys, istioctl))),
   ]);
   if (!run.complete || !trust) return undefined;
   for (const name of unreachable) {
@@ -113,10 +114,19 @@ async function planTrust(
 }
 
 async function haveIstioctl(
+  mesh: MeshSpec,
   members: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
   istioctl: Istioctl,
 ): Promise<Outcome<void>> {
+  if (mesh.installer === "istioctl") {
+    // Made before anything is changed: values that istioctl refuses are told now.
+    const made = members.map(({ spec }) => istioctl.manifests(mesh, spec));
+    // All end before the first failure, in the clusters' order, is told.
+    await Promise.allSettled(made);
+    for (const each of made) await each;
+    return outcome(`istioctl is at ${await istioctl.ready()} and takes the values.`);
+  }
   const of = (member: Member) => surveys.get(member.spec.name) as Survey;
   const current = members.every((target) =>
     members.every((observer) => observer === target || isCurrent(of(observer), of(target), target)),

@@ -116,6 +116,7 @@ describe("good inputs", () => {
     ["a pre-release", { "istio-version": "1.31.0-rc.1" }, { istioVersion: "1.31.0-rc.1" }],
     ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
     ["a reader role", { "reader-role": "view" }, { readerRole: "view" }],
+    ["istioctl in the operator's place", { installer: "istioctl" }, { installer: "istioctl" }],
     ["only connecting", { installer: "existing" }, { installer: "existing" }],
     ["no gateway", { gateway: "install: false" }, { gateway: expect.objectContaining({ install: false }) }],
     [
@@ -457,7 +458,11 @@ const bad: Row[] = [
   ["prune that is neither", { prune: "all" }, ['`prune` is "all"; expected one of: true, false.']],
   ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],
   ["an unknown command", { command: "destroy" }, ['`command` is "destroy"; expected one of: install, verify.']],
-  ["an unknown installer", { installer: "helm" }, ['`installer` is "helm"; expected one of: sail, existing.']],
+  [
+    "an unknown installer",
+    { installer: "helm" },
+    ['`installer` is "helm"; expected one of: sail, istioctl, existing.'],
+  ],
   [
     "versions that are not whole",
     { "istio-version": "1.26" },

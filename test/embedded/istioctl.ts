@@ -39,10 +39,44 @@ type Json = any;
 async function main([version = "", calls = "", ...args]: string[]): Promise<void> {
   appendFileSync(calls, `${args.join(" ")}\n`);
   const [command, ...rest] = args;
-  const flags = new Map(rest.map((arg) => /^--?([^=]+)=?(.*)$/s.exec(arg)?.slice(1, 3) as [string, string]));
+  const flags = new Map(
+    rest.flatMap((arg): [string, string][] => {
+      const [, name, value = ""] = /^--?([^=]+)=?(.*)$/s.exec(arg) ?? [];
+      return name === undefined ? [] : [[name, value]];
+    }),
+  );
   if (command === "version") console.log(version);
   else if (command === "create-remote-secret") await createRemoteSecret(flags);
+  else if (command === "manifest") await generate(flags.get("filename") ?? "", version);
   else throw new Problem(`unknown command "${command}" for "istioctl"`);
+}
+
+/** Loaded where it is asked for: the other commands are called more often. */
+async function generate(file: string, version: string): Promise<void> {
+  const [{ baseChart, istiodChart }, { istioDefinitions }] = await Promise.all([
+    import("./controllers/chart.ts"),
+    import("./controllers/crds.ts"),
+  ]);
+  const { spec } = JSON.parse(readFileSync(file, "utf8"));
+  if (typeof spec.values.pilot?.env === "string") throw new Problem("could not unmarshal: bad StructValue");
+  const { namespace, revision = "default", values } = spec;
+  const release = { revision, namespace, version, values };
+  const validator = {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "ValidatingWebhookConfiguration",
+    metadata: { name: `istio-validator-${namespace}`, labels: { app: "istiod" } },
+    webhooks: [
+      {
+        name: "rev.validation.istio.io",
+        admissionReviewVersions: ["v1"],
+        clientConfig: { service: { name: "istiod", namespace, path: "/validate" } },
+        failurePolicy: "Ignore",
+        sideEffects: "None",
+      },
+    ],
+  };
+  for (const object of [...istioDefinitions(), ...baseChart(release), ...istiodChart(release), validator])
+    console.log(`${stringify(object)}\n---\n`);
 }
 
 async function createRemoteSecret(flags: ReadonlyMap<string, string>): Promise<void> {

@@ -40,6 +40,68 @@ export function istio(mesh: MeshSpec, cluster: ClusterSpec): KubernetesObject {
   };
 }
 
+/**
+ * What istioctl makes the same control plane of: the charts that the Sail Operator installs with their own defaults, and no
+ * gateways. The base chart's default revision is what validates objects without a revision; it goes with the revision that
+ * needs no name.
+ */
+export function istioOperator(mesh: MeshSpec, cluster: ClusterSpec): KubernetesObject {
+  const isDefault = mesh.istioResource === "default";
+  const defaults = { defaultRevision: isDefault ? "default" : "", global: { istioNamespace: mesh.namespace } };
+  return {
+    apiVersion: "install.istio.io/v1alpha1",
+    kind: "IstioOperator",
+    metadata: { name: mesh.istioResource, namespace: mesh.namespace },
+    spec: {
+      profile: "minimal",
+      namespace: mesh.namespace,
+      ...(isDefault ? {} : { revision: mesh.istioResource }),
+      components: { base: { enabled: true }, pilot: { enabled: true } },
+      values: mergeValues(defaults, mergeValues(cluster.values, identityValues(mesh, cluster))),
+    },
+  };
+}
+
+const CRD = "CustomResourceDefinition";
+
+/**
+ * An object of istioctl's manifests as ours. Not Istio's CRDs: they serve whatever else uses them, and with them would go
+ * every object of theirs.
+ */
+export function owned(mesh: MeshSpec, object: KubernetesObject): KubernetesObject {
+  if (object.kind === CRD) return object;
+  const { metadata } = object;
+  const labels = { ...metadata.labels, ...ownership(mesh, "control-plane") };
+  return { ...object, metadata: { ...metadata, labels } };
+}
+
+/** The manifests in the order to apply them, a group at a time: kinds, what is needed to run, and what runs or asks istiod. */
+export function inOrder(objects: readonly KubernetesObject[]): KubernetesObject[][] {
+  const place = ({ kind }: KubernetesObject) => (kind === CRD ? 0 : /^Deployment$|Webhook|Policy/.test(kind) ? 2 : 1);
+  return [0, 1, 2].map((group) => objects.filter((object) => place(object) === group));
+}
+
+interface WebhookConfiguration extends KubernetesObject {
+  webhooks?: ({ name: string; failurePolicy?: string } & Values)[];
+}
+
+/**
+ * The manifest without what istiod sets on the object that is there: its webhooks let everything pass until istiod serves,
+ * which then makes them refuse. That is its field from then on.
+ */
+export function withoutIstiods(object: KubernetesObject, existing: KubernetesObject | undefined): KubernetesObject {
+  const { webhooks } = object as WebhookConfiguration;
+  const before = (existing as WebhookConfiguration | undefined)?.webhooks;
+  if (!webhooks || !before) return object;
+  return {
+    ...object,
+    webhooks: webhooks.map(({ failurePolicy, ...webhook }) => {
+      const now = before.find(({ name }) => name === webhook.name)?.failurePolicy ?? failurePolicy;
+      return failurePolicy === undefined || now !== failurePolicy ? webhook : { ...webhook, failurePolicy };
+    }),
+  };
+}
+
 function isMapping(value: unknown): value is Values {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

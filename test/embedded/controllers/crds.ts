@@ -102,6 +102,13 @@ export function definitions(versions: readonly string[]): Json[] {
     sail("Istio", "istios", istioSchema(versions)),
     sail("IstioRevision", "istiorevisions", ANY, ["istiorev"]),
     sail("IstioCNI", "istiocnis", ANY),
+    ...istioDefinitions(),
+  ];
+}
+
+/** Istio's own kinds, as the base chart has them. */
+export function istioDefinitions(): Json[] {
+  return [
     istioApi("networking.istio.io", "Gateway", "gateways"),
     istioApi("networking.istio.io", "DestinationRule", "destinationrules"),
     istioApi("networking.istio.io", "VirtualService", "virtualservices"),

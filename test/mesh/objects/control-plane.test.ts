@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { identityValues, istio, mergeValues, namespace } from "../../../src/mesh/objects/control-plane.ts";
+import {
+  identityValues,
+  inOrder,
+  istio,
+  istioOperator,
+  mergeValues,
+  namespace,
+  owned,
+  withoutIstiods,
+} from "../../../src/mesh/objects/control-plane.ts";
+import type { KubernetesObject } from "../../../src/mesh/objects/object.ts";
 import type { Values } from "../../../src/mesh/spec.ts";
 import { meshOf } from "../../steps/support.ts";
 
@@ -98,5 +108,76 @@ describe("values are merged as Helm merges them", () => {
   test("a key that every object has is a key like any other", () => {
     mergeValues({}, JSON.parse('{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}}'));
     expect({}).not.toHaveProperty("polluted");
+  });
+});
+
+const of = (kind: string, more: object = {}): KubernetesObject => ({
+  apiVersion: "x/v1",
+  kind,
+  metadata: { name: kind.toLowerCase(), labels: { app: "istiod", "app.kubernetes.io/managed-by": "Helm" } },
+  ...more,
+});
+
+describe("what istioctl is asked for", () => {
+  const values = { pilot: { env: { A: "b" } }, global: { hub: "registry.example/istio", tag: "1.26.3-distroless" } };
+
+  test("is the same values, without gateways", () => {
+    const { spec } = istioOperator(mesh, { ...cluster, values });
+    expect(spec).toEqual({
+      profile: "minimal",
+      namespace: "istio-system",
+      components: { base: { enabled: true }, pilot: { enabled: true } },
+      values: {
+        defaultRevision: "default",
+        pilot: { env: { A: "b" } },
+        global: {
+          istioNamespace: "istio-system",
+          hub: "registry.example/istio",
+          tag: "1.26.3-distroless",
+          meshID: "mesh1",
+          network: "network1",
+          multiCluster: { clusterName: "a" },
+        },
+      },
+    });
+  });
+
+  test("is a revision where the resource's name is one, which does not validate for those without", () => {
+    const { spec } = istioOperator(meshOf(["a"], { istioResource: "canary" }), cluster);
+    expect(spec).toMatchObject({ revision: "canary", values: { defaultRevision: "" } });
+  });
+});
+
+describe("what istioctl makes", () => {
+  test("is ours, but for the CRDs, which others use", () => {
+    const ours = owned(mesh, of("ConfigMap")).metadata.labels;
+    expect(ours).toMatchObject({ app: "istiod", "app.kubernetes.io/managed-by": "istio-mesh-action" });
+    expect(owned(mesh, of("CustomResourceDefinition"))).toEqual(of("CustomResourceDefinition"));
+  });
+
+  test("is applied in an order that holds at every moment", () => {
+    const kinds = [
+      "Deployment",
+      "Role",
+      "CustomResourceDefinition",
+      "ValidatingWebhookConfiguration",
+      "ServiceAccount",
+    ];
+    expect(inOrder(kinds.map((kind) => of(kind))).map((group) => group.map(({ kind }) => kind))).toEqual([
+      ["CustomResourceDefinition"],
+      ["Role", "ServiceAccount"],
+      ["Deployment", "ValidatingWebhookConfiguration"],
+    ]);
+  });
+
+  const webhook = (failurePolicy?: string) =>
+    of("ValidatingWebhookConfiguration", { webhooks: [{ name: "v", ...(failurePolicy ? { failurePolicy } : {}) }] });
+
+  test.each([
+    ["at first, as made", undefined, "Ignore"],
+    ["as long as istiod has not served", webhook("Ignore"), "Ignore"],
+    ["and istiod's from then on", webhook("Fail"), undefined],
+  ])("has its webhooks' failure policy %s", (_, existing, policy) => {
+    expect(withoutIstiods(webhook("Ignore"), existing)).toEqual(webhook(policy));
   });
 });
