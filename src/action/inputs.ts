@@ -7,6 +7,7 @@ import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, Values } from "../mesh/spec.ts";
 import { parseDuration } from "./duration.ts";
 import { FORK, named, type Report, shown, withoutPassword } from "./messages.ts";
+import { readOperator, VERSION } from "./operator.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
@@ -33,6 +34,7 @@ export interface Inputs {
   /** Milliseconds. */
   readonly timeout: number;
   readonly istioctl: { readonly mirror: string; readonly path?: string };
+  readonly helm: { readonly mirror: string };
 }
 
 /** Everything that is wrong with the inputs, at once. */
@@ -54,7 +56,6 @@ const NO_EFFECT = "has no effect with `installer: existing`, which leaves the co
 // A label's value and, for clusters and networks, a DNS label (RFC 1123).
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
-const VERSION = /^v?(\d+\.\d+\.\d+(-[0-9A-Za-z][0-9A-Za-z.-]*)?)$/;
 
 const clusterSchema = keys({
   name: v.string(),
@@ -128,11 +129,18 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   if (timeout === undefined)
     report("timeout", `is ${shown(source.get("timeout"))}; expected a duration such as 90s, 10m or 1h30m`);
 
-  const mirror = source.get("istioctl-mirror");
-  if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
-    report("istioctl-mirror", `is ${shown(withoutPassword(mirror))}; expected an http or https URL`);
-  } else mask(new URL(mirror).password);
+  const mirrorOf = (input: string) => {
+    const mirror = source.get(input);
+    if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
+      report(input, `is ${shown(withoutPassword(mirror))}; expected an http or https URL`);
+    } else mask(new URL(mirror).password);
+    return mirror;
+  };
+  const mirror = mirrorOf("istioctl-mirror");
+  const helmMirror = mirrorOf("helm-mirror");
   const path = source.get("istioctl-path");
+
+  const operator = flag("install-operator") ? readOperator(source, installer, version, report, mask) : undefined;
 
   const allValues = readYaml("values", source.get("values"), mapping, report, {}) ?? {};
   if (installer === "existing" && Object.keys(allValues).length > 0) {
@@ -210,12 +218,14 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     root,
     timeout: timeout as number,
     istioctl: { mirror, ...(path ? { path } : {}) },
+    helm: { mirror: helmMirror },
     mesh: {
       id,
       istioVersion: version as string,
       namespace,
       istioResource,
       installer,
+      ...(operator ? { operator } : {}),
       trust: { mode },
       gateway: gateway as GatewaySpec,
       readerRole,

@@ -10,6 +10,7 @@ import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
 import { install } from "../commands/install.ts";
 import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
+import { helmFor } from "../helm/helm.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
 import type { Report, Verdict } from "../mesh/report.ts";
 import { toJson } from "../report/json.ts";
@@ -90,6 +91,16 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
     variables,
     deadline.signal,
   );
+  const helm = helmFor(
+    {
+      ...inputs.helm,
+      remaining: () => deadline.remaining(),
+      onProgress: (text) => run.say("preflight", {}, text),
+    },
+    folder,
+    variables,
+    deadline.signal,
+  );
   const tools = verifyTools(deadline, log);
   try {
     if (inputs.command === "verify") {
@@ -99,6 +110,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
       await install(run, inputs.mesh, members, {
         istioctl,
+        helm,
         root: inputs.root,
         prune: inputs.prune,
         verification,

@@ -1,23 +1,19 @@
-import type { Cluster, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
-import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { remoteSecretName } from "../mesh/objects/secrets.ts";
-import type { Finding, Verdict } from "../mesh/report.ts";
+import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { installs, operatorsFor, operatorVersion, within } from "../mesh/versions.ts";
 import { missingRights, type Right } from "./rights.ts";
 import type { Deployment, IstioResource, Survey } from "./survey.ts";
 
 const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
-const finding = (verdict: Verdict, evidence: string, cause: string, hint: string): Finding => ({
-  verdict,
+const failed = (evidence: string, cause: string, hint: string): Finding => ({
+  verdict: "failed",
   evidence,
   cause,
   hint,
 });
-const failed = (evidence: string, cause: string, hint: string) => finding("failed", evidence, cause, hint);
 
 /** Whether the kubeconfig's user may do all that the run needs. */
 export async function checkRights(rights: readonly Right[], { cluster }: Member): Promise<Finding> {
@@ -28,137 +24,6 @@ export async function checkRights(rights: readonly Right[], { cluster }: Member)
     `The kubeconfig's user may not: ${missing.join("; ")}.`,
     "Bind the role in docs/SECURITY.md to that user, or use a kubeconfig of an administrator.",
   );
-}
-
-interface Crd extends KubernetesObject {
-  spec: { versions: { name: string; served: boolean; schema?: { openAPIV3Schema?: Schema } }[] };
-}
-interface Schema {
-  properties?: Record<string, Schema>;
-  enum?: string[];
-}
-
-/** How long an operator that is not available yet is waited for, in milliseconds. */
-const PATIENCE = 60_000;
-
-function available(operator: Deployment | undefined): Probe<true> {
-  if ((operator?.status?.availableReplicas ?? 0) > 0) return { done: true };
-  const condition = operator?.status?.conditions?.find(({ type }) => type === "Available");
-  return { seen: condition?.message ?? "no pod is available" };
-}
-
-/** The Sail Operator as it is on a cluster. */
-export interface FoundOperator {
-  /** Whether the CRD of `Istio` is there, and whether in the version that we use. */
-  readonly crd: "served" | "older" | "missing";
-  /** What the CRD offers as `spec.version`, each with its `v`; `undefined` where it does not say. */
-  readonly offers: readonly string[] | undefined;
-  readonly deployment: Deployment | undefined;
-  /** `X.Y.Z`, by its image's tag. */
-  readonly version: string | undefined;
-}
-
-/** The operator's Deployment, which its chart, over the versions, and OLM's bundle label differently. */
-async function operatorDeployment(cluster: Cluster): Promise<Deployment | undefined> {
-  const names = "in (sail-operator,servicemesh-operator3)";
-  const found = await Promise.all(
-    [`app.kubernetes.io/name ${names}`, `control-plane ${names}`].map((labelSelector) =>
-      cluster.list<Deployment>({ apiVersion: "apps/v1", kind: "Deployment", labelSelector }),
-    ),
-  );
-  return found.flat()[0];
-}
-
-/** What there is of the operator on a cluster. */
-export async function findOperator(cluster: Cluster): Promise<FoundOperator> {
-  const [crd, deployment] = await Promise.all([
-    cluster.get<Crd>({
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      name: "istios.sailoperator.io",
-    }),
-    operatorDeployment(cluster),
-  ]);
-  const served = crd?.spec.versions.find((version) => version.name === "v1" && version.served);
-  const images = deployment?.spec.template.spec.containers.map(({ image }) => image ?? "") ?? [];
-  return {
-    crd: served ? "served" : crd ? "older" : "missing",
-    offers: served?.schema?.openAPIV3Schema?.properties?.spec?.properties?.version?.enum,
-    deployment,
-    version: images.map(operatorVersion).find((version) => version !== undefined),
-  };
-}
-
-/** Whether this operator, by what its CRD offers and by its own version, installs the wanted Istio. */
-export function operatorInstalls(mesh: MeshSpec, { crd, offers, deployment, version }: FoundOperator): Finding {
-  const definition = "CustomResourceDefinition istios.sailoperator.io";
-  if (crd !== "served") {
-    return failed(
-      definition,
-      `The Sail Operator is not installed: sailoperator.io/v1 Istio is not served${crd === "older" ? " (an older version is)" : ""}.`,
-      "Set `install-operator: true`, or install it with Helm (chart sail-operator). Without an operator use `installer: istioctl`, and `installer: existing` for control planes that are there already.",
-    );
-  }
-  const wanted = `v${mesh.istioVersion}`;
-  const range = version === undefined ? undefined : installs(version);
-  const able = operatorsFor(mesh.istioVersion);
-  const upgrade = able ? `Sail Operator ${able} installs ${wanted}` : "";
-  // What the list still has, but the operator refuses, is no choice.
-  const choice = offers?.filter((each) => !range || within(range, each));
-  if (offers && !offers.includes(wanted)) {
-    return failed(
-      `${definition}, spec.version`,
-      `The Sail Operator${version ? ` ${version}` : ""} does not know Istio ${wanted}. It offers: ${choice?.join(", ")}.`,
-      `Choose one of these as \`istio-version\`, or change the operator together with its CRDs (Helm leaves CRDs as they are)${upgrade ? `: ${upgrade}` : ""}.`,
-    );
-  }
-  if (range?.known && !within(range, mesh.istioVersion)) {
-    return failed(
-      `image of Deployment ${deployment?.metadata.namespace}/${deployment?.metadata.name}`,
-      `Sail Operator ${version} installs Istio 1.${range.oldest} to 1.${range.newest}, not ${mesh.istioVersion}, which is in its CRD's list but end-of-life.`,
-      `Choose ${choice?.length ? `one of these as \`istio-version\`: ${choice.join(", ")}` : "another `istio-version`"}${upgrade ? `; or another operator: ${upgrade}` : ""}.`,
-    );
-  }
-  const listed = offers ? `its CRD offers Istio ${wanted}` : "its CRD does not say which versions it offers";
-  if (range?.known) return passed(`Sail Operator ${version} installs Istio ${wanted}: ${listed}.`);
-  const doubt =
-    version === undefined || !range
-      ? "The operator's image does not tell its version, so only the CRD was asked"
-      : within(range, mesh.istioVersion)
-        ? `Operator ${version} is newer than this action knows, so only the CRD was asked`
-        : `Operator ${version} is newer than this action knows; one of its age may refuse Istio older than 1.${range.oldest} as end-of-life`;
-  return passed(`The Sail Operator should install Istio ${wanted}: ${listed}. ${doubt}.`);
-}
-
-/** Whether the Sail Operator is there, running, and able to install the wanted version. */
-export async function checkOperator(mesh: MeshSpec, { cluster }: Member): Promise<Finding> {
-  const found = await findOperator(cluster);
-  const able = operatorInstalls(mesh, found);
-  if (able.verdict !== "passed") return able;
-  if (!found.deployment) {
-    return {
-      ...able,
-      verdict: "skipped",
-      cause: "No Deployment of the Sail Operator was found by its labels; whether it works is seen when it reconciles.",
-    };
-  }
-  const { namespace, name } = found.deployment.metadata;
-  try {
-    // One that was installed a moment ago is about to come up.
-    await cluster.poll(
-      `the Sail Operator (Deployment ${namespace}/${name}) to be available`,
-      async () => available(await operatorDeployment(cluster)),
-      PATIENCE,
-    );
-    return able;
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return failed(
-      `Deployment ${namespace}/${name}`,
-      `The Sail Operator is not available. ${error.message}`,
-      `kubectl -n ${namespace} describe deployment ${name}; kubectl -n ${namespace} get pods`,
-    );
-  }
 }
 
 const IDENTITY: readonly {

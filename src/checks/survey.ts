@@ -10,6 +10,7 @@ import { CLUSTER_READER, READER_TOKEN } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
+import { type FoundOperator, findOperator } from "./operator.ts";
 
 export interface IstioResource extends KubernetesObject {
   spec: { version?: string; namespace?: string; values?: { global?: Record<string, unknown> } };
@@ -55,6 +56,8 @@ export interface Survey {
   /** The Secret in which istioctl keeps the reader's token. */
   readonly readerToken: Secret | undefined;
   readonly hasClusterReader: boolean;
+  /** The Sail Operator, where it is to install the control plane. */
+  readonly operator: FoundOperator | undefined;
 }
 
 /** Reads what the preflight and the steps after it need to know of a cluster; throws a `Failure` where it cannot. */
@@ -73,6 +76,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     remoteSecrets,
     readerToken,
     clusterReader,
+    operator,
   ] = await Promise.all([
     clusterUid(cluster),
     peerServer(spec.apiServer, kubeconfig.server, cluster),
@@ -95,6 +99,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     }),
     secret(READER_TOKEN),
     cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
+    mesh.installer === "sail" ? findOperator(cluster) : undefined,
   ]);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
@@ -107,6 +112,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     remoteSecrets,
     readerToken,
     hasClusterReader: clusterReader !== undefined,
+    operator,
   };
 }
 

@@ -1,6 +1,7 @@
 import { installRights, merged, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -14,6 +15,7 @@ import {
   istiodReady,
 } from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
+import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
 import { confirmSynced, leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
@@ -23,6 +25,7 @@ import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface Tools {
   readonly istioctl: Istioctl;
+  readonly helm: Helm;
   /** The root CA that the user provided. */
   readonly root: RootCa | undefined;
   /** Whether remote secrets of ours for clusters that are not on the list are removed. */
@@ -62,8 +65,12 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.
   const othersTrusted = trust.source === "generated" ? served.map(trusted) : [];
+  const operator = perCluster((member) => {
+    const found = survey(member).operator;
+    return mesh.operator && found ? [ensureOperator(run, mesh, member, tools.helm, found)] : [];
+  });
   const controlPlane = perCluster((member) => {
-    const needs = [trusted(member), ...othersTrusted];
+    const needs = [trusted(member), ...operator(member), ...othersTrusted];
     switch (mesh.installer) {
       case "sail":
         return installControlPlane(run, mesh, member, needs);
@@ -120,6 +127,7 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
 function planInstall(mesh: MeshSpec): CheckRef[] {
   const perCluster: CheckId[] = [
     "install.trust",
+    ...(mesh.operator ? (["install.operator"] as const) : []),
     "install.reconciled",
     "install.istiod",
     ...(mesh.installer === "sail" ? (["install.healthy"] as const) : []),

@@ -46,8 +46,10 @@ export const CHECKS = {
   "preflight.distinct": preflight("The kubeconfigs lead to different clusters"),
   "preflight.trust": preflight("There is, or can be, one root of trust"),
   "preflight.istioctl": preflight("istioctl is at hand"),
+  "preflight.helm": preflight("Helm is at hand"),
 
   "install.trust": step("trust", "The control plane's CA is in place"),
+  "install.operator": step("controlPlane", "The Sail Operator is installed"),
   "install.reconciled": step("controlPlane", "The control plane is laid out"),
   "install.istiod": step("controlPlane", "istiod is ready"),
   "install.healthy": step("controlPlane", "The Istio resource became healthy"),

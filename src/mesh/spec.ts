@@ -28,6 +28,14 @@ export interface GatewaySpec {
   readonly resources?: Values;
 }
 
+/** The Sail Operator to install where there is none. */
+export interface OperatorSpec {
+  /** `X.Y.Z`, without a leading `v`. */
+  readonly version: string;
+  /** Helm chart: a path, a URL, `oci://…`, or a chart of a repository. */
+  readonly chart: string;
+}
+
 export interface ClusterSpec {
   /** Istio's cluster ID: unique in the mesh, and the key in every remote secret that points here. */
   readonly name: string;
@@ -50,6 +58,8 @@ export interface MeshSpec {
   /** Name of the `Istio` resource; any other than `default` means a revision of that name. */
   readonly istioResource: string;
   readonly installer: Installer;
+  /** Absent: the operator is there already, or none is used. */
+  readonly operator?: OperatorSpec;
   readonly trust: TrustSpec;
   readonly gateway: GatewaySpec;
   /** `auto`, or the name of the ClusterRole that the reader account is bound to. */

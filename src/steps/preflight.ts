@@ -1,8 +1,10 @@
 import { unknown } from "../checks/finding.ts";
+import { checkOperator, type FoundOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
 import type { Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { inspectRoot } from "../mesh/certificates/inspect.ts";
@@ -38,6 +40,7 @@ export function planPreflight(mesh: MeshSpec): CheckRef[] {
     { id: "preflight.distinct", subject: MESH },
     { id: "preflight.trust", subject: MESH },
     { id: "preflight.istioctl", subject: MESH },
+    ...(mesh.operator ? [{ id: "preflight.helm", subject: MESH } as const] : []),
   ];
 }
 
@@ -50,7 +53,12 @@ export async function preflight(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
-  { istioctl, root, rights }: { istioctl: Istioctl; root: RootCa | undefined; rights: readonly Right[] },
+  {
+    istioctl,
+    helm,
+    root,
+    rights,
+  }: { istioctl: Istioctl; helm: Helm; root: RootCa | undefined; rights: readonly Right[] },
 ): Promise<Ready | undefined> {
   const read = await Promise.all(
     members.map(async (member) => {
@@ -77,6 +85,9 @@ export async function preflight(
   const [trust] = await Promise.all([
     planTrust(run, mesh, served, surveys, root),
     attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(mesh, served, surveys, istioctl))),
+    ...(mesh.operator
+      ? [attempt(run.step("preflight.helm", MESH, [], () => haveHelm(mesh, [...surveys.values()], helm)))]
+      : []),
   ]);
   if (!run.complete || !trust) return undefined;
   for (const name of unreachable) {
@@ -136,6 +147,13 @@ async function haveIstioctl(
   );
 }
 
+async function haveHelm(mesh: MeshSpec, surveys: readonly Survey[], helm: Helm): Promise<Outcome<void>> {
+  const needed = surveys.some(({ operator }) => operator && isToInstall(mesh, operator));
+  return outcome(
+    needed ? `Helm is at ${await helm.ready()}.` : "The Sail Operator is in every cluster; Helm is not needed.",
+  );
+}
+
 async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly Right[]): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
@@ -178,7 +196,9 @@ async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly R
     step("control-plane", [], () => checks.checkControlPlane(mesh, member, survey)),
     step("remote-secrets", [], () => checks.checkRemoteSecrets(mesh, member, survey)),
     step("reader-role", [], () => checks.checkReaderRole(mesh, member)),
-    ...(mesh.installer === "sail" ? [step("operator", [], () => checks.checkOperator(mesh, member))] : []),
+    ...(mesh.installer === "sail"
+      ? [step("operator", [], () => checkOperator(mesh, member, survey.operator as FoundOperator))]
+      : []),
   ]);
   return survey;
 }

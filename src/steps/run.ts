@@ -52,6 +52,8 @@ export interface Step {
   /** Applies an object and notes the change. */
   apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<Applied<T>>;
   delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
+  /** Notes a change that another program made. */
+  changed(cluster: Cluster, ref: ObjectRef, action: Change["action"]): void;
 }
 
 export interface Outcome<T> {
@@ -181,6 +183,7 @@ export class Run {
       delete: async (cluster, ref, uid) => {
         if (await cluster.delete(ref, uid)) this.#changed(cluster, ref, "deleted", phase);
       },
+      changed: (cluster, ref, action) => this.#changed(cluster, ref, action, phase),
     };
   }
 

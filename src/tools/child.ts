@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { basename } from "node:path";
+import { accessSync, constants, statSync } from "node:fs";
+import { basename, delimiter, resolve } from "node:path";
 import { Failure } from "../mesh/failure.ts";
 
 /**
@@ -19,6 +20,22 @@ export function childEnvironment(
       return pair[1] !== undefined && !/^(INPUT|ACTIONS)_/.test(name) && !secret.has(name);
     }),
   );
+}
+
+/** Path of a program that is on the PATH, or `undefined`. */
+export function onPath(name: string): string | undefined {
+  const file = process.platform === "win32" ? `${name}.exe` : name;
+  const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
+  return folders
+    .map((folder) => resolve(folder, file))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return statSync(path).isFile();
+      } catch {
+        return false;
+      }
+    });
 }
 
 export interface Ended {

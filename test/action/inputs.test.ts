@@ -49,6 +49,7 @@ describe("good inputs", () => {
       timeout: 600_000,
       root: undefined,
       istioctl: { mirror: "https://github.com/istio/istio/releases/download" },
+      helm: { mirror: "https://get.helm.sh" },
       mesh: {
         id: "mesh1",
         istioVersion: "1.26.3",
@@ -117,6 +118,21 @@ describe("good inputs", () => {
     ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
     ["a reader role", { "reader-role": "view" }, { readerRole: "view" }],
     ["istioctl in the operator's place", { installer: "istioctl" }, { installer: "istioctl" }],
+    [
+      "an operator to install, by the matrix",
+      { "install-operator": "true" },
+      {
+        operator: {
+          version: "1.28.3",
+          chart: "https://github.com/istio-ecosystem/sail-operator/releases/download/1.28.3/sail-operator-1.28.3.tgz",
+        },
+      },
+    ],
+    [
+      "an operator to install, by name",
+      { "install-operator": "true", "operator-version": "v1.27.3", "operator-chart": "oci://r.example/sail-operator" },
+      { operator: { version: "1.27.3", chart: "oci://r.example/sail-operator" } },
+    ],
     ["only connecting", { installer: "existing" }, { installer: "existing" }],
     ["no gateway", { gateway: "install: false" }, { gateway: expect.objectContaining({ install: false }) }],
     [
@@ -483,6 +499,36 @@ const bad: Row[] = [
     "a mesh ID that is no label's value",
     { "mesh-id": "my mesh" },
     ['`mesh-id` is "my mesh"; expected letters, digits, `-`, `_` and `.`, at most 63.'],
+  ],
+  [
+    "an operator where none is used",
+    { "install-operator": "true", installer: "istioctl" },
+    ["`install-operator` is true, but `installer: istioctl` uses no operator; leave it out."],
+  ],
+  [
+    "an operator that does not install the version",
+    { "install-operator": "true", "operator-version": "v1.30.3" },
+    ['`operator-version` is "1.30.3", which installs Istio 1.28 to 1.30, not 1.26.3; operators 1.26 to 1.28 do.'],
+  ],
+  [
+    "an Istio that no operator is known for",
+    { "install-operator": "true", "istio-version": "1.20.0" },
+    ["`operator-version` is empty, and no Sail Operator is known that installs Istio 1.20.0; name one."],
+  ],
+  [
+    "an operator's version that is none",
+    { "install-operator": "true", "operator-version": "latest" },
+    ['`operator-version` is "latest"; expected a full version such as 1.28.3.'],
+  ],
+  [
+    "a chart that is an option",
+    { "install-operator": "true", "operator-chart": "--post-renderer=x" },
+    ['`operator-chart` is "--post-renderer=x"; expected a path, a URL or a chart\'s name.'],
+  ],
+  [
+    "a chart with a password, which a command line would show",
+    { "install-operator": "true", "operator-chart": `https://me:${CANARY}@charts.example/x.tgz` },
+    ["`operator-chart` holds a user or password, which a command line would show; log in with Helm beforehand."],
   ],
   [
     "a mirror that is no URL",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type FoundOperator, findOperator, operatorInstalls } from "../../src/checks/preflight.ts";
+import { type FoundOperator, findOperator, operatorInstalls } from "../../src/checks/operator.ts";
 import type { Deployment } from "../../src/checks/survey.ts";
 import { clusterOf, meshOf } from "../steps/support.ts";
 

@@ -10,6 +10,7 @@ import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
 import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
+import type { Helm } from "../../src/helm/helm.ts";
 import { istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
@@ -53,6 +54,8 @@ export interface Setup {
   /** Instead of one that works. */
   readonly istioctl?: string;
   readonly prune?: boolean;
+  /** Instead of one that must not be asked for. */
+  readonly helm?: Helm;
   /** Of the verification; `install` has none unless this says how. */
   readonly verification?: { readonly traffic: boolean } | undefined;
 }
@@ -136,6 +139,7 @@ async function runCommand(command: "install" | "verify", kubes: readonly Kube[],
     } else {
       await install(run, mesh, members, {
         istioctl,
+        helm: setup.helm ?? noHelm,
         root: setup.root,
         prune: setup.prune ?? false,
         verification: setup.verification && verification(setup.verification.traffic),
@@ -155,6 +159,9 @@ async function runCommand(command: "install" | "verify", kubes: readonly Kube[],
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const unexpected = () => Promise.reject(new Error("unexpected call of Helm"));
+const noHelm: Helm = { ready: unexpected, installOperator: unexpected };
 
 /** As the action's own, on the network between the embedded clusters. */
 async function callTarget(text: string, watcher: Watcher): Promise<{ uid: string } | { problem: string }> {

@@ -1,0 +1,47 @@
+import type { Installer, OperatorSpec } from "../mesh/spec.ts";
+import { installs, operatorFor, operatorsFor, within } from "../mesh/versions.ts";
+import { type Report, shown } from "./messages.ts";
+import type { InputSource } from "./source.ts";
+
+/** A full version, with or without a leading `v`; the first group is without. */
+export const VERSION = /^v?(\d+\.\d+\.\d+(-[0-9A-Za-z][0-9A-Za-z.-]*)?)$/;
+
+/** The operator that `install-operator` is to install. */
+export function readOperator(
+  source: InputSource,
+  installer: Installer,
+  istioVersion: string | undefined,
+  report: Report,
+  mask: (secret: string) => void,
+): OperatorSpec | undefined {
+  if (installer !== "sail") {
+    report("install-operator", `is true, but \`installer: ${installer}\` uses no operator; leave it out`);
+  }
+  const given = source.get("operator-version");
+  const version = given ? VERSION.exec(given)?.[1] : istioVersion && operatorFor(istioVersion);
+  if (given && !version) report("operator-version", `is ${shown(given)}; expected a full version such as 1.28.3`);
+  if (!given && !version && istioVersion) {
+    report("operator-version", `is empty, and no Sail Operator is known that installs Istio ${istioVersion}; name one`);
+  }
+  if (!version || !istioVersion) return undefined;
+  const range = installs(version);
+  if (range?.known && !within(range, istioVersion)) {
+    const able = operatorsFor(istioVersion);
+    report(
+      "operator-version",
+      `is ${shown(version)}, which installs Istio 1.${range.oldest} to 1.${range.newest}, not ${istioVersion}${able ? `; operators ${able} do` : ""}`,
+    );
+  }
+  const chart = source.get("operator-chart").replaceAll("<version>", version);
+  if (chart.startsWith("-")) report("operator-chart", `is ${shown(chart)}; expected a path, a URL or a chart's name`);
+  if (URL.canParse(chart)) {
+    const { username, password } = new URL(chart);
+    mask(password);
+    if (username || password)
+      report(
+        "operator-chart",
+        "holds a user or password, which a command line would show; log in with Helm beforehand",
+      );
+  }
+  return { version, chart };
+}

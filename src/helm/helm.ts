@@ -1,0 +1,99 @@
+import { randomUUID } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Member } from "../cluster/member.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { OperatorSpec } from "../mesh/spec.ts";
+import { childEnvironment, message, onPath, runProgram } from "../tools/child.ts";
+import { ensureTool, type ToolOptions } from "../tools/download.ts";
+import { HELM, HELM_VERSION } from "./release.ts";
+
+/** Release and namespace of the operator, as its own documentation has them. */
+const RELEASE = "sail-operator";
+
+/** Helm: the one on the PATH, else one that is downloaded when it is first needed. */
+export interface Helm {
+  /** Path of the program; throws a `Failure` where it cannot be had. */
+  ready(): Promise<string>;
+  /** Installs the Sail Operator and waits until it is available; throws a `Failure` with Helm's own message. */
+  installOperator(operator: OperatorSpec, target: Member): Promise<void>;
+}
+
+export interface HelmOptions extends Omit<ToolOptions, "version" | "path" | "signal"> {
+  /** Milliseconds that are left for the run. */
+  readonly remaining: () => number;
+}
+
+/**
+ * @param directory where a kubeconfig is kept while Helm reads it; private to this user, and emptied after the run
+ * @param kubeconfigVariables environment variables that hold kubeconfigs, which no child is given
+ */
+export function helmFor(
+  { remaining, ...options }: HelmOptions,
+  directory: string,
+  kubeconfigVariables: readonly string[],
+  signal: AbortSignal,
+): Helm {
+  let path: Promise<string> | undefined;
+  const ready = () => {
+    const found = onPath("helm");
+    path ??= found ? Promise.resolve(found) : ensureTool(HELM, { ...options, version: HELM_VERSION, signal });
+    return path;
+  };
+  return {
+    ready,
+    async installOperator(operator, { spec, kubeconfig }) {
+      const helm = await ready();
+      const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
+      try {
+        await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
+        const args = buildArgs(operator, kubeconfigFile, kubeconfig.context, remaining());
+        const { code, stdout, stderr } = await runProgram(helm, args, {
+          env: childEnvironment(process.env, kubeconfigVariables),
+          signal,
+          what: `the Sail Operator of ${spec.name}`,
+          late: "Look at the pods of namespace sail-operator: is the operator's image pulled? `timeout` sets another deadline.",
+          broken: "Is it a Helm for this machine's platform, and executable?",
+        });
+        if (code !== 0) throw refusal(message(stderr || stdout) || `exit code ${code}`, spec.name, operator);
+      } finally {
+        await rm(kubeconfigFile, { force: true });
+      }
+    },
+  };
+}
+
+/** The command line after the program's name. Holds no secret: the credentials are in the kubeconfig's file. */
+export function buildArgs(
+  { version, chart }: OperatorSpec,
+  kubeconfigFile: string,
+  context: string,
+  remaining: number,
+): string[] {
+  // An archive or a folder is of one version; a repository has many.
+  const many = !/^[./]|^[A-Za-z]:|\.tgz$/.test(chart);
+  return [
+    "upgrade",
+    "--install",
+    RELEASE,
+    chart,
+    ...(many ? [`--version=${version}`] : []),
+    `--namespace=${RELEASE}`,
+    "--create-namespace",
+    "--wait",
+    `--timeout=${Math.max(1, Math.round(remaining / 1000))}s`,
+    `--kubeconfig=${kubeconfigFile}`,
+    `--kube-context=${context}`,
+  ];
+}
+
+function refusal(told: string, cluster: string, { chart }: OperatorSpec): Failure {
+  const hint = /forbidden/i.test(told)
+    ? `The kubeconfig of ${cluster} must be an administrator's to install an operator.`
+    : /another operation .* is in progress/.test(told)
+      ? `An earlier installation was cut off: \`helm -n ${RELEASE} rollback ${RELEASE}\`, or uninstall it, and run again.`
+      : /not found|no such host|failed to (fetch|download)|404/i.test(told)
+        ? `Is there a chart at ${chart}? \`operator-chart\` and \`operator-version\` name another.`
+        : `kubectl -n ${RELEASE} get pods, and \`helm -n ${RELEASE} status ${RELEASE}\`, say how far it came.`;
+  return new Failure(`Helm could not install the Sail Operator in ${cluster}: ${told}`, hint);
+}

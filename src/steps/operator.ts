@@ -1,0 +1,33 @@
+import { type FoundOperator, isToInstall, operatorReady } from "../checks/operator.ts";
+import type { Member } from "../cluster/member.ts";
+import type { Helm } from "../helm/helm.ts";
+import { refOf } from "../mesh/objects/object.ts";
+import type { MeshSpec, OperatorSpec } from "../mesh/spec.ts";
+import type { Needs, Run } from "./run.ts";
+
+/** Installs the Sail Operator where there is none. One that is there is never changed: it may serve other meshes. */
+export function ensureOperator(
+  run: Run,
+  mesh: MeshSpec,
+  member: Member,
+  helm: Helm,
+  found: FoundOperator,
+  needs: Needs = [],
+): Promise<void> {
+  const { cluster, spec } = member;
+  return run.step("install.operator", { cluster: spec.name }, needs, async (step) => {
+    const operator = mesh.operator as OperatorSpec;
+    if (!isToInstall(mesh, found)) {
+      const { namespace, name } = found.deployment?.metadata ?? {};
+      return { value: undefined, evidence: `The Sail Operator ${namespace}/${name} was there and is left as it is.` };
+    }
+    step.say(`Helm installs the Sail Operator ${operator.version}.`);
+    await helm.installOperator(operator, member);
+    const { deployment, version } = await operatorReady(cluster);
+    if (deployment) step.changed(cluster, refOf(deployment), "created");
+    return {
+      value: undefined,
+      evidence: `The Sail Operator ${version ?? operator.version} is installed and available.`,
+    };
+  });
+}

@@ -1,0 +1,108 @@
+import { webcrypto } from "node:crypto";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { Helm } from "../../src/helm/helm.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import { startClusters } from "../embedded/cluster.ts";
+import { definitions } from "../embedded/controllers/crds.ts";
+import { operator } from "../embedded/controllers/operator.ts";
+import type { Json, Kube } from "../embedded/kube.ts";
+import { failures, notPassed, runInstall, writes } from "./mesh.ts";
+
+const mesh = { operator: { version: "1.26.3", chart: "./chart" } } as const;
+const running: Kube[] = [];
+
+async function clusters(...operators: boolean[]): Promise<[Kube, Kube]> {
+  const of = (index: number) => (operators[index] ? {} : { operator: false as const });
+  const started = (await startClusters(operators.length, of)) as [Kube, Kube];
+  running.push(...started);
+  return started;
+}
+
+/** A Helm that does on the embedded clusters what the real one does. */
+function fakeHelm(kubes: readonly Kube[]) {
+  const installed: string[] = [];
+  const helm: Helm = {
+    ready: async () => "/bin/helm",
+    installOperator: async ({ version }, { spec }) => {
+      installed.push(`${spec.name} ${version}`);
+      operator(kubes[Number(spec.name.slice(-1)) - 1] as Kube, { version });
+    },
+  };
+  return { helm, installed };
+}
+
+beforeAll(() => {
+  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
+  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
+  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
+    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
+});
+
+afterAll(async () => {
+  await Promise.all(running.map((kube) => kube.stop()));
+});
+
+test("the operator is installed where there is none, before the control plane; and never again", async () => {
+  const kubes = await clusters(false, true);
+  const { helm, installed } = fakeHelm(kubes);
+  const outcome = await runInstall(kubes, { mesh, helm });
+  expect(notPassed(outcome)).toEqual([]);
+  expect(installed).toEqual(["cluster1 1.26.3"]);
+  const said = outcome.report.checks.filter(({ id }) => id === "install.operator").map(({ evidence }) => evidence);
+  expect(said.toSorted()).toEqual([
+    "The Sail Operator 1.26.3 is installed and available.",
+    "The Sail Operator sail-operator/sail-operator was there and is left as it is.",
+  ]);
+  const made = outcome.report.changes.filter(({ name }) => name === "sail-operator");
+  expect(made.map(({ cluster, kind, action }) => `${cluster} ${action} ${kind}`)).toEqual([
+    "cluster1 created Deployment",
+  ]);
+
+  const again = await runInstall(kubes, { mesh });
+  expect(notPassed(again)).toEqual([]);
+  expect(again.report.changed).toBe(false);
+});
+
+test("an operator that is there and too old is refused, not upgraded", async () => {
+  const kubes = await clusters(true, true);
+  const [failure] = failures(
+    await runInstall(kubes, { mesh: { istioVersion: "1.30.3", operator: { version: "1.30.3", chart: "./chart" } } }),
+  );
+  expect(failure).toMatch(/preflight\.operator cluster1: The Sail Operator 1\.26\.3 does not know Istio v1\.30\.3/);
+  for (const kube of kubes) expect(writes(kube)).toEqual([]);
+});
+
+test("CRDs that an operator left behind must know the version: Helm leaves them as they are", async () => {
+  const kubes = await clusters(false, false);
+  for (const definition of definitions(["1.25.0"])) kubes[0].put(definition);
+  const all = failures(await runInstall(kubes, { mesh, helm: fakeHelm(kubes).helm }));
+  expect(all).toHaveLength(1);
+  expect(all[0]).toMatch(/preflight\.operator cluster1: .*does not know Istio v1\.26\.3.*Helm leaves CRDs as they are/);
+  for (const kube of kubes) expect(writes(kube)).toEqual([]);
+});
+
+test("that Helm cannot be had is told before anything is changed", async () => {
+  const kubes = await clusters(false, false);
+  const helm: Helm = {
+    ready: () => Promise.reject(new Failure("There is no Helm.", "Put it there.")),
+    installOperator: () => Promise.reject(new Error("unexpected")),
+  };
+  const all = failures(await runInstall(kubes, { mesh, helm }));
+  expect(all).toEqual(["failed preflight.helm mesh: There is no Helm. | Put it there."]);
+  for (const kube of kubes) expect(writes(kube)).toEqual([]);
+});
+
+test("what Helm says is the cause, and nothing that needs the operator is begun", async () => {
+  const kubes = await clusters(false, false);
+  const helm: Helm = {
+    ready: async () => "/bin/helm",
+    installOperator: () => Promise.reject(new Failure("Helm could not install it: no such image", "Look.")),
+  };
+  const outcome = await runInstall(kubes, { mesh, helm });
+  expect(failures(outcome)).toHaveLength(2);
+  const reconciled = outcome.report.checks.find(({ id }) => id === "install.reconciled");
+  expect([reconciled?.verdict, reconciled?.cause]).toEqual([
+    "skipped",
+    expect.stringMatching(/^Not reached: install\.operator of cluster\d failed/),
+  ]);
+});

@@ -1,0 +1,189 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Member } from "../../src/cluster/member.ts";
+import { buildArgs, helmFor } from "../../src/helm/helm.ts";
+import { HELM, HELM_VERSION } from "../../src/helm/release.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import { releaseOf } from "../../src/tools/download.ts";
+
+const OPERATOR = { version: "1.28.3", chart: "https://charts.example/sail-operator-1.28.3.tgz" };
+const SECRET = "the-token-of-the-administrator";
+const member = {
+  spec: { name: "east", network: "n", values: {} },
+  kubeconfig: { context: "admin", text: `{"token":"${SECRET}"}` },
+} as unknown as Member;
+
+let dir: string;
+let server: Server;
+let mirror: string;
+let files: Map<string, Buffer | string>;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), "helm-"));
+  for (const folder of ["temp", "secret", "bin"]) mkdirSync(join(dir, folder));
+  vi.stubEnv("RUNNER_TEMP", join(dir, "temp"));
+  vi.stubEnv("RUNNER_TOOL_CACHE", join(dir, "cache"));
+  for (const name of ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"]) vi.stubEnv(name, undefined);
+  vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  files = new Map();
+  server = createServer((request, response) => {
+    const found = files.get(request.url ?? "");
+    if (found === undefined) response.writeHead(404).end();
+    else response.end(found);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  mirror = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  server.closeAllConnections();
+  await new Promise((done) => server.close(done));
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const helm = (signal = new AbortController().signal) =>
+  helmFor({ mirror, remaining: () => 90_000, platform: "linux", arch: "x64" }, join(dir, "secret"), ["EAST"], signal);
+
+/** A Helm on the PATH that keeps what it was given, and then does this. */
+function fake(script = ""): void {
+  const path = join(dir, "bin", "helm");
+  const keep = `printf '%s\\n' "$@" > ${dir}/args; env > ${dir}/env
+for a in "$@"; do case $a in --kubeconfig=*) cp "\${a#*=}" ${dir}/kubeconfig; ls -l "\${a#*=}" > ${dir}/mode;; esac; done`;
+  writeFileSync(path, `#!/bin/sh\n${keep}\n${script}\n`);
+  chmodSync(path, 0o755);
+  vi.stubEnv("PATH", `${join(dir, "bin")}:${process.env.PATH}`);
+}
+const kept = (name: string) => readFileSync(join(dir, name), "utf8");
+
+describe("the command line", () => {
+  test("installs or completes the release, and waits as long as the run may take", () => {
+    expect(buildArgs(OPERATOR, "/f", "admin", 90_400)).toEqual([
+      "upgrade",
+      "--install",
+      "sail-operator",
+      OPERATOR.chart,
+      "--namespace=sail-operator",
+      "--create-namespace",
+      "--wait",
+      "--timeout=90s",
+      "--kubeconfig=/f",
+      "--kube-context=admin",
+    ]);
+  });
+
+  test.each([
+    ["sail-operator/sail-operator", true],
+    ["oci://registry.example/charts/sail-operator", true],
+    ["./charts/sail-operator", false],
+    ["/charts/sail-operator", false],
+    ["https://charts.example/sail-operator-1.28.3.tgz", false],
+  ])("names the version of a chart in a repository (%s: %s)", (chart, named) => {
+    expect(buildArgs({ ...OPERATOR, chart }, "/f", "admin", 1).includes("--version=1.28.3")).toBe(named);
+  });
+});
+
+describe.skipIf(process.platform === "win32")(
+  "running Helm (a shell script stands in for it, so not on Windows)",
+  () => {
+    test("gives it the kubeconfig as a private file, gone afterwards, and no secret otherwise", async () => {
+      fake();
+      vi.stubEnv("EAST", SECRET);
+      vi.stubEnv("INPUT_CLUSTER1-KUBECONFIG", SECRET);
+      await helm().installOperator(OPERATOR, member);
+      expect(kept("args")).not.toContain(SECRET);
+      expect(kept("env")).not.toContain(SECRET);
+      expect(kept("kubeconfig")).toContain(SECRET);
+      expect(kept("mode")).toMatch(/^-rw-------/);
+      expect(readdirSync(join(dir, "secret"))).toEqual([]);
+    });
+
+    test.each([
+      ["echo 'Error: clusterroles is forbidden' >&2; exit 1", /forbidden/, /administrator/],
+      ["echo 'Error: chart not found' >&2; exit 1", /chart not found/, /operator-chart/],
+      ["echo 'Error: another operation (install) is in progress' >&2; exit 1", /in progress/, /rollback/],
+      ["echo 'Error: context deadline exceeded' >&2; exit 1", /deadline exceeded/, /get pods/],
+      ["exit 3", /exit code 3/, /get pods/],
+      ["echo 'password: hunter2hunter2' >&2; exit 1", /\*\*\*/, /get pods/],
+    ])("that fails tells why (%#)", async (script, cause, hint) => {
+      fake(script);
+      const error = await helm()
+        .installOperator(OPERATOR, member)
+        .then(
+          () => undefined,
+          (thrown: Failure) => thrown,
+        );
+      expect(error).toBeInstanceOf(Failure);
+      expect(error?.message).toMatch(/^Helm could not install the Sail Operator in east: /);
+      expect(error?.message).toMatch(cause);
+      expect(error?.hint).toMatch(hint);
+      expect(readdirSync(join(dir, "secret"))).toEqual([]);
+    });
+
+    test("is ended at the deadline", async () => {
+      fake("exec sleep 60");
+      const controller = new AbortController();
+      const installing = helm(controller.signal).installOperator(OPERATOR, member);
+      await vi.waitFor(() => expect(existsSync(join(dir, "mode"))).toBe(true), { timeout: 20_000 });
+      controller.abort();
+      await expect(installing).rejects.toThrow(/did not finish the Sail Operator of east in time/);
+    });
+
+    test("takes the one on the PATH", async () => {
+      fake();
+      expect(await helm().ready()).toBe(join(dir, "bin", "helm"));
+    });
+
+    test("is downloaded and checked where there is none", async () => {
+      vi.stubEnv("PATH", "/usr/bin:/bin");
+      mkdirSync(join(dir, "linux-amd64"));
+      writeFileSync(join(dir, "linux-amd64", "helm"), "#!/bin/sh\necho downloaded\n");
+      const file = `helm-v${HELM_VERSION}-linux-amd64.tar.gz`;
+      execFileSync("tar", ["-czf", join(dir, file), "-C", dir, "linux-amd64"]);
+      const body = readFileSync(join(dir, file));
+      files.set(`/${file}`, body);
+      files.set(`/${file}.sha256sum`, `${"0".repeat(64)}  ${file}\n`);
+      await expect(helm().ready()).rejects.toThrow(/checksum of .* is wrong/);
+      files.set(`/${file}.sha256sum`, `${createHash("sha256").update(body).digest("hex")}  ${file}\n`);
+      const path = await helm().ready();
+      expect(path).toBe(join(dir, "cache", "helm", HELM_VERSION, "x64", "helm"));
+      expect(execFileSync(path, { encoding: "utf8" })).toBe("downloaded\n");
+    });
+
+    test("says how to do without the download", async () => {
+      vi.stubEnv("PATH", "/usr/bin:/bin");
+      const error = await helm()
+        .ready()
+        .catch((thrown: Failure) => thrown as Failure);
+      expect((error as Failure).message).toMatch(/There is no http.*helm-v/);
+      expect((error as Failure).hint).toMatch(/helm-mirror/);
+    });
+  },
+);
+
+test.each([
+  ["linux", "arm64", "linux-arm64.tar.gz", "linux-arm64"],
+  ["darwin", "arm64", "darwin-arm64.tar.gz", "darwin-arm64"],
+  ["win32", "x64", "windows-amd64.zip", "windows-amd64"],
+])("Helm's release for %s/%s is %s", (platform, arch, file, folder) => {
+  expect(releaseOf(HELM, { version: "3.22.0", mirror: "https://get.example", platform, arch })).toMatchObject({
+    url: `https://get.example/helm-v3.22.0-${file}`,
+    folder,
+  });
+});
