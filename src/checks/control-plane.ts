@@ -3,6 +3,7 @@ import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { versionOf, versionSkew } from "../mesh/versions.ts";
+import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import type { Observation } from "./observation.ts";
 import { podTrouble, rolledOut } from "./pods.ts";
@@ -12,6 +13,7 @@ export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
   return {
     "control-plane.istiod": (seen) => istiodIsReady(mesh, seen),
     "control-plane.istio": (seen) => istioIsHealthy(mesh, seen),
+    "control-plane.cni": (seen) => cniIsThere(mesh, seen),
     "control-plane.identity": (seen) => identityIsTheMeshs(mesh, seen),
     "control-plane.network": (seen) => namespaceHasNetwork(mesh, seen),
   };
@@ -65,6 +67,12 @@ function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
     return failed(`${name} is ${state ?? "without a state"}${bad?.message ? `: ${bad.message}` : ""}.`, look, reading);
   }
   return passed(`${name} is Healthy as it is now, generation ${generation}.`, reading);
+}
+
+function cniIsThere({ istioVersion }: MeshSpec, seen: Observation): Finding {
+  if (seen.istios().length === 0) return skipped("The Sail Operator does not own the control plane.");
+  const image = seen.istiod()?.spec.template.spec.containers[0]?.image;
+  return cniIsHealthy(seen.cni(), (image && versionOf(image)) ?? istioVersion);
 }
 
 function identityIsTheMeshs({ id, namespace }: MeshSpec, { spec, istiod, identity }: Observation): Finding {

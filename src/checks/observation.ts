@@ -9,6 +9,7 @@ import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
 import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
+import { type CniPlan, readCni } from "./cni.ts";
 import { type IstiodView, istiodViews } from "./istiod.ts";
 import type { Pod } from "./pods.ts";
 import { apiServerAddress, type Deployment, type IstioResource } from "./survey.ts";
@@ -59,6 +60,7 @@ export interface Observation {
   readonly namespace: Part<KubernetesObject | undefined>;
   /** Of the control planes' namespace. */
   readonly istios: Part<readonly IstioResource[]>;
+  readonly cni: Part<CniPlan>;
   readonly revision: Part<string>;
   /** The Deployment of istiod of the mesh's revision; `undefined` where there is none. */
   readonly istiod: Part<Deployment | undefined>;
@@ -113,6 +115,7 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     uid: part(get("Namespace", "kube-system").then((found) => found?.metadata.uid ?? "")),
     namespace: part(get("Namespace", namespace)),
     istios: part(istios),
+    cni: part(istios.then(([istio]) => readCni(cluster, istio?.spec.values ?? spec.values))),
     revision: part(chosen.then(({ revision }) => revision)),
     istiod: part(chosen.then(({ istiod }) => istiod)),
     istiodPods: part(istiodPods),
@@ -141,6 +144,7 @@ export function unseen(spec: ClusterSpec): Observation {
     uid: part,
     namespace: part,
     istios: part,
+    cni: part,
     revision: part,
     istiod: part,
     istiodPods: part,

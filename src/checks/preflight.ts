@@ -4,6 +4,7 @@ import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { remoteSecretName } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { cniInTheWay } from "./cni.ts";
 import { missingRights, type Right } from "./rights.ts";
 import type { Deployment, IstioResource, Survey } from "./survey.ts";
 
@@ -78,6 +79,8 @@ export async function checkControlPlane(mesh: MeshSpec, member: Member, survey: 
         : "Use `installer: existing` to connect it as it is, or remove it first.",
     );
   }
+  const cni = cniInTheWay(survey.cni, mesh.istioVersion);
+  if (cni) return cni;
   return passed(
     survey.istios.length === 0
       ? "There is no other control plane in the namespace."

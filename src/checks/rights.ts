@@ -93,6 +93,11 @@ const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> 
   existing: () => [right("sailoperator.io/v1", "Istio", ["list"])],
 };
 
+/** What the CNI plugin needs beside the others, where it is installed. */
+export function cniRights(): Right[] {
+  return [right("sailoperator.io/v1", "IstioCNI", [...WATCH, "create", "patch"])];
+}
+
 /** What a verification needs. @param traffic with the probe, whose namespace is new each time */
 export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[] {
   return [

@@ -8,12 +8,13 @@ import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { CLUSTER_READER, READER_TOKEN } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret, secretText } from "../mesh/objects/secrets.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { MeshSpec, Values } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
+import { type CniPlan, planCni } from "./cni.ts";
 import { type FoundOperator, findOperator } from "./operator.ts";
 
 export interface IstioResource extends KubernetesObject {
-  spec: { version?: string; namespace?: string; values?: { global?: Record<string, unknown> } };
+  spec: { version?: string; namespace?: string; values?: Values & { global?: Record<string, unknown> } };
   status?: {
     observedGeneration?: number;
     state?: string;
@@ -58,6 +59,7 @@ export interface Survey {
   readonly hasClusterReader: boolean;
   /** The Sail Operator, where it is to install the control plane. */
   readonly operator: FoundOperator | undefined;
+  readonly cni: CniPlan;
 }
 
 /** Reads what the preflight and the steps after it need to know of a cluster; throws a `Failure` where it cannot. */
@@ -77,6 +79,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     readerToken,
     clusterReader,
     operator,
+    cni,
   ] = await Promise.all([
     clusterUid(cluster),
     peerServer(spec.apiServer, kubeconfig.server, cluster),
@@ -100,6 +103,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     secret(READER_TOKEN),
     cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
+    planCni(mesh, { spec, cluster }),
   ]);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
@@ -113,6 +117,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     readerToken,
     hasClusterReader: clusterReader !== undefined,
     operator,
+    cni,
   };
 }
 

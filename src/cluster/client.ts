@@ -70,6 +70,12 @@ class Client implements Cluster {
       .gitVersion;
   }
 
+  async serves(apiVersion: string): Promise<boolean> {
+    return (
+      (await orUndefined(this.#transport.json(`look for ${apiVersion}`, "GET", `/apis/${apiVersion}`))) !== undefined
+    );
+  }
+
   async get<T extends KubernetesObject>(ref: ObjectRef): Promise<T | undefined> {
     return orUndefined(this.#transport.json<T>(`read ${describe(ref)}`, "GET", objectPath(ref)));
   }

@@ -51,6 +51,8 @@ export interface Cluster {
   readonly requests: number;
   /** `gitVersion`, e.g. `v1.33.1`. */
   version(): Promise<string>;
+  /** Whether a group is served in this version, `config.openshift.io/v1`. Anybody who may log in may ask. */
+  serves(apiVersion: string): Promise<boolean>;
   /** The object, or `undefined` where there is none (or its kind is not served). */
   get<T extends KubernetesObject>(ref: ObjectRef): Promise<T | undefined>;
   list<T extends KubernetesObject>(query: ListQuery): Promise<T[]>;

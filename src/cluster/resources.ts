@@ -33,6 +33,7 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "authentication.k8s.io/v1/TokenReview": { plural: "tokenreviews", namespaced: false },
   "security.istio.io/v1/AuthorizationPolicy": { plural: "authorizationpolicies", namespaced: true },
   "sailoperator.io/v1/Istio": { plural: "istios", namespaced: false },
+  "sailoperator.io/v1/IstioCNI": { plural: "istiocnis", namespaced: false },
   "networking.istio.io/v1/Gateway": { plural: "gateways", namespaced: true },
 };
 

@@ -7,6 +7,7 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { ensureCni } from "../steps/cni.ts";
 import {
   applyControlPlane,
   controlPlaneHealthy,
@@ -80,6 +81,11 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
         return existingControlPlane(run, mesh, member, survey(member).istiods, needs);
     }
   });
+  const cni = perCluster((member) =>
+    mesh.installer === "sail"
+      ? ensureCni(run, mesh, member, survey(member).cni, [trusted(member), ...operator(member)])
+      : [],
+  );
   const istiod = perCluster((member) => istiodReady(run, mesh, member, controlPlane(member)));
   const healthy = perCluster((member) =>
     mesh.installer === "sail" ? [controlPlaneHealthy(run, mesh, member, controlPlane(member))] : [],
@@ -91,7 +97,7 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
       gatewayAddress(run, mesh, member, [trusted(member), ...requested]),
       exposeServices(run, mesh, member, [istiod(member)]),
       ...(mesh.gateway.install
-        ? [runGateway(run, mesh, member, controlPlane(member), [istiod(member), ...requested])]
+        ? [runGateway(run, mesh, member, controlPlane(member), [istiod(member), ...cni(member), ...requested])]
         : []),
     ];
   });
@@ -108,13 +114,15 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
     return confirmSynced(run, mesh, observer, controlPlane(observer), secrets, [istiod(observer)]);
   });
 
-  await Promise.allSettled(served.flatMap((member) => [...healthy(member), ...gateways(member), ...confirmed(member)]));
+  await Promise.allSettled(
+    served.flatMap((member) => [...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)]),
+  );
   const whole = run.complete;
 
   // A cluster that has left goes last: where something is amiss, nothing more is taken away.
   await Promise.allSettled(
     served.map((member) => {
-      const done = [reader(member), ...healthy(member), ...gateways(member), ...confirmed(member)];
+      const done = [reader(member), ...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)];
       return leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done);
     }),
   );

@@ -30,6 +30,7 @@ const OF_CLUSTER: readonly CheckId[] = [
   "cluster.api",
   "control-plane.istiod",
   "control-plane.istio",
+  "control-plane.cni",
   "control-plane.identity",
   "control-plane.network",
   "trust.cacerts",

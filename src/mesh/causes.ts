@@ -12,6 +12,10 @@ const ofRemote = ({ observer, target }: OfRemote, ...ids: CheckId[]): CheckRef[]
 
 const unreachable = ({ cluster }: OfCluster) => of(cluster, "cluster.api");
 const withoutIstiod = ({ cluster }: OfCluster) => of(cluster, "cluster.api", "control-plane.istiod");
+const withoutSidecars = (subject: OfCluster) => [
+  ...withoutIstiod(subject),
+  ...of(subject.cluster, "control-plane.cni"),
+];
 const withoutSecret = (pair: OfRemote) => [
   ...of(pair.observer, "cluster.api"),
   ...ofRemote(pair, "remote.secret"),
@@ -55,12 +59,13 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "trust.same-root": whereNotSeen,
   "control-plane.istiod": unreachable,
   "control-plane.istio": withoutIstiod,
+  "control-plane.cni": unreachable,
   "control-plane.identity": withoutIstiod,
   "control-plane.network": unreachable,
   "trust.cacerts": unreachable,
   "trust.in-effect": (subject: OfCluster) => [...withoutIstiod(subject), ...of(subject.cluster, "trust.cacerts")],
   "trust.root": withoutIstiod,
-  "gateway.deployment": withoutIstiod,
+  "gateway.deployment": withoutSidecars,
   "gateway.address": unreachable,
   "gateway.exposure": unreachable,
   "gateway.network": unreachable,
@@ -79,7 +84,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...of(pair.target, "remote.reader", "cluster.api"),
   ],
   "leftover.objects": unreachable,
-  "traffic.probe": withoutIstiod,
+  "traffic.probe": withoutSidecars,
   "pair.request": ({ source, target }: OfTraffic) => [
     ...of(source, "cluster.api"),
     ...of(target, "cluster.api"),

@@ -1,7 +1,8 @@
+import { needsCni } from "../checks/cni.ts";
 import { unknown } from "../checks/finding.ts";
 import { checkOperator, type FoundOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
-import type { Right } from "../checks/rights.ts";
+import { cniRights, type Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
@@ -167,7 +168,10 @@ async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly R
   // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.
   const reading = api.then(() => surveyCluster(mesh, member));
   reading.catch(() => {});
-  const rights = step("rights", [api], () => checks.checkRights(wanted, member));
+  const rights = step("rights", [api], async () => {
+    const cni = mesh.installer === "sail" && (await needsCni(member.cluster, member.spec.values)).needed;
+    return checks.checkRights(cni ? [...wanted, ...cniRights()] : wanted, member);
+  });
   const survey = await attempt(
     run.step("preflight.read", subject, [rights], async () => {
       const value = await reading;

@@ -30,6 +30,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     server: `https://${name}.example`,
     requests: 7,
     version: unexpected("version"),
+    serves: unexpected("serves"),
     get: unexpected("get"),
     list: unexpected("list"),
     apply: unexpected("apply"),

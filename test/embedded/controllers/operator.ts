@@ -47,6 +47,14 @@ export function operator(kube: Kube, options: OperatorOptions = {}): void {
   on(kube, API, "IstioRevision", ({ type, object }) => {
     if (type !== "DELETED" && object.metadata.deletionTimestamp) finalize(kube, object);
   });
+  const lookAtCni = () => {
+    const cni = kube.get({ apiVersion: API, kind: "IstioCNI", name: "default" });
+    if (cni && !cni.metadata.deletionTimestamp) reportCni(kube, cni);
+  };
+  on(kube, API, "IstioCNI", ({ object }) => {
+    if (object.status?.observedGeneration !== object.metadata.generation) after(options.slowMs, lookAtCni);
+  });
+  on(kube, "v1", "Namespace", lookAtCni);
   // What the resources of a namespace depend on, and what it installed for them.
   const lookIn = (namespace: string) => {
     for (const istio of kube.list(API, "Istio")) if (istio.spec.namespace === namespace) look(istio.metadata.name);
@@ -75,6 +83,26 @@ function own(version: string): Json[] {
       },
     },
   ];
+}
+
+/** The plugin's pods are taken for granted; its namespace is not. */
+function reportCni(kube: Kube, cni: Json): void {
+  const { namespace } = cni.spec;
+  const missing = !kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace });
+  const message = `validation error: namespace "${namespace}" doesn't exist`;
+  const status = {
+    observedGeneration: cni.metadata.generation,
+    state: missing ? "ReconcileError" : "Healthy",
+    conditions: [
+      {
+        type: "Reconciled",
+        status: missing ? "False" : "True",
+        ...(missing ? { reason: "ReconcileError", message } : {}),
+      },
+      { type: "Ready", status: missing ? "False" : "True" },
+    ],
+  };
+  if (JSON.stringify(status) !== JSON.stringify(cni.status)) kube.patchStatus(refOf(cni), status);
 }
 
 function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[]): void {

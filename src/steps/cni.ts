@@ -1,0 +1,41 @@
+import { type CniPlan, isOurCni } from "../checks/cni.ts";
+import type { IstioResource } from "../checks/survey.ts";
+import type { Member } from "../cluster/member.ts";
+import { CNI_NAME, cniNamespace, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
+import { refOf } from "../mesh/objects/object.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { healthy } from "./control-plane.ts";
+import type { Needs, Run } from "./run.ts";
+
+/**
+ * Ensures the CNI plugin where it is needed, side by side with the control plane. One of somebody else, which the preflight
+ * found healthy and of a fitting version, stays as it is.
+ * @returns what later steps wait for: nothing, where it is not needed
+ */
+export function ensureCni(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  { needed, why, found }: CniPlan,
+  needs: Needs,
+): Promise<void>[] {
+  const subject = { cluster: spec.name };
+  if (!needed) return [];
+  // Planned only now: whether it is needed is not known before the cluster was looked at.
+  run.plan({ id: "install.cni", subject });
+  const ensured = run.step("install.cni", subject, needs, async (step) => {
+    if (found && !isOurCni(found)) {
+      return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is somebody else's and healthy; it stays as it is.` };
+    }
+    const namespace = cniNamespace(mesh);
+    if (!(await cluster.get(refOf(namespace)))) await step.apply(cluster, namespace);
+    const { object } = await step.apply(cluster, istioCni(mesh));
+    const generation = object.metadata.generation ?? 1;
+    const query = { ...ISTIO_CNI, fieldSelector: `metadata.name=${CNI_NAME}` };
+    await cluster.waitFor(`IstioCNI ${CNI_NAME} to be healthy`, { cni: query }, (seen) =>
+      healthy(seen.cni[0] as IstioResource | undefined, generation),
+    );
+    return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is Healthy; it is needed, for ${why}.` };
+  });
+  return [ensured];
+}
