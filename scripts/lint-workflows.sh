@@ -19,13 +19,13 @@ fi
 
 # actionlint looks into the scripts of `run:` with shellcheck, where there is one.
 command -v shellcheck >/dev/null || echo "no shellcheck here: the scripts in the workflows are not looked at"
-"$tools/actionlint" .github/workflows/*.yml examples/*.yml
-if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .github/scripts/*.sh .ci/run; fi
+"$tools/actionlint" .github/workflows/*.yml examples/*.yml test/act/*.yml
+if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .github/scripts/*.sh test/act/*.sh .ci/run; fi
 
 # The examples are workflows that are not where GitHub keeps them.
 examples=$(mktemp -d)
 trap 'rm -rf "$examples"' EXIT
 mkdir -p "$examples/.github/workflows"
-cp examples/*.yml "$examples/.github/workflows/"
+cp examples/*.yml test/act/*.yml "$examples/.github/workflows/"
 "$tools/venv/bin/zizmor" --offline --no-progress --persona=regular --config .github/zizmor.yml . "$examples"
 echo "The workflows and examples are clean."

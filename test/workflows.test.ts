@@ -10,7 +10,7 @@ import { actionProblems, type Step, type Workflow } from "./workflow.ts";
 
 const root = join(import.meta.dirname, "..");
 const read = (path: string) => readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n");
-const files = globSync([".github/workflows/*.yml", "examples/*.yml"], { cwd: root })
+const files = globSync([".github/workflows/*.yml", "examples/*.yml", "test/act/*.yml"], { cwd: root })
   .map((path) => path.replaceAll("\\", "/"))
   .sort();
 const workflows = files.map((path) => [path, parse(read(path)) as Workflow] as const);
