@@ -1,7 +1,14 @@
 // Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Document, isScalar, parse, visit } from "yaml";
-import { installRights, merged, pruneRights, type Right, verifyRights } from "../src/checks/rights.ts";
+import {
+  diagnosticsRights,
+  installRights,
+  merged,
+  pruneRights,
+  type Right,
+  verifyRights,
+} from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
 import { compare, type Interface, isMajor, MANIFEST, readInterface } from "./interface.ts";
 
@@ -73,6 +80,7 @@ const parts: Record<string, Record<string, () => string>> = {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
     prune: () => roles(pruneRights(mesh), "istio-mesh-action-prune"),
     verify: () => roles(verifyRights(mesh, true)),
+    diagnostics: () => roles(diagnosticsRights(mesh), "istio-mesh-action-diagnostics"),
     "verify-without-traffic": () => roles(verifyRights(mesh, false)),
   },
 };

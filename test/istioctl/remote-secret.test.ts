@@ -9,9 +9,9 @@ import {
   createRemoteSecret,
   parseRemoteSecret,
   type RemoteSecretRequest,
-  redact,
 } from "../../src/istioctl/remote-secret.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import { redact } from "../../src/mesh/redact.ts";
 import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
