@@ -13,22 +13,32 @@ create() {
   kind create cluster --name "$name" --kubeconfig "$kubeconfig" --wait 180s
   helm install metallb metallb --repo https://metallb.github.io/metallb --version "$METALLB" \
     --namespace metallb-system --create-namespace --kubeconfig "$kubeconfig" --wait --timeout 5m
-  # Each cluster gives out a range of its own of the network that all nodes are on.
-  kubectl --kubeconfig "$kubeconfig" apply -f - <<YAML
-apiVersion: metallb.io/v1beta1
-kind: IPAddressPool
-metadata: { name: kind, namespace: metallb-system }
-spec: { addresses: ["$(prefix).$((200 + n)).1-$(prefix).$((200 + n)).50"] }
----
-apiVersion: metallb.io/v1beta1
-kind: L2Advertisement
-metadata: { name: kind, namespace: metallb-system }
-YAML
+  # MetalLB's webhook may not serve yet when its pods are ready.
+  local tries=20
+  until addresses "$n" | kubectl --kubeconfig "$kubeconfig" apply -f -; do
+    tries=$((tries - 1))
+    if [ "$tries" -eq 0 ]; then return 1; fi
+    sleep 3
+  done
   if [ -n "$operator" ]; then
     helm install sail-operator \
       "https://github.com/istio-ecosystem/sail-operator/releases/download/$operator/sail-operator-$operator.tgz" \
       --namespace sail-operator --create-namespace --kubeconfig "$kubeconfig" --wait --timeout 5m
   fi
+}
+
+# Each cluster gives out a range of its own of the network that all nodes are on.
+addresses() {
+  cat <<YAML
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: { name: kind, namespace: metallb-system }
+spec: { addresses: ["$(prefix).$((200 + $1)).1-$(prefix).$((200 + $1)).50"] }
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: { name: kind, namespace: metallb-system }
+YAML
 }
 
 # The first two numbers of Docker's IPv4 network "kind", a /16 or wider.
