@@ -30,7 +30,10 @@ const action: { inputs: object; outputs: object } = parse(
 );
 
 /** Named already where they will be used; a name goes from here when action.yml has it. */
-const COMING = { inputs: ["fail-on-change", "uninstall-scope"], commands: ["plan", "rotate", "uninstall"] };
+const COMING = {
+  inputs: ["fail-on-change", "uninstall-scope", "install-operator"],
+  commands: ["plan", "rotate", "uninstall"],
+};
 const known = {
   inputs: [...Object.keys(action.inputs), ...COMING.inputs],
   commands: [...COMMANDS, ...COMING.commands],

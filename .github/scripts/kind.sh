@@ -20,7 +20,7 @@ create() {
     if [ "$tries" -eq 0 ]; then return 1; fi
     sleep 3
   done
-  if [ -n "$operator" ]; then
+  if [[ $operator == [0-9]* ]]; then
     helm install sail-operator \
       "https://github.com/istio-ecosystem/sail-operator/releases/download/$operator/sail-operator-$operator.tgz" \
       --namespace sail-operator --create-namespace --kubeconfig "$kubeconfig" --wait --timeout 5m
