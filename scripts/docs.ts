@@ -1,8 +1,16 @@
 // Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Document, isScalar, parse, visit } from "yaml";
-import { installRights, merged, pruneRights, type Right, verifyRights } from "../src/checks/rights.ts";
+import {
+  diagnosticsRights,
+  installRights,
+  merged,
+  pruneRights,
+  type Right,
+  verifyRights,
+} from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
+import { compare, type Interface, isMajor, MANIFEST, readInterface } from "./interface.ts";
 
 interface ActionFile {
   inputs: Record<string, { description: string; default?: string | number }>;
@@ -72,6 +80,7 @@ const parts: Record<string, Record<string, () => string>> = {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
     prune: () => roles(pruneRights(mesh), "istio-mesh-action-prune"),
     verify: () => roles(verifyRights(mesh, true)),
+    diagnostics: () => roles(diagnosticsRights(mesh), "istio-mesh-action-diagnostics"),
     "verify-without-traffic": () => roles(verifyRights(mesh, false)),
   },
 };
@@ -90,4 +99,25 @@ for (const [file, sections] of Object.entries(parts)) {
     console.error(`${file} is not current. Run \`npm run docs\`.`);
     process.exitCode = 1;
   } else writeFileSync(file, after);
+}
+
+manifest();
+
+/** The manifest of the interface. Nothing goes from it without a new major version. */
+function manifest(): void {
+  const now = readInterface();
+  const text = `${JSON.stringify(now, null, 2)}\n`;
+  const committed = existsSync(MANIFEST) ? readFileSync(MANIFEST, "utf8") : undefined;
+  if (committed === text) return;
+  const before = committed === undefined ? now : (JSON.parse(committed) as Interface);
+  const { broken, added } = compare(before, now);
+  const allowed = isMajor(before.version, now.version) || process.argv.includes("--unreleased");
+  if (broken.length > 0 && !allowed) {
+    console.error(`A new major version is needed (package.json), for users rely on these:\n  ${broken.join("\n  ")}`);
+    console.error("If they were never released: `npm run docs -- --unreleased`.");
+    process.exitCode = 1;
+  } else if (check) {
+    console.error([`${MANIFEST} is not current. Run \`npm run docs\`.`, ...broken, ...added].join("\n  "));
+    process.exitCode = 1;
+  } else writeFileSync(MANIFEST, text);
 }

@@ -160,6 +160,7 @@ function runnerEnvironment(paths: Paths): Record<string, string> {
   return {
     PATH: process.env.PATH ?? "",
     HOME: homedir(),
+    ...(process.platform === "win32" ? windowsEnvironment() : {}),
     CI: "true",
     GITHUB_ACTIONS: "true",
     GITHUB_ACTION: "__self",
@@ -183,6 +184,12 @@ function runnerEnvironment(paths: Paths): Record<string, string> {
     RUNNER_TEMP: paths.temp,
     RUNNER_TOOL_CACHE: paths.toolCache,
   };
+}
+
+/** Without these no program starts there, or none finds its folders. */
+function windowsEnvironment(): Record<string, string> {
+  const names = ["SystemRoot", "ComSpec", "PATHEXT", "TEMP", "TMP", "USERPROFILE"];
+  return Object.fromEntries(names.map((name) => [name, process.env[name] ?? ""]));
 }
 
 /** The runner upper-cases a name and replaces its spaces; dashes stay. An input without a default is set to nothing. */

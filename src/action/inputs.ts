@@ -12,7 +12,7 @@ import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
-export const COMMANDS = ["install", "verify"] as const;
+export const COMMANDS = ["install", "verify", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** From which verdict on the step fails. `never`: the report and the outputs tell, and the job goes on. */

@@ -7,6 +7,8 @@ export interface Files {
   readonly report: string;
   /** The same as JUnit XML. */
   readonly junit: string;
+  /** An archive with what helps to understand the clusters, where it was gathered. */
+  readonly diagnostics?: string;
 }
 
 /** Sets the outputs that action.yml promises. */
@@ -32,6 +34,7 @@ export function setOutputs(report: Report, files: Files): void {
     "checks-unknown": number("unknown"),
     report: files.report,
     junit: files.junit,
+    diagnostics: files.diagnostics ?? "",
     duration: report.seconds.toFixed(1),
   };
   for (const [name, value] of Object.entries(outputs)) setOutput(name, value);

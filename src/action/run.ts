@@ -19,6 +19,7 @@ import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
 import { goneOnWithout } from "../report/words.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateError } from "./annotations.ts";
+import { writeDiagnostics } from "./diagnostics.ts";
 import { type FailOn, InputError, type Inputs, readInputs } from "./inputs.ts";
 import { Log } from "./log.ts";
 import { mask } from "./masking.ts";
@@ -31,8 +32,10 @@ export async function main(): Promise<void> {
   try {
     const { inputs, variables } = await takeInputs();
     const report = await execute(inputs, variables, cancelled);
-    await publish(report);
-    process.exitCode = succeeds(report, inputs.failOn) ? 0 : 1;
+    const well = succeeds(report, inputs.failOn);
+    const archive = well && inputs.command !== "diagnose" ? undefined : await diagnostics(inputs, report, cancelled);
+    await publish(report, archive);
+    process.exitCode = well ? 0 : 1;
   } catch (error) {
     annotateError(error);
     if (error instanceof InputError) await summarize(inputProblemsToMarkdown(error.problems));
@@ -103,7 +106,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
   );
   const tools = verifyTools(deadline, log);
   try {
-    if (inputs.command === "verify") {
+    if (inputs.command === "verify" || inputs.command === "diagnose") {
       run.plan(...planVerify(inputs.mesh));
       await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
     } else {
@@ -156,12 +159,35 @@ function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic">
   };
 }
 
-async function publish(report: Report): Promise<void> {
+/**
+ * What helps to understand the clusters, in an archive for `actions/upload-artifact`. It never changes a run's result.
+ * @returns its path
+ */
+async function diagnostics(
+  { mesh, kubeconfigs }: Inputs,
+  report: Report,
+  cancelled: AbortSignal,
+): Promise<string | undefined> {
+  // The runner kills what goes on after a cancellation.
+  if (cancelled.aborted) return undefined;
+  const file = join(process.env.RUNNER_TEMP || tmpdir(), `istio-mesh-diagnostics-${randomUUID()}.tar.gz`);
+  const members = mesh.clusters.map((spec) => ({ spec, kubeconfig: kubeconfigs.get(spec.name) as Kubeconfig }));
+  try {
+    await writeDiagnostics(file, report, mesh, members, cancelled);
+    core.info(`Diagnostics of all clusters: ${file}. Keep them with actions/upload-artifact.`);
+    return file;
+  } catch (error) {
+    core.warning(`The diagnostics could not be written: ${error instanceof Error ? error.message : error}`);
+    return undefined;
+  }
+}
+
+async function publish(report: Report, diagnostics: string | undefined): Promise<void> {
   const name = join(process.env.RUNNER_TEMP || tmpdir(), `istio-mesh-report-${randomUUID()}`);
   const paths = { report: `${name}.json`, junit: `${name}.xml` };
   await Promise.all([writeFile(paths.report, toJson(report)), writeFile(paths.junit, toJUnit(report))]);
   const documentation = documentationUrl(process.env);
-  setOutputs(report, paths);
+  setOutputs(report, { ...paths, ...(diagnostics ? { diagnostics } : {}) });
   annotate(report, documentation);
   core.info(`${sentence(report)} ${report.seconds.toFixed(1)} s.`);
   await summarize(toMarkdown(report, documentation));
@@ -181,7 +207,10 @@ function sentence(report: Report): string {
     return `${without}${without && " "}${many("failed")} checks failed; see the annotations and the job summary.`;
   }
   if (result === "incomplete") return `${many("unknown")} checks could not be made; see the job summary.`;
-  const changes = command === "verify" ? "" : `; ${changed ? "changes were made" : "nothing had to be changed"}`;
+  const changes =
+    command === "verify" || command === "diagnose"
+      ? ""
+      : `; ${changed ? "changes were made" : "nothing had to be changed"}`;
   const proof = traffic ? ", and every pair of them answers" : "; no requests were sent between them";
   return `${clusters.length} clusters are one mesh${proof}${changes}.`;
 }

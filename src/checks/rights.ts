@@ -128,6 +128,15 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[]
   ];
 }
 
+/** What the diagnostics can use beside what a verification needs. Without, they say what they could not read. */
+export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
+  return [
+    right("v1", "Event", ["list"], namespace),
+    // The operator has a namespace of its own.
+    { group: "", resource: "pods", subresource: "log", verbs: ["get"] },
+  ];
+}
+
 /** The same rights with each resource once. */
 export function merged(rights: readonly Right[]): Right[] {
   const groups = Map.groupBy(rights, ({ verbs: _, ...where }) => JSON.stringify(Object.entries(where).sort()));

@@ -12,7 +12,7 @@ import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
-import { Transport, WATCH_SECONDS } from "./transport.ts";
+import { apiError, Transport, WATCH_SECONDS } from "./transport.ts";
 
 /** Told of waits and retries as they happen. */
 export interface Watcher {
@@ -186,6 +186,14 @@ class Client implements Cluster {
       { once: true },
     );
     return { status, headers, body: text };
+  }
+
+  async logs(pod: ObjectRef, container: string, lines: number): Promise<string> {
+    const what = `read the log of ${describe(pod)}`;
+    const path = `${objectPath(pod)}/log?${new URLSearchParams({ container, tailLines: String(lines) })}`;
+    const response = await this.#transport.send(what, "GET", path, { once: true });
+    if (response.status >= 400) throw apiError(what, response);
+    return response.text;
   }
 
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {

@@ -79,6 +79,8 @@ export interface Cluster {
   poll<R>(what: string, probe: () => Promise<Probe<R>>, within?: number): Promise<R>;
   /** Asks a pod's HTTP port through the API server, once: whatever comes back is the answer. */
   proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyAnswer>;
+  /** The last lines of a container's log, asked for once. */
+  logs(pod: ObjectRef, container: string, lines: number): Promise<string>;
   /** Runs a command in a pod's container. */
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
   close(): Promise<void>;

@@ -275,7 +275,8 @@ function parseable(text: string, contentType: string | string[] | undefined): st
   return text;
 }
 
-function apiError(what: string, response: Response): ApiError {
+/** What an error status says. */
+export function apiError(what: string, response: Response): ApiError {
   let body: Status = {};
   try {
     body = JSON.parse(response.text) as Status;

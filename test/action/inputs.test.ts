@@ -473,7 +473,11 @@ const bad: Row[] = [
   ["a flag that is neither", { verify: "yes" }, ['`verify` is "yes"; expected one of: true, false.']],
   ["prune that is neither", { prune: "all" }, ['`prune` is "all"; expected one of: true, false.']],
   ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],
-  ["an unknown command", { command: "destroy" }, ['`command` is "destroy"; expected one of: install, verify.']],
+  [
+    "an unknown command",
+    { command: "destroy" },
+    ['`command` is "destroy"; expected one of: install, verify, diagnose.'],
+  ],
   [
     "an unknown installer",
     { installer: "helm" },

@@ -47,6 +47,7 @@ test("say what was seen", () => {
     "checks-unknown": "0",
     report: "/tmp/report.json",
     junit: "/tmp/junit.xml",
+    diagnostics: "",
     duration: "12.3",
   });
   expect(JSON.parse(clusters as string)).toEqual([

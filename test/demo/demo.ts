@@ -1,6 +1,6 @@
 // The main job as a GitHub runner does it: the built action joins two clusters, and its job summary is shown here and as
-// a page. `npm run demo` uses two embedded Kubernetes APIs; `npm run demo -- --kind` two kind clusters; `--png` adds a
-// picture of the page.
+// a page. `npm run demo` uses two embedded Kubernetes APIs; `npm run demo -- --kind` two kind clusters;
+// `--picture FILE` adds a picture of the page.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, type RunOptions, type RunResult, runAction } from "../runner.ts";
@@ -12,7 +12,6 @@ import { picture } from "./picture.ts";
 import { style, terminal } from "./terminal.ts";
 
 const PAGE = join(ROOT, "demo/summary.html");
-const PNG = join(ROOT, "demo/summary.png");
 
 interface Clusters {
   readonly inputs: RunOptions["inputs"];
@@ -54,7 +53,7 @@ function say(text: string): void {
   console.log(`\n${style("bold", `== ${text}`)}`);
 }
 
-const { values: flags } = parseArgs({ options: { kind: { type: "boolean" }, png: { type: "boolean" } } });
+const { values: flags } = parseArgs({ options: { kind: { type: "boolean" }, picture: { type: "string" } } });
 const clusters = await (flags.kind ? kind() : embedded());
 let code = 1;
 try {
@@ -73,6 +72,9 @@ try {
 } finally {
   await clusters.stop();
 }
-if (flags.png) await picture(PAGE, PNG);
-console.log(`\nThe summary as a page: ${PAGE}${flags.png ? `\nIts picture: ${PNG}` : ""}`);
+console.log(`\nThe summary as a page: ${PAGE}`);
+if (flags.picture) {
+  await picture(PAGE, flags.picture);
+  console.log(`Its picture: ${flags.picture}`);
+}
 process.exit(code);

@@ -16,6 +16,12 @@ export async function picture(page: string, png: string): Promise<void> {
     "--headless",
     "--disable-gpu",
     "--hide-scrollbars",
+    // It is to draw a file, and to speak to nobody.
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
     `--user-data-dir=${profile}`,
     // Time runs until nothing is left to do, not by the clock.
     "--virtual-time-budget=20000",

@@ -10,8 +10,9 @@ import {
   type RemoteSecretRequest,
 } from "../../src/istioctl/remote-secret.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import { redact } from "../../src/mesh/redact.ts";
 import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
-import { childEnvironment, redact } from "../../src/tools/child.ts";
+import { childEnvironment } from "../../src/tools/child.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
 const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -40,6 +40,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     waitFor: unexpected("waitFor"),
     poll: unexpected("poll"),
     proxy: unexpected("proxy"),
+    logs: unexpected("logs"),
     exec: unexpected("exec"),
     close: async () => {},
     ...more,
