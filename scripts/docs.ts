@@ -7,6 +7,7 @@ import {
   merged,
   pruneRights,
   type Right,
+  rotateRights,
   verifyRights,
 } from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
@@ -79,6 +80,7 @@ const parts: Record<string, Record<string, () => string>> = {
   "docs/SECURITY.md": {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
     prune: () => roles(pruneRights(mesh), "istio-mesh-action-prune"),
+    rotate: () => roles([...rotateRights({ ...mesh, tokenTtl: 3600 }), ...verifyRights(mesh, true)]),
     verify: () => roles(verifyRights(mesh, true)),
     diagnostics: () => roles(diagnosticsRights(mesh), "istio-mesh-action-diagnostics"),
     "verify-without-traffic": () => roles(verifyRights(mesh, false)),

@@ -12,7 +12,7 @@ import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
-export const COMMANDS = ["install", "verify", "diagnose"] as const;
+export const COMMANDS = ["install", "verify", "rotate", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** From which verdict on the step fails. `never`: the report and the outputs tell, and the job goes on. */
@@ -20,7 +20,7 @@ export type FailOn = "failed" | "unknown" | "never";
 
 export interface Inputs {
   readonly command: Command;
-  /** Whether `install` ends with a verification. */
+  /** Whether `install` and `rotate` end with a verification. */
   readonly verify: boolean;
   /** Whether `install` removes remote secrets for clusters that are not on the list. */
   readonly prune: boolean;
@@ -129,6 +129,8 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   if (timeout === undefined)
     report("timeout", `is ${shown(source.get("timeout"))}; expected a duration such as 90s, 10m or 1h30m`);
 
+  const tokenTtl = readTokenTtl(source.get("token-ttl"), report);
+
   const mirrorOf = (input: string) => {
     const mirror = source.get(input);
     if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
@@ -229,9 +231,23 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       trust: { mode },
       gateway: gateway as GatewaySpec,
       readerRole,
+      ...(tokenTtl === undefined ? {} : { tokenTtl }),
       clusters,
     },
   };
+}
+
+/** No API server gives a token for less, and there is no more that the TokenRequest API takes. Milliseconds. */
+const SHORTEST_TTL = 600_000;
+const LONGEST_TTL = 2 ** 32 * 1000;
+
+/** Seconds; `undefined` where tokens do not expire. */
+function readTokenTtl(given: string, report: Report): number | undefined {
+  if (!given) return undefined;
+  const ttl = parseDuration(given, LONGEST_TTL);
+  if (ttl === undefined) report("token-ttl", `is ${shown(given)}; expected a duration such as 24h or 720h`);
+  else if (ttl < SHORTEST_TTL) report("token-ttl", `is ${shown(given)}; expected at least 10m, which Kubernetes wants`);
+  return ttl === undefined ? undefined : ttl / 1000;
 }
 
 /** The clusters of the inputs `cluster1-*` and `cluster2-*`. */

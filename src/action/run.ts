@@ -9,6 +9,7 @@ import { Deadline } from "../cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
 import { install } from "../commands/install.ts";
+import { rotate } from "../commands/rotate.ts";
 import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
 import { helmFor } from "../helm/helm.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
@@ -105,12 +106,14 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
     deadline.signal,
   );
   const tools = verifyTools(deadline, log);
+  const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
   try {
     if (inputs.command === "verify" || inputs.command === "diagnose") {
       run.plan(...planVerify(inputs.mesh));
       await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
+    } else if (inputs.command === "rotate") {
+      await rotate(run, inputs.mesh, members, { verification });
     } else {
-      const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
       await install(run, inputs.mesh, members, {
         istioctl,
         helm,
@@ -207,6 +210,7 @@ function sentence(report: Report): string {
     return `${without}${without && " "}${many("failed")} checks failed; see the annotations and the job summary.`;
   }
   if (result === "incomplete") return `${many("unknown")} checks could not be made; see the job summary.`;
+  if (command === "rotate") return `The tokens that ${clusters.length} clusters read each other by are new.`;
   const changes =
     command === "verify" || command === "diagnose"
       ? ""

@@ -223,7 +223,7 @@ export async function diagnose(mesh: MeshSpec, cluster: Cluster, room: number): 
       found,
       async (pod) => {
         const first = found.find(({ metadata }) => metadata.name === pod.name)?.spec?.containers[0]?.name ?? "";
-        return redact(await cluster.logs(pod, container ?? first, LOG_LINES));
+        return redact(await cluster.logs(pod, container ?? first, { lastLines: LOG_LINES }));
       },
       "logs",
     );

@@ -27,7 +27,11 @@ export function nothingLeft(mesh: MeshSpec, seen: Observation, removed: readonly
     )
     .filter(() => !accounts.includes(READER))
     .map(({ metadata }) => metadata.name);
-  const reading = { source: "objects labelled as this action's", values: { probes, bindings, removed } };
+  const oldTokens = seen
+    .readerTokens()
+    .slice(0, -1)
+    .map(({ metadata }) => metadata.name);
+  const reading = { source: "objects labelled as this action's", values: { probes, bindings, oldTokens, removed } };
   const commands = [
     ...(probes.length > 0 ? [`kubectl delete namespace ${probes.join(" ")}`] : []),
     ...(bindings.length > 0 ? [`kubectl delete clusterrolebinding ${bindings.join(" ")}`] : []),
@@ -40,5 +44,12 @@ export function nothingLeft(mesh: MeshSpec, seen: Observation, removed: readonly
     return failed(`Something of this action's is left over: ${list.join("; ")}.`, commands.join("; "), reading);
   }
   const note = removed.length > 0 ? ` Removed what a killed run had left: ${removed.join(", ")}.` : "";
-  return passed(`Nothing of this action's is left over.${note}`, reading);
+  const warning =
+    oldTokens.length > 0
+      ? `A rotation was not finished: the old token in ${oldTokens.join(", ")} is still good. The command \`rotate\` finishes it.`
+      : undefined;
+  return {
+    ...passed(`Nothing of this action's is left over.${note}`, reading),
+    ...(warning ? { warning } : {}),
+  };
 }

@@ -7,6 +7,7 @@ import { GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
+import { readerTokens } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
@@ -80,6 +81,8 @@ export interface Observation {
   readonly bindings: Part<readonly Binding[]>;
   readonly serviceAccounts: Part<readonly KubernetesObject[]>;
   readonly probeNamespaces: Part<readonly KubernetesObject[]>;
+  /** The Secrets of ours that tokens of the reader stand and fall with, the newest last. */
+  readonly readerTokens: Part<readonly Secret[]>;
 }
 
 /** Reads a cluster; never throws for what it could not read. */
@@ -130,6 +133,11 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     bindings: part(list<Binding>(rbac, "ClusterRoleBinding", { labelSelector: ours })),
     serviceAccounts: part(list("v1", "ServiceAccount", { namespace })),
     probeNamespaces: part(list("v1", "Namespace", { labelSelector: PROBE_NAMESPACES })),
+    readerTokens: part(
+      list<Secret>("v1", "Secret", { namespace, labelSelector: `${ours},app.kubernetes.io/component=reader` }).then(
+        (secrets) => readerTokens(secrets).ours,
+      ),
+    ),
   });
 }
 
@@ -159,6 +167,7 @@ export function unseen(spec: ClusterSpec): Observation {
     bindings: part,
     serviceAccounts: part,
     probeNamespaces: part,
+    readerTokens: part,
   };
 }
 

@@ -8,6 +8,7 @@ export interface Pod {
     namespace?: string;
     uid?: string;
     labels?: Record<string, string>;
+    creationTimestamp?: string;
     deletionTimestamp?: string;
   };
   spec?: {

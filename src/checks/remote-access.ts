@@ -7,7 +7,7 @@ import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secre
 import { parseRemoteKubeconfig, type RemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { tokenExpiry } from "../mesh/token.ts";
+import { earlyWarning, span, tokenClaims } from "../mesh/token.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import { statusOf } from "./istiod.ts";
 import { matches, type Observation } from "./observation.ts";
@@ -32,10 +32,6 @@ export interface TokenStatus {
   readonly username?: string;
   readonly error?: string;
 }
-
-/** Days before the end of a token from which on it is warned of. */
-const EARLY = 7;
-const DAY = 86_400_000;
 
 /** The remote secrets that hold a target's key: istiod goes by the key, whatever the Secret's name. */
 export function secretsFor({ remoteSecrets }: Observation, target: string): Secret[] {
@@ -152,11 +148,18 @@ function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, 
   const kubeconfig = remoteKubeconfig(observer, name);
   if (!kubeconfig?.token)
     return unknown(`There is no single remote secret for ${name} with a token to look at.`, RERUN);
-  const expiry = tokenExpiry(kubeconfig.token);
+  const claims = tokenClaims(kubeconfig.token);
+  const expiry = claims.expires;
+  const left = expiry ? expiry.getTime() - now.getTime() : undefined;
   const { authenticated, username, error } = access.review();
   const reading = {
     source: `TokenReview by ${name}`,
-    values: { authenticated, ...(username ? { username } : {}), expires: expiry?.toISOString() ?? "never" },
+    values: {
+      authenticated,
+      ...(username ? { username } : {}),
+      expires: expiry?.toISOString() ?? "never",
+      ...(left === undefined ? {} : { secondsLeft: Math.max(0, Math.round(left / 1000)) }),
+    },
   };
   if (!authenticated) {
     const past =
@@ -169,16 +172,13 @@ function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, 
       reading,
     );
   }
-  const days = expiry ? Math.floor((expiry.getTime() - now.getTime()) / DAY) : undefined;
   const warning =
-    days !== undefined && days < EARLY
-      ? `The token in the remote secrets for ${name} expires in ${days} day${days === 1 ? "" : "s"}.`
+    left !== undefined && left < earlyWarning(claims)
+      ? `The token in the remote secrets for ${name} expires in ${span(left)}; the commands \`install\` and \`rotate\` renew it.`
       : undefined;
+  const end = expiry && left !== undefined ? `expires in ${span(left)}, at ${expiry.toISOString()}` : "never expires";
   return {
-    ...passed(
-      `${name} accepts the token as ${username}; it expires ${expiry ? expiry.toISOString() : "never"}.`,
-      reading,
-    ),
+    ...passed(`${name} accepts the token as ${username}; it ${end}.`, reading),
     ...(warning ? { warning } : {}),
   };
 }
@@ -325,7 +325,10 @@ export function strangersLeft({ namespace }: MeshSpec, name: string, strangers: 
 }
 
 /** Whether all remote secrets are for clusters of the mesh, and none for the cluster itself. */
-export function noStrangers(mesh: MeshSpec, { spec, remoteSecrets }: Observation): Finding {
+export function noStrangers(
+  mesh: MeshSpec,
+  { spec, remoteSecrets }: Pick<Observation, "spec" | "remoteSecrets">,
+): Finding {
   const secrets = remoteSecrets();
   const entries = secrets.flatMap(({ metadata, data }) => Object.keys(data ?? {}).map((key) => [key, metadata.name]));
   const reading = {

@@ -30,6 +30,13 @@ const exec = (namespace: string): Right => ({
   verbs: ["get", "create"],
   namespace,
 });
+const tokenRequest = (namespace: string): Right => ({
+  group: "",
+  resource: "serviceaccounts",
+  subresource: "token",
+  verbs: ["create"],
+  namespace,
+});
 const RBAC = "rbac.authorization.k8s.io/v1";
 
 /**
@@ -60,6 +67,9 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
           right(RBAC, "RoleBinding", APPLY, namespace),
         ]
       : []),
+    ...(mesh.tokenTtl === undefined
+      ? []
+      : [right("authentication.k8s.io/v1", "TokenReview", ["create"]), tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
     ...(prune ? pruneRights(mesh) : []),
   ];
@@ -96,6 +106,24 @@ const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> 
 /** What the CNI plugin needs beside the others, where it is installed. */
 export function cniRights(): Right[] {
   return [right("sailoperator.io/v1", "IstioCNI", [...WATCH, "create", "patch"])];
+}
+
+/** What `rotate` needs. The Deployments are those of istiod, which may have to be restarted. */
+export function rotateRights({ namespace, tokenTtl }: MeshSpec): Right[] {
+  return [
+    right("v1", "Namespace", READ),
+    right("v1", "Secret", [...APPLY, "list", "delete"], namespace),
+    right("v1", "ConfigMap", READ, namespace),
+    right("v1", "Pod", ["list", "watch"], namespace),
+    { group: "", resource: "pods", subresource: "log", verbs: ["get"], namespace },
+    exec(namespace),
+    right("apps/v1", "Deployment", [...WATCH, "patch"], namespace),
+    right(RBAC, "ClusterRole", READ),
+    right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
+    right("sailoperator.io/v1", "Istio", ["list"]),
+    right("authentication.k8s.io/v1", "TokenReview", ["create"]),
+    ...(tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
+  ];
 }
 
 /** What a verification needs. @param traffic with the probe, whose namespace is new each time */

@@ -6,7 +6,13 @@ import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
-import { CLUSTER_READER, READER_TOKEN } from "../mesh/objects/reader.ts";
+import {
+  CLUSTER_READER,
+  currentReaderToken,
+  type ReaderTokens,
+  readerTokens,
+  TOKEN_TYPE,
+} from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import type { MeshSpec, Values } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
@@ -54,8 +60,12 @@ export interface Survey {
   readonly namespace: KubernetesObject | undefined;
   readonly trust: TrustState;
   readonly remoteSecrets: readonly Secret[];
-  /** The Secret in which istioctl keeps the reader's token. */
+  /** The Secrets that tokens of the reader stand and fall with. */
+  readonly readerTokens: ReaderTokens;
+  /** That one of them which remote secrets are made from. */
   readonly readerToken: Secret | undefined;
+  /** The CA that the API server is known by in the cluster, PEM; `undefined` where there is no namespace yet. */
+  readonly rootCa: string | undefined;
   readonly hasClusterReader: boolean;
   /** The Sail Operator, where it is to install the control plane. */
   readonly operator: FoundOperator | undefined;
@@ -76,7 +86,9 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     selfSigned,
     inEffect,
     remoteSecrets,
-    readerToken,
+    filledTokens,
+    ourSecrets,
+    rootCa,
     clusterReader,
     operator,
     cni,
@@ -100,11 +112,20 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
       ...inNamespace,
       labelSelector: `${REMOTE_SECRET_LABEL}=true`,
     }),
-    secret(READER_TOKEN),
+    // Tokens that do not expire, whoever made them, and ours of both kinds.
+    cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, fieldSelector: `type=${TOKEN_TYPE}` }),
+    cluster.list<Secret>({
+      apiVersion: "v1",
+      kind: "Secret",
+      ...inNamespace,
+      labelSelector: `${MANAGED_BY}=${MANAGER},app.kubernetes.io/component=reader`,
+    }),
+    clusterCa(cluster, mesh),
     cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
     planCni(mesh, { spec, cluster }),
   ]);
+  const tokens = readerTokens([...filledTokens, ...ourSecrets]);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
     uid,
@@ -114,11 +135,20 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     istiods,
     trust: trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
     remoteSecrets,
-    readerToken,
+    readerTokens: tokens,
+    readerToken: currentReaderToken(mesh, tokens),
+    rootCa,
     hasClusterReader: clusterReader !== undefined,
     operator,
     cni,
   };
+}
+
+/** The CA in the ConfigMap that Kubernetes puts into every namespace. */
+export async function clusterCa(cluster: Cluster, { namespace }: MeshSpec): Promise<string | undefined> {
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name: "kube-root-ca.crt" };
+  const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
+  return found?.data?.["ca.crt"];
 }
 
 async function clusterUid(cluster: Cluster): Promise<string> {

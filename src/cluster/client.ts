@@ -7,7 +7,17 @@ import {
   refOf,
 } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
-import type { Applied, Cluster, ExecResult, ListQuery, Probe, ProxyAnswer, Wait } from "./cluster.ts";
+import type {
+  Applied,
+  Cluster,
+  ExecResult,
+  ListQuery,
+  LogPart,
+  Probe,
+  ProxyAnswer,
+  TokenSpec,
+  Wait,
+} from "./cluster.ts";
 import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
@@ -23,6 +33,8 @@ export interface Watcher {
 
 /** Milliseconds after which a probe is asked again though nothing has changed. */
 const LOOK_AGAIN = 5_000;
+/** What is looked for in a log comes soon after the time from which on it is read. */
+const LOG_BYTES = 4_000_000;
 
 interface List<T> {
   metadata: { resourceVersion?: string };
@@ -188,18 +200,35 @@ class Client implements Cluster {
     return { status, headers, body: text };
   }
 
-  async logs(pod: ObjectRef, container: string, lines: number): Promise<string> {
-    const what = `read the log of ${describe(pod)}`;
-    const path = `${objectPath(pod)}/log?${new URLSearchParams({ container, tailLines: String(lines) })}`;
-    const response = await this.#transport.send(what, "GET", path, { once: true });
-    if (response.status >= 400) throw apiError(what, response);
-    return response.text;
-  }
-
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {
     const parameters = new URLSearchParams({ container, stdout: "true", stderr: "true" });
     for (const word of command) parameters.append("command", word);
     return this.#transport.exec(`run ${command[0]} in ${describe(pod)}`, `${objectPath(pod)}/exec?${parameters}`);
+  }
+
+  async logs(pod: ObjectRef, container: string, part: LogPart): Promise<string> {
+    const parameters = new URLSearchParams({ container });
+    if ("lastLines" in part) parameters.set("tailLines", String(part.lastLines));
+    else {
+      // To the second: Kubernetes takes no fractions of one here.
+      parameters.set("sinceTime", `${part.since.toISOString().slice(0, 19)}Z`);
+      parameters.set("limitBytes", String(LOG_BYTES));
+    }
+    const what = `read the log of ${describe(pod)}`;
+    const response = await this.#transport.send(what, "GET", `${objectPath(pod)}/log?${parameters}`, { once: true });
+    if (response.status >= 400) throw apiError(what, response);
+    return response.text;
+  }
+
+  async requestToken(account: ObjectRef, spec: TokenSpec): Promise<{ token: string; expires: Date }> {
+    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec };
+    const { status } = await this.#transport.json<{ status: { token: string; expirationTimestamp: string } }>(
+      `request a token of ${describe(account)}`,
+      "POST",
+      `${objectPath(account)}/token`,
+      { body },
+    );
+    return { token: status.token, expires: new Date(status.expirationTimestamp) };
   }
 
   close(): Promise<void> {

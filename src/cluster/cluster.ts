@@ -32,6 +32,21 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+/** The end of a log, or what was logged from some time on, as far as there is room for it. */
+export type LogPart = { readonly lastLines: number } | { readonly since: Date };
+
+/** What a token is asked to be. */
+export interface TokenSpec {
+  readonly expirationSeconds: number;
+  /** The token ends with this object. */
+  readonly boundObjectRef: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly uid?: string;
+  };
+}
+
 /** What a pod answered through the API server, or the API server in its place. */
 export interface ProxyAnswer {
   readonly status: number;
@@ -79,9 +94,11 @@ export interface Cluster {
   poll<R>(what: string, probe: () => Promise<Probe<R>>, within?: number): Promise<R>;
   /** Asks a pod's HTTP port through the API server, once: whatever comes back is the answer. */
   proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyAnswer>;
-  /** The last lines of a container's log, asked for once. */
-  logs(pod: ObjectRef, container: string, lines: number): Promise<string>;
+  /** A part of a container's log, asked for once. */
+  logs(pod: ObjectRef, container: string, part: LogPart): Promise<string>;
   /** Runs a command in a pod's container. */
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
+  /** A token of a service account, by the TokenRequest API. */
+  requestToken(account: ObjectRef, spec: TokenSpec): Promise<{ readonly token: string; readonly expires: Date }>;
   close(): Promise<void>;
 }

@@ -18,8 +18,11 @@ export interface Istioctl {
   ready(): Promise<string>;
   /** The objects of a cluster's control plane, as `istioctl install` would apply them; made once. */
   manifests(mesh: MeshSpec, cluster: ClusterSpec): Promise<readonly KubernetesObject[]>;
-  /** @param server the target's API server as the observers reach it */
-  createRemoteSecret(mesh: MeshSpec, target: Member, server: string): Promise<RemoteSecret>;
+  /**
+   * @param server the target's API server as the observers reach it
+   * @param tokenSecret the Secret that holds the reader's token
+   */
+  createRemoteSecret(mesh: MeshSpec, target: Member, server: string, tokenSecret: string): Promise<RemoteSecret>;
 }
 
 /**
@@ -56,7 +59,7 @@ export function istioctlFor(
       made.set(cluster.name, known);
       return known;
     },
-    async createRemoteSecret(mesh, { spec, kubeconfig }, server) {
+    async createRemoteSecret(mesh, { spec, kubeconfig }, server, tokenSecret) {
       const istioctl = await ready();
       const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
       try {
@@ -70,6 +73,7 @@ export function istioctlFor(
           namespace: mesh.namespace,
           server,
           serviceAccount: READER,
+          tokenSecret,
           ...(tlsServerName ? { tlsServerName } : {}),
           signal,
           env: env(),

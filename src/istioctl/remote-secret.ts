@@ -16,6 +16,8 @@ export interface RemoteSecretRequest {
   /** The target's API server, as the observers reach it. */
   readonly server: string;
   readonly serviceAccount: string;
+  /** Name of the Secret that holds the account's token. */
+  readonly tokenSecret: string;
   /** Known to istioctl from 1.26 on. */
   readonly tlsServerName?: string;
   readonly signal?: AbortSignal;
@@ -47,14 +49,15 @@ export function buildArgs(request: RemoteSecretRequest): string[] {
     `--service-account=${request.serviceAccount}`,
     // The account belongs to the operator's base chart; an account made by istioctl breaks the operator's install.
     "--create-service-account=false",
+    // Without it, any Secret will do that says to be the account's.
+    `--secret-name=${request.tokenSecret}`,
     ...(request.tlsServerName ? [`--tls-server-name=${request.tlsServerName}`] : []),
   ];
 }
 
 /**
  * Has istioctl make the remote secret that points at the target, and checks it: its label, its key, and that istiod will
- * take its kubeconfig. Nothing is written to a cluster but the service account's token Secret, which istioctl creates in
- * the target where there is none. Throws a `Failure` with istioctl's own message, tokens removed.
+ * take its kubeconfig. Nothing is written to a cluster. Throws a `Failure` with istioctl's own message, tokens removed.
  */
 export async function createRemoteSecret(request: RemoteSecretRequest): Promise<RemoteSecret> {
   const { istioctl, signal, env = childEnvironment() } = request;

@@ -4,6 +4,7 @@ import type { Phase } from "./report.ts";
 export const CATEGORIES = {
   preflight: "Preflight",
   install: "Installation",
+  rotate: "Rotation",
   cluster: "Clusters",
   "control-plane": "Control planes",
   trust: "Trust",
@@ -26,6 +27,7 @@ const entry =
   (title: string): Entry => ({ category, phase, title });
 const preflight = entry("preflight", "preflight");
 const step = (phase: Phase, title: string) => entry("install", phase)(title);
+const rotation = (phase: Phase, title: string) => entry("rotate", phase)(title);
 const cluster = entry("cluster", "verification");
 const controlPlane = entry("control-plane", "verification");
 const trust = entry("trust", "verification");
@@ -62,6 +64,11 @@ export const CHECKS = {
   "install.remote-secret": step("remoteAccess", "The remote secret is in place"),
   "install.synced": step("confirmation", "istiod has read the other cluster"),
   "install.strangers": step("confirmation", "There is no remote secret for a cluster outside the mesh"),
+
+  "rotate.token": rotation("remoteAccess", "The reader has a new token"),
+  "rotate.remote-secret": rotation("remoteAccess", "The remote secret holds the new token"),
+  "rotate.adopted": rotation("confirmation", "Every istiod reads the other cluster by the new token"),
+  "rotate.retired": rotation("confirmation", "The old tokens are no longer good"),
 
   "cluster.api": cluster("The API server answers"),
   "cluster.distinct": cluster("The kubeconfigs lead to different clusters"),

@@ -1,4 +1,4 @@
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 
 /** What a remote secret's kubeconfig says, as istiod reads it. */
 export interface RemoteKubeconfig {
@@ -54,6 +54,30 @@ export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
   if (!token) problems.push("The kubeconfig holds no token.");
   const tlsServerName = string(cluster?.["tls-server-name"]);
   return { server, ca, token, ...(tlsServerName ? { tlsServerName } : {}), problems };
+}
+
+/**
+ * The kubeconfig that a remote secret holds, as `istioctl create-remote-secret` writes it, for a token that is at hand
+ * already: istioctl would look for one by itself.
+ */
+export function remoteKubeconfig(
+  name: string,
+  { server, ca, token, tlsServerName }: Pick<RemoteKubeconfig, "server" | "ca" | "token" | "tlsServerName">,
+): string {
+  const cluster = {
+    "certificate-authority-data": Buffer.from(ca, "utf8").toString("base64"),
+    server,
+    ...(tlsServerName ? { "tls-server-name": tlsServerName } : {}),
+  };
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name, cluster }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    "current-context": name,
+    users: [{ name, user: { token } }],
+  };
+  return stringify(config, { lineWidth: 0 });
 }
 
 type Fields = Readonly<Record<string, unknown>>;

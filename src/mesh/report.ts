@@ -122,6 +122,8 @@ export interface Report {
   readonly phases: readonly PhaseReport[];
   /** Whether requests were sent between workloads; without, nothing is known of the way between the gateways. */
   readonly traffic: boolean;
+  /** When the first of the tokens in remote secrets expires, RFC 3339; absent where none does, or none was looked at. */
+  readonly tokensExpireAt?: string;
   /** RFC 3339. */
   readonly startedAt: string;
   readonly seconds: number;

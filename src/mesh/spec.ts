@@ -64,6 +64,8 @@ export interface MeshSpec {
   readonly gateway: GatewaySpec;
   /** `auto`, or the name of the ClusterRole that the reader account is bound to. */
   readonly readerRole: string;
+  /** Seconds that the tokens in remote secrets are good for; absent: they do not expire. */
+  readonly tokenTtl?: number;
   /** At least two, with unique names and networks. */
   readonly clusters: readonly ClusterSpec[];
 }

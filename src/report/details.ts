@@ -71,7 +71,7 @@ const WORDS: Readonly<Record<Verdict, string>> = {
 function changes(report: Report): string {
   const made = report.changes.filter(({ action }) => action !== "unchanged");
   // A verification makes and removes its own probes only.
-  if (made.length === 0 || report.command !== "install") return "";
+  if (made.length === 0 || report.command === "verify") return "";
   const rows = table(["Cluster", "", "Kind", "Object"], made, new Room(CHANGE_BYTES), (change) => [
     escaped(change.cluster),
     change.action,

@@ -1,6 +1,7 @@
 import { CHECKS } from "../mesh/catalogue.ts";
 import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import type { Report } from "../mesh/report.ts";
+import { span } from "../mesh/token.ts";
 import { requestsOf, synced } from "./pairs.ts";
 import { escaped } from "./text.ts";
 import { count, endedEarly, goneOnWithout, listed, whereabouts } from "./words.ts";
@@ -11,7 +12,9 @@ const MOST_NAMED = 3;
 /** The verdict in one line, and what it rests on in a few sentences. */
 export function headline(report: Report): string {
   const { title, sentences } = VERDICTS[report.result](report);
-  const told = [...sentences, ...changes(report), `${duration(report.seconds)}.`].filter((sentence) => sentence !== "");
+  const told = [...sentences, ...changes(report), tokens(report), `${duration(report.seconds)}.`].filter(
+    (sentence) => sentence !== "",
+  );
   return `## ${title}\n\n${told.join(" ")}`;
 }
 
@@ -28,6 +31,7 @@ interface Verdict {
 const VERDICTS: Readonly<Record<Report["result"], (report: Report) => Verdict>> = { passed, failed, incomplete };
 
 function passed(report: Report): Verdict {
+  if (report.command === "rotate") return rotated(report);
   const clusters = `${report.clusters.length} clusters`;
   if (requestsOf(report).sent) {
     return { title: `✅ ${clusters} are one ${mesh(report)}`, sentences: [requests(report)] };
@@ -39,6 +43,14 @@ function passed(report: Report): Verdict {
       `Every istiod has read every other cluster (${pairs}), every east-west gateway is up.`,
       "Whether workloads answer each other was not tried.",
     ],
+  };
+}
+
+function rotated(report: Report): Verdict {
+  const pairs = `${synced(report).size} of ${pairCount(report)} ordered pairs`;
+  return {
+    title: `✅ The tokens that the clusters of ${mesh(report)} read each other by are new`,
+    sentences: [`Every istiod is known to use them (${pairs}), and the older ones are retired.`, requests(report)],
   };
 }
 
@@ -56,9 +68,11 @@ function failed(report: Report): Verdict {
   );
   const explains = wrong.reduce((sum, cause) => sum + cause.explains.length, 0);
   const also = causes.length - wrong.length;
+  const unfinished = report.command === "rotate" && !sent;
   return {
-    title:
-      without && ofThem
+    title: unfinished
+      ? `❌ The rotation of the tokens in ${mesh(report)} is not finished`
+      : without && ofThem
         ? `❌ Mesh ${escaped(report.mesh.id)} is not whole: ${escaped(listed([...missing]))} could not be reached`
         : works
           ? `❌ Something is wrong with ${mesh(report)}`
@@ -68,6 +82,7 @@ function failed(report: Report): Verdict {
         explains > 0 ? ` ${wrong.length === 1 ? "explains" : "explain"} ${count(explains, "other check")}` : ""
       }.`,
       escaped(without),
+      unfinished ? "No token is deleted before every istiod that reads by it has a new one." : "",
       also > 0 ? `${count(also, "thing")} could not be checked.` : "",
       requests(report),
     ],
@@ -107,11 +122,20 @@ function requests(report: Report): string {
 /** A verification changes nothing that would be worth a word. */
 function changes(report: Report): string[] {
   const { command, changed, changes, result } = report;
-  if (command !== "install") return [];
+  if (command === "verify") return [];
   const writes = changes.filter(({ action }) => action !== "unchanged").length;
   if (result === "passed") return [changed ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
   if (endedEarly(report)) return ["Nothing was changed."];
   return [changed ? `${count(writes, "object")} changed; a new run goes on from here.` : "Nothing had to be changed."];
+}
+
+/** When somebody has to have renewed the tokens. */
+function tokens({ tokensExpireAt, startedAt }: Report): string {
+  if (!tokensExpireAt) return "";
+  const left = Date.parse(tokensExpireAt) - Date.parse(startedAt);
+  return left > 0
+    ? `The first of the tokens that istiods read by expires in ${span(left)}, at ${tokensExpireAt}.`
+    : `A token that an istiod reads by expired at ${tokensExpireAt}.`;
 }
 
 function mesh(report: Report): string {

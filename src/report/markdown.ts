@@ -100,8 +100,8 @@ function state({ checks }: Report, cluster: string): string {
   );
   if (worst) return MARKS[worst];
   // A step that was skipped was not reached; what is only looked at may just not apply.
-  const steps = own.filter(({ category }) => category === "install");
-  const looks = own.filter(({ category }) => category !== "install" && category !== "preflight");
+  const steps = own.filter(({ category }) => category === "install" || category === "rotate");
+  const looks = own.filter((check) => !steps.includes(check) && check.category !== "preflight");
   const skipped = ({ verdict }: Check) => verdict === "skipped";
   return MARKS[steps.some(skipped) || (looks.length > 0 && looks.every(skipped)) ? "skipped" : "passed"];
 }

@@ -50,9 +50,12 @@ function latencyOf(checks: readonly Check[]): Requests["latency"] {
   return median === undefined || p99 === undefined ? undefined : { p50: median, p99 };
 }
 
+/** That an istiod was seen to have read another cluster. */
+const SYNCED: readonly string[] = ["install.synced", "rotate.adopted", "remote.synced"];
+
 /** The ordered pairs in which the first cluster's istiod reports the second one synced. */
 export function synced(report: Report): ReadonlySet<string> {
-  const found = verdicts(report.checks.filter(({ id }) => id === "install.synced" || id === "remote.synced"));
+  const found = verdicts(report.checks.filter(({ id }) => SYNCED.includes(id)));
   return new Set([...found].filter(([, verdict]) => verdict === "passed").map(([pair]) => pair));
 }
 
@@ -64,7 +67,9 @@ export function matrix(report: Report): string {
     return `### Requests\n\n${explanation}\n\n${grid(report, requests, "calls →")}`;
   }
   const remotes = verdicts(
-    report.checks.filter(({ id }) => id === "install.remote-secret" || id === "install.synced" || /^remote\./.test(id)),
+    report.checks.filter(
+      ({ id }) => /^(install\.remote-secret|rotate\.remote-secret|remote\..*)$/.test(id) || SYNCED.includes(id),
+    ),
   );
   if (!known(remotes)) return "";
   const explanation = "The row's istiod holds a remote secret for the column's cluster and reports it synced.";

@@ -23,6 +23,7 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Finding, Subject } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { tokenClaims } from "../mesh/token.ts";
 import { removeProbe } from "./probe.ts";
 import type { Run } from "./run.ts";
 
@@ -104,7 +105,11 @@ export async function judgePairs(
     orderedPairs(members.map(({ spec }) => spec.name)).map(async (pair) => {
       const [observer, target] = await Promise.all([seenOf(member(pair.observer)), seenOf(member(pair.target))]);
       const token = readable(() => remoteKubeconfig(observer, pair.target))?.token;
-      if (token) run.secret(token);
+      if (token) {
+        run.secret(token);
+        const { expires } = tokenClaims(token);
+        if (expires) run.tokenExpires(expires);
+      }
       const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), call);
       judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access });
       const status = readable(access.review);

@@ -2,6 +2,7 @@ import { needsCni } from "../checks/cni.ts";
 import { unknown } from "../checks/finding.ts";
 import { checkOperator, type FoundOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
+import { noStrangers } from "../checks/remote-access.ts";
 import { cniRights, type Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
@@ -30,18 +31,47 @@ export interface Ready {
 
 const MESH = {};
 const CLUSTER_CHECKS = ["api", "rights", "read", "control-plane", "remote-secrets", "reader-role", "operator"] as const;
+type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
+/** What there is to look at before the access to clusters that are joined already is changed. */
+const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets"];
+type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
 /** The preflight's steps, for the run's plan. */
 export function planPreflight(mesh: MeshSpec): CheckRef[] {
-  const ids = CLUSTER_CHECKS.filter((id) => id !== "operator" || mesh.installer === "sail");
+  return [
+    ...planned(mesh, installChecks(mesh)),
+    { id: "preflight.trust", subject: MESH },
+    { id: "preflight.istioctl", subject: MESH },
+    ...(mesh.operator ? [{ id: "preflight.helm", subject: MESH } as const] : []),
+  ];
+}
+
+/** The steps of `accessPreflight`, for the run's plan. */
+export function planAccessPreflight(mesh: MeshSpec): CheckRef[] {
+  return planned(mesh, ACCESS_CHECKS);
+}
+
+function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
+  return CLUSTER_CHECKS.filter((id) => id !== "operator" || installer === "sail");
+}
+
+function installLooks(mesh: MeshSpec): Looks {
+  return (member, survey) => ({
+    "control-plane": () => checks.checkControlPlane(mesh, member, survey),
+    "remote-secrets": () => checks.checkRemoteSecrets(mesh, member, survey),
+    "reader-role": () => checks.checkReaderRole(mesh, member),
+    ...(mesh.installer === "sail"
+      ? { operator: () => checkOperator(mesh, member, survey.operator as FoundOperator) }
+      : {}),
+  });
+}
+
+function planned(mesh: MeshSpec, ids: readonly ClusterCheck[]): CheckRef[] {
   return [
     ...mesh.clusters.flatMap(({ name }) =>
       ids.map((id): CheckRef => ({ id: `preflight.${id}`, subject: { cluster: name } })),
     ),
     { id: "preflight.distinct", subject: MESH },
-    { id: "preflight.trust", subject: MESH },
-    { id: "preflight.istioctl", subject: MESH },
-    ...(mesh.operator ? [{ id: "preflight.helm", subject: MESH } as const] : []),
   ];
 }
 
@@ -63,10 +93,10 @@ export async function preflight(
 ): Promise<Ready | undefined> {
   const read = await Promise.all(
     members.map(async (member) => {
-      const survey = await look(run, mesh, member, rights);
+      const survey = await look(run, mesh, member, rights, installLooks(mesh));
       // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
-      const needed = mesh.installer === "istioctl" || (survey?.remoteSecrets.length ?? 0) < members.length - 1;
-      if (survey && needed) istioctl.ready().catch(() => {});
+      const secrets = mesh.tokenTtl === undefined && (survey?.remoteSecrets.length ?? 0) < members.length - 1;
+      if (survey && (mesh.installer === "istioctl" || secrets)) istioctl.ready().catch(() => {});
       return survey;
     }),
   );
@@ -125,6 +155,46 @@ async function planTrust(
   );
 }
 
+/**
+ * Looks at clusters that are joined already, as far as who reads whom is concerned, and changes nothing.
+ * @returns what was read, or `undefined` where something stands in the way
+ */
+export async function accessPreflight(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  rights: readonly Right[],
+): Promise<ReadonlyMap<string, Survey> | undefined> {
+  const looks: Looks = (member, survey) => ({
+    "remote-secrets": () => {
+      // A cluster that is not in the list may read this one, too, and would be left behind.
+      const strangers = noStrangers(mesh, { spec: member.spec, remoteSecrets: () => survey.remoteSecrets });
+      return strangers.verdict === "failed" ? strangers : checks.checkRemoteSecrets(mesh, member, survey);
+    },
+  });
+  // By what the control planes are installed has no part in it, and would take further rights to look at.
+  const bare = { ...mesh, installer: "existing" } as const;
+  const surveys = await readAll(run, members, (member) => look(run, bare, member, rights, looks));
+  return run.failed ? undefined : surveys;
+}
+
+/** What each cluster's survey gave; `undefined` where one could not be read. */
+async function readAll(
+  run: Run,
+  members: readonly Member[],
+  look: (member: Member) => Promise<Survey | undefined>,
+): Promise<ReadonlyMap<string, Survey> | undefined> {
+  const read = await Promise.all(members.map(look));
+  const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
+  const whole = surveys.size === members.length;
+  const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
+  // Two that are the same are told even where a third could not be read; that all differ is only known of all.
+  if (whole || distinct.verdict === "failed") {
+    await attempt(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
+  }
+  return whole ? surveys : undefined;
+}
+
 async function haveIstioctl(
   mesh: MeshSpec,
   members: readonly Member[],
@@ -139,9 +209,12 @@ async function haveIstioctl(
     for (const each of made) await each;
     return outcome(`istioctl is at ${await istioctl.ready()} and takes the values.`);
   }
+  if (mesh.tokenTtl !== undefined) {
+    return outcome("istioctl is not needed: remote secrets are made from tokens of the TokenRequest API.");
+  }
   const of = (member: Member) => surveys.get(member.spec.name) as Survey;
   const current = members.every((target) =>
-    members.every((observer) => observer === target || isCurrent(of(observer), of(target), target)),
+    members.every((observer) => observer === target || isCurrent(mesh, of(observer), of(target), target)),
   );
   return outcome(
     current ? "Every remote secret is current; istioctl is not needed." : `istioctl is at ${await istioctl.ready()}.`,
@@ -155,10 +228,16 @@ async function haveHelm(mesh: MeshSpec, surveys: readonly Survey[], helm: Helm):
   );
 }
 
-async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly Right[]): Promise<Survey | undefined> {
+async function look(
+  run: Run,
+  mesh: MeshSpec,
+  member: Member,
+  wanted: readonly Right[],
+  looks: Looks,
+): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
-  const step = (id: (typeof CLUSTER_CHECKS)[number], needs: Needs, finding: () => Finding | Promise<Finding>) =>
+  const step = (id: ClusterCheck, needs: Needs, finding: () => Finding | Promise<Finding>) =>
     run.step(`preflight.${id}`, subject, needs, async () => toOutcome(await finding()));
 
   const api = run.step("preflight.api", subject, [], async () => {
@@ -196,14 +275,8 @@ async function look(run: Run, mesh: MeshSpec, member: Member, wanted: readonly R
       `The other clusters are given ${survey.apiServer.url}: from ${survey.apiServer.source}.`,
     );
   }
-  await Promise.allSettled([
-    step("control-plane", [], () => checks.checkControlPlane(mesh, member, survey)),
-    step("remote-secrets", [], () => checks.checkRemoteSecrets(mesh, member, survey)),
-    step("reader-role", [], () => checks.checkReaderRole(mesh, member)),
-    ...(mesh.installer === "sail"
-      ? [step("operator", [], () => checkOperator(mesh, member, survey.operator as FoundOperator))]
-      : []),
-  ]);
+  const further = Object.entries(looks(member, survey)) as [ClusterCheck, () => Finding | Promise<Finding>][];
+  await Promise.allSettled(further.map(([id, finding]) => step(id, [], finding)));
   return survey;
 }
 

@@ -1,40 +1,81 @@
 import { type IstiodView, istiodViews, statusOf } from "../checks/istiod.ts";
 import type { Pod } from "../checks/pods.ts";
-import { strangersAmong, strangersLeft } from "../checks/remote-access.ts";
+import { reviewToken, strangersAmong, strangersLeft } from "../checks/remote-access.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
-import { remoteSecret, remoteSecretName, secretText } from "../mesh/objects/secrets.ts";
-import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
+import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { lifetime, span, tokenClaims } from "../mesh/token.ts";
 import { type ControlPlane, istiodSelector } from "./control-plane.ts";
+import { credentials } from "./reader.ts";
 import type { Needs, Run } from "./run.ts";
 
-/**
- * Whether the observer's remote secret for the target is what istioctl would make now: the same server, the token and CA
- * of the target's token Secret. Then it is left alone, for a change makes istiod build its client anew.
- */
-export function isCurrent(observer: Survey, target: Survey, { spec, kubeconfig }: Member): boolean {
-  const secret = observer.remoteSecrets.find(({ metadata }) => metadata.name === remoteSecretName(spec.name));
-  const text = secretText(secret, spec.name);
-  if (!secret || text === undefined || Object.keys(secret.data ?? {}).length !== 1) return false;
-  const remote = parseRemoteKubeconfig(text);
-  return (
-    remote.problems.length === 0 &&
-    remote.server === target.apiServer.url &&
-    remote.tlsServerName === (spec.tlsServerName ?? kubeconfig.tlsServerName) &&
-    remote.token !== "" &&
-    remote.token === secretText(target.readerToken, "token") &&
-    remote.ca === secretText(target.readerToken, "ca.crt")
-  );
+/** What an observer's remote secret for the target says; `undefined` where it has none that is ours to judge. */
+export function remoteOf(observer: Survey, target: string): RemoteKubeconfig | undefined {
+  const secret = remoteSecretOf(observer, target);
+  const text = secretText(secret, target);
+  return secret && text !== undefined && Object.keys(secret.data ?? {}).length === 1
+    ? parseRemoteKubeconfig(text)
+    : undefined;
+}
+
+/** The observer's remote secret for the target, by its name. */
+export function remoteSecretOf(observer: Survey, target: string): Secret | undefined {
+  return observer.remoteSecrets.find(({ metadata }) => metadata.name === remoteSecretName(target));
+}
+
+/** Whether the token is the one in the Secret, or was bound to it. */
+export function standsWith(token: string, secret: Secret | undefined): boolean {
+  if (!secret || token === "") return false;
+  return token === secretText(secret, "token") || tokenClaims(token).boundTo === secret.metadata.uid;
 }
 
 /**
- * Gives every observer the remote secret for one target: one call of istioctl, its output applied to all of them.
- * @param reader the target's reader account
+ * Whether the observer's remote secret for the target is what would be made now: the same server and CA, and the token of
+ * the target's token Secret, or one with enough time left. Then it is left alone, for a change makes istiod build its
+ * client anew.
+ */
+export function isCurrent(
+  { tokenTtl }: Pick<MeshSpec, "tokenTtl">,
+  observer: Survey,
+  target: Survey,
+  { spec, kubeconfig }: Member,
+  now = new Date(),
+): boolean {
+  const remote = remoteOf(observer, spec.name);
+  if (
+    !remote ||
+    remote.problems.length > 0 ||
+    remote.server !== target.apiServer.url ||
+    remote.tlsServerName !== (spec.tlsServerName ?? kubeconfig.tlsServerName) ||
+    remote.token === ""
+  )
+    return false;
+  const secret = target.readerToken;
+  return tokenTtl === undefined
+    ? remote.token === secretText(secret, "token") && remote.ca === secretText(secret, "ca.crt")
+    : remote.ca === target.rootCa && isFresh(remote.token, secret, tokenTtl, now);
+}
+
+/** An API server may give other times than it was asked for, by a moment; it may also give much less, but never more. */
+const CLOCKS = 60_000;
+
+/** Whether an expiring token stands with the Secret, was made for no longer than is wanted now, and is not half over. */
+function isFresh(token: string, secret: Secret | undefined, ttl: number, now: Date): boolean {
+  const claims = tokenClaims(token);
+  const life = lifetime(claims);
+  if (!claims.expires || life === undefined || !secret || claims.boundTo !== secret.metadata.uid) return false;
+  return life <= ttl * 1000 + CLOCKS && claims.expires.getTime() - now.getTime() > life / 2;
+}
+
+/**
+ * Gives every observer the remote secret for one target: one token, and one call of istioctl, for all of them.
+ * @param reader the Secret of the target's reader account
  * @param namespaceReady the step after which an observer's namespace exists
  * @returns a step for each observer
  */
@@ -45,23 +86,22 @@ export function shareRemoteSecret(
   observers: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
   istioctl: Istioctl,
-  reader: Promise<void>,
+  reader: Promise<Secret>,
   namespaceReady: (observer: Member) => Promise<void>,
 ): Map<string, Promise<void>> {
   const { name } = target.spec;
   const survey = surveys.get(name) as Survey;
-  const outdated = observers.filter(
-    (observer) => !isCurrent(surveys.get(observer.spec.name) as Survey, survey, target),
-  );
   const make = async () => {
-    await reader;
-    const { kubeconfig, token } = await istioctl.createRemoteSecret(mesh, target, survey.apiServer.url);
-    run.secret(token);
-    return remoteSecret(mesh, name, kubeconfig);
+    const secret = await reader;
+    if (mesh.tokenTtl !== undefined) return makeRemoteSecret(run, mesh, target, survey, secret);
+    // Told which Secret to take: while a rotation is unfinished there are two, and istioctl would take the first.
+    const made = await istioctl.createRemoteSecret(mesh, target, survey.apiServer.url, secret.metadata.name);
+    run.secret(made.token);
+    return remoteSecret(mesh, name, made.kubeconfig);
   };
-  // One for all observers; each of their steps below reports a failure as its own.
-  const made = outdated.length > 0 ? make() : undefined;
-  made?.catch(() => {});
+  const upToDate = async (observer: Survey) =>
+    isCurrent(mesh, observer, survey, target) && (mesh.tokenTtl === undefined || isAccepted(target, observer));
+  let made: Promise<Secret> | undefined;
 
   return new Map(
     observers.map((observer) => [
@@ -71,8 +111,13 @@ export function shareRemoteSecret(
         { observer: observer.spec.name, target: name },
         [reader, namespaceReady(observer)],
         async (step) => {
-          if (!made || !outdated.includes(observer))
-            return { value: undefined, evidence: `Its remote secret for ${name} is current.` };
+          const known = surveys.get(observer.spec.name) as Survey;
+          if (await upToDate(known)) {
+            const { expires } = tokenClaims(remoteOf(known, name)?.token ?? "");
+            const end = expires ? `, its token good until ${expires.toISOString()}` : "";
+            return { value: undefined, evidence: `Its remote secret for ${name} is current${end}.` };
+          }
+          made ??= make();
           await step.apply(observer.cluster, await made);
           return {
             value: undefined,
@@ -82,6 +127,41 @@ export function shareRemoteSecret(
       ),
     ]),
   );
+}
+
+/** Whether the target accepts the token that an observer holds: one that was revoked looks like any other. */
+export async function isAccepted(target: Member, observer: Survey): Promise<boolean> {
+  const token = remoteOf(observer, target.spec.name)?.token ?? "";
+  return token !== "" && (await reviewToken(target.cluster, token)).authenticated;
+}
+
+/** The remote secret for a target, from a token that the target was seen to accept. */
+export async function makeRemoteSecret(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster, kubeconfig }: Member,
+  survey: Survey,
+  secret: Secret,
+): Promise<Secret> {
+  const { token, ca, expires } = await credentials(mesh, cluster, secret);
+  run.secret(token);
+  const asked = mesh.tokenTtl ?? 0;
+  const given = lifetime(tokenClaims(token));
+  if (expires && given !== undefined && given + CLOCKS < asked * 1000) {
+    run.warn(
+      `${spec.name} gives tokens of ${span(given)}, not of the ${span(asked * 1000)} in \`token-ttl\`: its API server's --service-account-max-token-expiration says so.`,
+    );
+  }
+  const { authenticated, error } = await reviewToken(cluster, token);
+  if (!authenticated) {
+    throw new Failure(
+      `${spec.name} does not accept the token that it has just made${error ? ` (${error.replace(/^\[|\]$/g, "")})` : ""}.`,
+      "Run again. If it stays so, look at the API server's log and its --service-account-key-file.",
+    );
+  }
+  const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
+  const remote = { server: survey.apiServer.url, ca, token, ...(tlsServerName ? { tlsServerName } : {}) };
+  return remoteSecret(mesh, spec.name, remoteKubeconfig(spec.name, remote));
 }
 
 /** Waits until every replica of the observer's istiod says of each target that it has read it. */

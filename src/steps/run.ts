@@ -61,6 +61,8 @@ export interface Outcome<T> {
   /** What was seen that makes it true, in a sentence. */
   readonly evidence: string;
   readonly readings?: readonly Reading[];
+  /** Passed, but not as it should be. */
+  readonly warning?: string;
 }
 
 /** Steps that come before another. */
@@ -88,6 +90,7 @@ export class Run {
   readonly #warnings: string[] = [];
   readonly #clusters: ReadonlyMap<string, ClusterReport>;
   #rootSha256: string | undefined;
+  #tokensExpireAt: Date | undefined;
   /** Whether requests between workloads are part of the run. */
   traffic = false;
 
@@ -199,6 +202,11 @@ export class Run {
     this.#rootSha256 = rootSha256;
   }
 
+  /** Notes when a token in a remote secret expires. */
+  tokenExpires(at: Date): void {
+    if (!this.#tokensExpireAt || at < this.#tokensExpireAt) this.#tokensExpireAt = at;
+  }
+
   warn(text: string): void {
     this.#warnings.push(text);
     this.#progress.warning(text);
@@ -262,6 +270,7 @@ export class Run {
       changes: this.#changes,
       phases,
       traffic: this.traffic,
+      ...(this.#tokensExpireAt ? { tokensExpireAt: this.#tokensExpireAt.toISOString() } : {}),
       startedAt: this.#started.toISOString(),
       seconds: round(performance.now() - this.#clock),
     };

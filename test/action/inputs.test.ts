@@ -116,6 +116,7 @@ describe("good inputs", () => {
     ["a leading v", { "istio-version": "v1.30.3" }, { istioVersion: "1.30.3" }],
     ["a pre-release", { "istio-version": "1.31.0-rc.1" }, { istioVersion: "1.31.0-rc.1" }],
     ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
+    ["tokens that expire", { "token-ttl": "720h" }, { tokenTtl: 2_592_000 }],
     ["a reader role", { "reader-role": "view" }, { readerRole: "view" }],
     ["istioctl in the operator's place", { installer: "istioctl" }, { installer: "istioctl" }],
     [
@@ -476,7 +477,7 @@ const bad: Row[] = [
   [
     "an unknown command",
     { command: "destroy" },
-    ['`command` is "destroy"; expected one of: install, verify, diagnose.'],
+    ['`command` is "destroy"; expected one of: install, verify, rotate, diagnose.'],
   ],
   [
     "an unknown installer",
@@ -497,6 +498,16 @@ const bad: Row[] = [
     "a duration without a unit",
     { timeout: "600" },
     ['`timeout` is "600"; expected a duration such as 90s, 10m or 1h30m.'],
+  ],
+  [
+    "tokens of a time that is none",
+    { "token-ttl": "30d" },
+    ['`token-ttl` is "30d"; expected a duration such as 24h or 720h.'],
+  ],
+  [
+    "tokens of too short a time",
+    { "token-ttl": "9m59s" },
+    ['`token-ttl` is "9m59s"; expected at least 10m, which Kubernetes wants.'],
   ],
   ["no time at all", { timeout: "0s" }, ['`timeout` is "0s"; expected a duration such as 90s, 10m or 1h30m.']],
   [

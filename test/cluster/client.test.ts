@@ -103,12 +103,12 @@ describe("reading", () => {
   test("the end of a container's log is text, or the reason why there is none", async () => {
     const { cluster } = client();
     server.answer((_, response) => void response.writeHead(200).end("one\ntwo\n"));
-    expect(await cluster.logs({ ...pods, name: "a" }, "discovery", 2)).toBe("one\ntwo\n");
+    expect(await cluster.logs({ ...pods, name: "a" }, "discovery", { lastLines: 2 })).toBe("one\ntwo\n");
     expect(server.received.map(({ path }) => path)).toEqual([
       "/api/v1/namespaces/ns/pods/a/log?container=discovery&tailLines=2",
     ]);
     server.answer((_, response) => refuse(response, 403, "Forbidden"));
-    expect(await failure(cluster.logs({ ...pods, name: "a" }, "discovery", 2))).toMatchObject({
+    expect(await failure(cluster.logs({ ...pods, name: "a" }, "discovery", { lastLines: 2 }))).toMatchObject({
       message: "Could not read the log of Pod ns/a: Forbidden: it is Forbidden",
     });
   });

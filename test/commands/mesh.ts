@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Command } from "../../src/action/inputs.ts";
 import { problemOf } from "../../src/checks/remote-access.ts";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
 import type { Wait } from "../../src/cluster/cluster.ts";
@@ -9,6 +10,7 @@ import { Deadline } from "../../src/cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
+import { rotate } from "../../src/commands/rotate.ts";
 import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
 import type { Helm } from "../../src/helm/helm.ts";
 import { istioctlFor } from "../../src/istioctl/istioctl.ts";
@@ -56,7 +58,9 @@ export interface Setup {
   readonly prune?: boolean;
   /** Instead of one that must not be asked for. */
   readonly helm?: Helm;
-  /** Of the verification; `install` has none unless this says how. */
+  /** How long an istiod may take to show a new token, in milliseconds. */
+  readonly patience?: number;
+  /** Of the verification; `install` and `rotate` have none unless this says how. */
   readonly verification?: { readonly traffic: boolean } | undefined;
 }
 
@@ -87,7 +91,11 @@ export function runVerify(kubes: readonly Kube[], setup: Setup = {}): Promise<Ou
   return runCommand("verify", kubes, setup);
 }
 
-async function runCommand(command: "install" | "verify", kubes: readonly Kube[], setup: Setup): Promise<Outcome> {
+export function runRotate(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+  return runCommand("rotate", kubes, setup);
+}
+
+async function runCommand(command: Command, kubes: readonly Kube[], setup: Setup): Promise<Outcome> {
   const mesh = meshSpec(kubes.length, setup.mesh);
   const deadline = new EarlyDeadline(setup.timeoutMs ?? 60_000, setup.cancel);
   const waits = new Set<Wait>();
@@ -137,13 +145,19 @@ async function runCommand(command: "install" | "verify", kubes: readonly Kube[],
       run.plan(...planVerify(mesh));
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
     } else {
-      await install(run, mesh, members, {
-        istioctl,
-        helm: setup.helm ?? noHelm,
-        root: setup.root,
-        prune: setup.prune ?? false,
-        verification: setup.verification && verification(setup.verification.traffic),
-      });
+      const ending = setup.verification && verification(setup.verification.traffic);
+      if (command === "install")
+        await install(run, mesh, members, {
+          istioctl,
+          helm: setup.helm ?? noHelm,
+          root: setup.root,
+          prune: setup.prune ?? false,
+          verification: ending,
+        });
+      else {
+        const patience = setup.patience === undefined ? {} : { patience: setup.patience };
+        await rotate(run, mesh, members, { verification: ending, ...patience });
+      }
     }
     const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return {

@@ -10,6 +10,7 @@ import type { Cluster, KubernetesObject } from "./cluster.ts";
 
 const run = promisify(execFile);
 const SYSTEM = "istio-system";
+/** How the names of the Secrets begin that hold the reader's token. */
 const READER_TOKEN = "istio-reader-service-account-istio-remote-secret-token";
 const GATEWAY = "istio-eastwestgateway";
 
@@ -115,7 +116,11 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
           subject: { observer: name, target: target.name },
           cause: /does not accept the token/,
         })),
-      make: () => remove(target, "secret", READER_TOKEN),
+      make: async () => {
+        const secrets = await target.list("secrets", "-n", SYSTEM);
+        const names = secrets.map(({ metadata }) => metadata.name as string);
+        return remove(target, "secret", names.find((name) => name.startsWith(READER_TOKEN)) ?? READER_TOKEN);
+      },
     },
     {
       name: "the reader's binding removed",

@@ -1,6 +1,6 @@
 import { deployments } from "./controllers/deployments.ts";
 import { type InjectionOptions, injection } from "./controllers/injection.ts";
-import { istiod } from "./controllers/istiod.ts";
+import { type IstiodOptions, istiod } from "./controllers/istiod.ts";
 import { type KubeletOptions, kubelet } from "./controllers/kubelet.ts";
 import { type LoadBalancerOptions, loadBalancer } from "./controllers/loadbalancer.ts";
 import { type OperatorOptions, operator } from "./controllers/operator.ts";
@@ -18,6 +18,7 @@ export interface ClusterOptions {
   readonly kubelet?: KubeletOptions;
   readonly injection?: InjectionOptions;
   readonly loadBalancer?: LoadBalancerOptions;
+  readonly istiod?: Pick<IstiodOptions, "deaf">;
   /** Whether the address in the EndpointSlice default/kubernetes leads to the API server. Default: it does. */
   readonly reachable?: boolean;
 }
@@ -47,7 +48,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Kube> 
   kube.onAdmit(injecting.admit);
   deployments(kube, { admit: injecting.inject });
   loadBalancer(kube, options.loadBalancer ?? { ingress: { ip: `172.18.${number >> 8}.${number & 255}` } });
-  probes(kube, istiod(kube, { dial, neighbourAt }));
+  probes(kube, istiod(kube, { dial, neighbourAt, ...options.istiod }));
 
   // Where a kubeconfig names a loopback address, this is what the other clusters are given.
   ensure(kube, {

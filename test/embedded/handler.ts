@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { parse } from "yaml";
 import type { Authenticator, Authorizer, User } from "./auth.ts";
 import { discovery } from "./discovery.ts";
-import type { Json } from "./kube.ts";
+import type { Json, LogRequest } from "./kube.ts";
 import { jsonPatch, mergePatch, strategicPatch } from "./patch.ts";
 import { type ProxyHandler, proxy } from "./proxy.ts";
 import type { Registry, WriteOptions } from "./registry.ts";
@@ -10,7 +10,7 @@ import { apiVersionOf, REVIEWS, type Resource } from "./resources.ts";
 import { review, serviceAccountToken } from "./reviews.ts";
 import { matcher } from "./selectors.ts";
 import { shapeOf } from "./shape.ts";
-import { badRequest, invalid, notFound, StatusError } from "./status.ts";
+import { badRequest, invalid, StatusError } from "./status.ts";
 import { watch } from "./watch.ts";
 
 /** What a request's path and query say. */
@@ -37,6 +37,8 @@ export interface Api {
   readonly registry: Registry;
   readonly who: Authenticator;
   readonly may: Authorizer;
+  /** What containers have logged. */
+  readonly log: (request: LogRequest) => string;
   /** What pods answer. */
   readonly proxy: ProxyHandler;
 }
@@ -138,6 +140,9 @@ export async function handle(
     request.resume();
     return proxy(api.registry, resource, target, method, api.proxy);
   }
+  if (resource.kind === "Pod" && target.subresource === "log" && method === "GET") {
+    return { status: 200, body: log(api, resource, target) };
+  }
   if (method === "GET" || method === "HEAD") return read(api, resource, target, request, response);
   return write(api, user, resource, target, method, request);
 }
@@ -164,6 +169,17 @@ function read(
   const plain = resource.schema ? items : items.map(({ apiVersion: _, kind: __, ...item }) => item);
   const metadata = { resourceVersion: String(registry.store.revision) };
   return { status: 200, body: { kind: `${resource.kind}List`, apiVersion, metadata, items: plain } };
+}
+
+function log({ registry, log }: Api, resource: Resource, { namespace = "", name = "", parameters }: Target): string {
+  const { spec } = registry.get(resource, namespace, name);
+  const since = parameters.get("sinceTime");
+  return log({
+    namespace,
+    pod: name,
+    container: parameters.get("container") ?? spec.containers[0]?.name ?? "",
+    ...(since ? { since: new Date(since) } : {}),
+  });
 }
 
 async function write(
@@ -303,12 +319,42 @@ function deleteCollection(
   return { status: 200, body: { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource), metadata, items } };
 }
 
+const SHORTEST = 600;
+
 function tokenRequest({ registry, who }: Api, resource: Resource, namespace: string, name: string, body: Json): Json {
-  if (!registry.store.get(resource, namespace, name)) throw notFound(resource, name);
-  const seconds = body?.spec?.expirationSeconds ?? 3600;
+  const account = registry.get(resource, namespace, name);
+  const { expirationSeconds: seconds = 3600, boundObjectRef: bound } = body?.spec ?? {};
+  if (seconds < SHORTEST) {
+    throw invalid({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [
+      {
+        reason: "FieldValueInvalid",
+        message: `Invalid value: ${seconds}: may not specify a duration less than 10 minutes`,
+        field: "spec.expirationSeconds",
+      },
+    ]);
+  }
+  const user = `system:serviceaccount:${namespace}:${name}`;
+  // Of what a token can be bound to, only a Secret is ever asked for here.
+  const secrets = registry.store.resources.byKind("v1", "Secret") as Resource;
+  const secret = bound && registry.get(secrets, namespace, bound.name);
+  if (bound?.uid && bound.uid !== secret.metadata.uid) {
+    const message = `the UID in the bound object reference (${bound.uid}) does not match the UID in record. The object might have been deleted and then recreated`;
+    throw new StatusError(409, "Conflict", message, {});
+  }
+  const reference = ({ metadata }: Json) => ({ name: metadata.name, uid: metadata.uid });
   const expires = new Date(Date.now() + seconds * 1000);
-  const token = serviceAccountToken(namespace, name, expires);
-  who.setToken(token, `system:serviceaccount:${namespace}:${name}`);
+  const token = serviceAccountToken(namespace, name, expires, {
+    serviceaccount: reference(account),
+    ...(secret ? { secret: reference(secret) } : {}),
+  });
+  who.setToken(token, user);
+  if (secret) {
+    const stop = registry.store.listen(({ type, object }) => {
+      if (type !== "DELETED" || object.metadata.uid !== secret.metadata.uid) return;
+      who.setToken(token, undefined);
+      stop();
+    });
+  }
   return {
     kind: "TokenRequest",
     apiVersion: "authentication.k8s.io/v1",

@@ -27,6 +27,14 @@ export interface ExecResponse {
   readonly stderr: string;
 }
 
+/** What is wanted of a container's log. */
+export interface LogRequest {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string;
+  readonly since?: Date;
+}
+
 /** A request to a pod's port, as the API server hands it on. */
 export interface ProxyRequest {
   readonly method: string;
@@ -85,6 +93,8 @@ export interface Kube {
   userOf(token: string): string | undefined;
   /** What `pods/exec` answers. */
   onExec(handler: (request: ExecRequest) => Promise<ExecResponse> | ExecResponse): void;
+  /** What `pods/log` answers. */
+  onLog(handler: (request: LogRequest) => string): void;
   /** What a running pod answers through `pods/proxy`; `undefined`: nobody listens at that port. */
   onProxy(handler: (request: ProxyRequest) => Promise<ProxyResponse | undefined> | ProxyResponse | undefined): void;
   /**

@@ -55,13 +55,19 @@ function attributes({ resourceAttributes, nonResourceAttributes }: Json): Attrib
   };
 }
 
-/** A token for a service account, in the form of the real ones; what it says cannot be verified. */
-export function serviceAccountToken(namespace: string, name: string, expires?: Date): string {
+/**
+ * A token for a service account, in the form of the real ones; what it says cannot be verified.
+ * @param bound what it stands and falls with
+ */
+export function serviceAccountToken(namespace: string, name: string, expires: Date, bound: Json): string {
   const part = (value: Json) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const seconds = (date: Date) => Math.floor(date.getTime() / 1000);
   const claims = {
     iss: "https://kubernetes.default.svc",
     sub: `system:serviceaccount:${namespace}:${name}`,
-    ...(expires ? { exp: Math.floor(expires.getTime() / 1000) } : {}),
+    iat: seconds(new Date()),
+    exp: seconds(expires),
+    "kubernetes.io": { namespace, ...bound },
   };
   return [part({ alg: "none" }), part(claims), randomBytes(24).toString("base64url")].join(".");
 }

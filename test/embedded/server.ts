@@ -36,11 +36,13 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
   const who = new Authenticator();
   const requests: LoggedRequest[] = [];
   let proxyHandler: ProxyHandler = () => undefined;
+  let logHandler: Api["log"] = () => "";
   const api: Api = {
     registry,
     who,
     may: new Authorizer(registry),
     proxy: (request) => proxyHandler(request),
+    log: (request) => logHandler(request),
   };
   let interceptor: Parameters<Kube["intercept"]>[0];
   let execHandler: ExecHandler = () => ({ exitCode: 0, stdout: "", stderr: "" });
@@ -227,6 +229,9 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
     userOf: (token) => who.userOf(token),
     onExec: (handler) => {
       execHandler = handler;
+    },
+    onLog: (handler) => {
+      logHandler = handler;
     },
     onProxy: (handler) => {
       proxyHandler = handler;

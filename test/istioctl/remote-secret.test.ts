@@ -97,6 +97,7 @@ describe("the command line", () => {
     kubeconfigFile: "/tmp/west",
     context: "ctx",
     serviceAccount: "reader",
+    tokenSecret: "reader-token-2",
     ...asked,
   };
   const base = [
@@ -108,6 +109,7 @@ describe("the command line", () => {
     `--server=${SERVER}`,
     "--service-account=reader",
     "--create-service-account=false",
+    "--secret-name=reader-token-2",
   ];
   test.each<[string, Partial<RemoteSecretRequest>, string[]]>([
     ["without a TLS name", {}, base],
@@ -325,7 +327,14 @@ describe.skipIf(process.platform === "win32")(
       const istioctl = join(dir, "istioctl");
       const record = `require("node:fs").writeFileSync(${JSON.stringify(join(dir, "seen.json"))}, JSON.stringify({ argv: process.argv.slice(2), env: process.env }));`;
       writeFileSync(istioctl, `#!${interpreter}\n${record}\n${body}\n`, { mode: 0o755 });
-      return { istioctl, kubeconfigFile: join(dir, "west"), context: "ctx", serviceAccount: "reader", ...asked };
+      return {
+        istioctl,
+        kubeconfigFile: join(dir, "west"),
+        context: "ctx",
+        serviceAccount: "reader",
+        tokenSecret: "t",
+        ...asked,
+      };
     };
     const seen = () =>
       JSON.parse(readFileSync(join(dir, "seen.json"), "utf8")) as { argv: string[]; env: Record<string, string> };

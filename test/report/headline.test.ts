@@ -23,12 +23,25 @@ const expired = () =>
       id === "leftover.objects" ? { verdict: "failed", cause: "A probe was left.", hint: "Delete it." } : undefined,
   });
 
+/** New tokens, or one istiod that does not take its up. */
+const rotated = (stuck = false) =>
+  report({
+    command: "rotate",
+    ends: (id, subject) => {
+      if (!stuck || Object.values(subject)[0] !== "cluster1") return undefined;
+      if (id === "rotate.adopted") return { verdict: "failed", cause: "It says syncing.", hint: "Run it again." };
+      return id === "rotate.retired" ? { verdict: "skipped", cause: "Not reached." } : undefined;
+    },
+  });
+
 describe("what comes first", () => {
   test.each<[string, Report, RegExp]>([
     ["passed", healthy(), /^## ✅ 3 clusters are one mesh mesh1$/],
     ["passed, 20 clusters", healthy({ clusters: 20 }), /^## ✅ 20 clusters are one mesh mesh1$/],
     ["passed, installed too", passed({ traffic: true }), /^## ✅ 2 clusters are one mesh mesh1$/],
     ["passed without requests", passed(), /^## ✅ 2 clusters are set up as one mesh mesh1; no requests were sent$/],
+    ["rotated", rotated(), /^## ✅ The tokens that the clusters of mesh mesh1 read each other by are new$/],
+    ["not rotated", rotated(true), /^## ❌ The rotation of the tokens in mesh mesh1 is not finished$/],
     ["failed in the preflight", failedInPreflight(), /^## ❌ The clusters are not one mesh mesh1$/],
     ["failed midway", failedMidway({ clusters: 3 }), /^## ❌ The clusters are not one mesh mesh1$/],
     ["failed, requests are not answered", deadGateway(), /^## ❌ The clusters are not one mesh mesh1$/],
@@ -58,6 +71,26 @@ describe("what comes first", () => {
       "what was seen, of all pairs",
       healthy(),
       "All 6 ordered pairs answered each other's requests through the east-west gateways (p50 2.1 ms, worst p99 12 ms). 12.3 s.",
+    ],
+    [
+      "what was done to tokens",
+      rotated(),
+      "Every istiod is known to use them (2 of 2 ordered pairs), and the older ones are retired. No requests between workloads were sent.",
+    ],
+    [
+      "that old tokens are kept",
+      rotated(true),
+      "1 root cause. No token is deleted before every istiod that reads by it has a new one. No requests between workloads were sent.",
+    ],
+    [
+      "when tokens expire",
+      { ...healthy(), startedAt: "2026-11-24T10:00:00Z", tokensExpireAt: "2026-11-30T10:00:00.000Z" },
+      "The first of the tokens that istiods read by expires in 6 days, at 2026-11-30T10:00:00.000Z.",
+    ],
+    [
+      "that tokens have expired",
+      { ...healthy(), startedAt: "2026-12-01T10:00:00Z", tokensExpireAt: "2026-11-30T10:00:00.000Z" },
+      "A token that an istiod reads by expired at 2026-11-30T10:00:00.000Z.",
     ],
     [
       "what was seen and done",

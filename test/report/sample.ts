@@ -6,7 +6,7 @@ import { orderedPairs } from "../../src/mesh/spec.ts";
 type End = Partial<Check> & { verdict: Verdict };
 
 export interface Options {
-  command?: "install" | "verify";
+  command?: "install" | "verify" | "rotate";
   clusters?: number;
   /** Whether the mesh is verified, requests between workloads included. As `verify` does, unless told otherwise. */
   traffic?: boolean;
@@ -54,12 +54,17 @@ function subjectsOf(names: readonly string[], command: string, verified: boolean
     ...perCluster(INSTALLED),
     ...perPair(["install.remote-secret", "install.synced"]),
   ];
+  const rotated: [CheckId, Subject][] = [
+    ...perCluster(["preflight.api", "rotate.token", "rotate.retired"]),
+    ...perPair(["rotate.remote-secret", "rotate.adopted"]),
+  ];
   const requests = pairs.map((pair): [CheckId, Subject] => [
     "pair.request",
     { source: pair.observer, target: pair.target },
   ]);
   return [
     ...(command === "install" ? installed : []),
+    ...(command === "rotate" ? rotated : []),
     ...(verified ? [...perCluster(OF_CLUSTERS), ...OF_MESH.map((id): [CheckId, Subject] => [id, {}])] : []),
     ...(verified ? [...perPair(OF_REMOTES), ...requests] : []),
   ];

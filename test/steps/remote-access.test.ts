@@ -79,8 +79,32 @@ describe("a remote secret is current", () => {
     ["no verification", observer(remoteSecret({ cluster: { "insecure-skip-tls-verify": true } })), target(), false],
     ["no YAML", observer({ ...remoteSecret(), data: { b: base64("a: b: c") } }), target(), false],
   ])("%s", (_, of, to, current) => {
-    expect(isCurrent(of, to, member())).toBe(current);
+    expect(isCurrent({}, of, to, member())).toBe(current);
   });
+
+  test.each<[string, boolean, { ttl?: number; made?: number; left?: number; uid?: string; ca?: string }]>([
+    ["fresh", true, {}],
+    ["for less than is wanted now", true, { ttl: 7_200 }],
+    ["half over", false, { left: 1_800 }],
+    ["just not half over", true, { left: 1_801 }],
+    ["over", false, { left: -10 }],
+    ["for longer than is wanted now", false, { ttl: 1_800 }],
+    ["bound to a Secret of before", false, { uid: "old" }],
+    ["with another CA", false, { ca: CA.replace("MIIB", "MIIC") }],
+  ])(
+    "with a token that expires: %s",
+    (_, current, { ttl = 3_600, made = 3_600, left = made, uid = "now", ca = CA }) => {
+      const now = new Date("2026-11-24T10:00:00Z");
+      const exp = now.getTime() / 1000 + left;
+      const claims = { iat: exp - made, exp, "kubernetes.io": { secret: { uid } } };
+      const token = `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;
+      const to = { ...target(), rootCa: CA, readerToken: { metadata: { name: "t", uid: "now" } } } as unknown as Survey;
+      const of = observer(remoteSecret({ token, ca }));
+      expect(isCurrent({ tokenTtl: ttl }, of, to, member(), now)).toBe(current);
+      // Without the wish for an end such a token is not what would be made.
+      expect(isCurrent({}, of, to, member(), now)).toBe(false);
+    },
+  );
 
   test.each<[string, Partial<Kubeconfig>, string | undefined]>([
     ["of the input", {}, "b.internal"],
@@ -88,8 +112,8 @@ describe("a remote secret is current", () => {
     ["of the input before the kubeconfig's", { tlsServerName: "other" }, "b.internal"],
   ])("with the TLS server name %s", (_, kubeconfig, input) => {
     const of = (tlsServerName: string) => observer(remoteSecret({ tlsServerName }));
-    expect(isCurrent(of("b.internal"), target(), member(kubeconfig, input))).toBe(true);
-    expect(isCurrent(of(""), target(), member(kubeconfig, input))).toBe(false);
+    expect(isCurrent({}, of("b.internal"), target(), member(kubeconfig, input))).toBe(true);
+    expect(isCurrent({}, of(""), target(), member(kubeconfig, input))).toBe(false);
   });
 });
 

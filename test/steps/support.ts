@@ -40,8 +40,9 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     waitFor: unexpected("waitFor"),
     poll: unexpected("poll"),
     proxy: unexpected("proxy"),
-    logs: unexpected("logs"),
     exec: unexpected("exec"),
+    logs: unexpected("logs"),
+    requestToken: unexpected("requestToken"),
     close: async () => {},
     ...more,
   };

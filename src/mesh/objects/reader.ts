@@ -1,6 +1,6 @@
 import type { MeshSpec } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
-import { ownership } from "./ownership.ts";
+import { MANAGED_BY, MANAGER, ownership } from "./ownership.ts";
 import type { Secret } from "./secrets.ts";
 
 /** The service account that the other clusters' istiods read this cluster with. */
@@ -8,6 +8,10 @@ export const READER = "istio-reader-service-account";
 
 /** Secret in which istioctl keeps the reader's token. */
 export const READER_TOKEN = `${READER}-istio-remote-secret-token`;
+
+/** Type of a Secret that Kubernetes fills with a token that does not expire. */
+export const TOKEN_TYPE = "kubernetes.io/service-account-token";
+const ACCOUNT = "kubernetes.io/service-account.name";
 
 /** The role that OpenShift and Alauda have for reading a whole cluster; vanilla Kubernetes does not. */
 export const CLUSTER_READER = "cluster-reader";
@@ -26,21 +30,69 @@ export function readerAccount(mesh: MeshSpec): KubernetesObject {
 }
 
 /**
- * A token of the reader account that does not expire. Kubernetes fills it, and istioctl takes the one that it finds: made
- * beforehand, istioctl does not have to make one and wait a second for it.
+ * The Secret that the reader's tokens of one generation stand and fall with. Without `tokenTtl` Kubernetes fills it with a
+ * token that does not expire. With it, it is empty: tokens of the TokenRequest API are bound to it, so that its deletion
+ * ends them, which nothing else does before their time.
+ * @param generation each rotation's is one more; the first has the name that istioctl would give it
  */
-export function readerToken(mesh: MeshSpec): Secret {
-  return {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: {
-      name: READER_TOKEN,
-      namespace: mesh.namespace,
-      labels: ownership(mesh, "reader"),
-      annotations: { "kubernetes.io/service-account.name": READER },
-    },
-    type: "kubernetes.io/service-account-token",
+export function readerToken(mesh: MeshSpec, generation = 1): Secret {
+  const metadata = {
+    name: generation === 1 ? READER_TOKEN : `${READER_TOKEN}-${generation}`,
+    namespace: mesh.namespace,
+    labels: ownership(mesh, "reader"),
   };
+  return mesh.tokenTtl === undefined
+    ? {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { ...metadata, annotations: { [ACCOUNT]: READER } },
+        type: TOKEN_TYPE,
+      }
+    : { apiVersion: "v1", kind: "Secret", metadata, type: "Opaque" };
+}
+
+/** The Secrets that tokens of the reader stand and fall with. */
+export interface ReaderTokens {
+  /** Those that this action made, the newest last. */
+  readonly ours: readonly Secret[];
+  /** Those of istioctl, and of anybody else. */
+  readonly others: readonly Secret[];
+}
+
+/** Picks the reader's out of any Secrets of the control planes' namespace. */
+export function readerTokens(secrets: readonly Secret[]): ReaderTokens {
+  const found = [...new Map(secrets.map((secret) => [secret.metadata.name, secret])).values()];
+  const ours = found.filter(isOurs).sort((a, b) => generationOf(a) - generationOf(b));
+  const others = found.filter(
+    (each) => !isOurs(each) && each.type === TOKEN_TYPE && each.metadata.annotations?.[ACCOUNT] === READER,
+  );
+  return { ours, others };
+}
+
+function isOurs(secret: Secret): boolean {
+  return secret.metadata.labels?.[MANAGED_BY] === MANAGER && generationOf(secret) > 0;
+}
+
+/**
+ * The Secret that remote secrets are to be made from: the newest of ours, else istioctl's, else any. Tokens that expire can
+ * only be revoked by a Secret of ours.
+ */
+export function currentReaderToken(mesh: Pick<MeshSpec, "tokenTtl">, tokens: ReaderTokens): Secret | undefined {
+  const { ours, others } = tokens;
+  if (mesh.tokenTtl !== undefined) return ours.at(-1);
+  const filled = ours.findLast(({ type }) => type === TOKEN_TYPE);
+  return filled ?? others.find(({ metadata }) => metadata.name === READER_TOKEN) ?? others[0];
+}
+
+/** Which generation a Secret is by its name; 0: none. */
+export function generationOf({ metadata: { name } }: Secret): number {
+  if (name === READER_TOKEN) return 1;
+  return name.startsWith(`${READER_TOKEN}-`) ? Number(/^[1-9]\d*$/.exec(name.slice(READER_TOKEN.length + 1)) ?? 0) : 0;
+}
+
+/** A generation that no Secret has. */
+export function nextGeneration({ ours, others }: ReaderTokens): number {
+  return Math.max(0, ...[...ours, ...others].map(generationOf)) + 1;
 }
 
 /** Binds a ClusterRole to the reader account. The role is part of the name, for a binding's role cannot be changed. */

@@ -12,6 +12,8 @@ export interface IstiodOptions {
   readonly dial?: Dial;
   /** The cluster whose API server really listens at a URL. Default: none but this one is known. */
   readonly neighbourAt?: (server: string) => Neighbour | undefined;
+  /** It misses changed remote secrets until it is restarted, as some versions do. */
+  readonly deaf?: boolean;
 }
 
 /** The control planes of one cluster, for those that they tell. */
@@ -28,13 +30,14 @@ interface Istiod {
   /** The root that its workloads trust, as of its start. */
   readonly root: Promise<string>;
   readonly remotes: RemoteClusters;
+  readonly log: { readonly at: Date; readonly line: string }[];
 }
 
 const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
 
 /** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
 export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
-  const { dial = (server) => server, neighbourAt = () => undefined } = options;
+  const { dial = (server) => server, neighbourAt = () => undefined, deaf = false } = options;
   /** By the pod's UID. */
   const running = new Map<string, Istiod>();
   on(kube, "v1", "Pod", ({ type, object }) => {
@@ -47,12 +50,15 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     if (running.has(uid)) return;
     const env: Json[] = object.spec.containers[0].env ?? [];
     const id = env.find(({ name }) => name === "CLUSTER_ID")?.value ?? "Kubernetes";
+    const log: Istiod["log"] = [];
+    const say = (line: string) => log.push({ at: new Date(), line: `${new Date().toISOString()}\tinfo\t${line}` });
     const started: Istiod = {
       id,
       revision: labels["istio.io/rev"] ?? "default",
       namespace,
       root: rootOf(kube, namespace),
-      remotes: new RemoteClusters(id, dial),
+      remotes: new RemoteClusters(id, dial, deaf, say),
+      log,
     };
     running.set(uid, started);
     for (const secret of kube.list("v1", "Secret", namespace)) started.remotes.take("ADDED", secret);
@@ -86,6 +92,13 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     const answer = wanted.endsWith("clusterz") ? await asked.remotes.status() : networkz(await known(asked));
     const stdout = `${JSON.stringify(answer, null, 2)}\n`;
     return { exitCode: 0, stdout, stderr: "info\tklog\tConfig not found: /var/run/secrets/remote/config\n" };
+  });
+
+  kube.onLog(({ namespace, pod, container, since }) => {
+    const found = kube.get({ apiVersion: "v1", kind: "Pod", namespace, name: pod });
+    const lines = container === "discovery" ? (running.get(found?.metadata.uid)?.log ?? []) : [];
+    const text = lines.filter(({ at }) => !since || at >= since).map(({ line }) => line);
+    return text.map((line) => `${line}\n`).join("");
   });
 
   return {

@@ -33,11 +33,17 @@ const TIMEOUT = 2_000;
 export class RemoteClusters {
   readonly #own: string;
   readonly #dial: Dial;
+  readonly #deaf: boolean;
+  /** Without a time. */
+  readonly #log: (line: string) => void;
   readonly #remotes = new Map<string, Remote>();
 
-  constructor(own: string, dial: Dial) {
+  /** @param deaf whether changed secrets are missed, as by some versions */
+  constructor(own: string, dial: Dial, deaf: boolean, log: (line: string) => void) {
     this.#own = own;
     this.#dial = dial;
+    this.#deaf = deaf;
+    this.#log = log;
   }
 
   take(type: StoreEvent["type"], { metadata, data }: Json): void {
@@ -52,6 +58,9 @@ export class RemoteClusters {
       // istiod refuses a second registration of a cluster, its own included, and skips what has not changed.
       if (id === this.#own || (known && (known.secretName !== metadata.name || known.kubeconfig === kubeconfig)))
         continue;
+      if (known && this.#deaf) continue;
+      const secret = `${metadata.namespace}/${metadata.name}`;
+      this.#log(`${known ? "Update" : "Add"} cluster\tcluster=${id} secret=${secret}`);
       const asked = performance.now();
       this.#remotes.set(id, { secretName: metadata.name, kubeconfig, reading: this.#read(kubeconfig), asked });
     }

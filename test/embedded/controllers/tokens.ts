@@ -1,17 +1,19 @@
 import { randomBytes } from "node:crypto";
 import type { Json, Kube } from "../kube.ts";
-import { encode, on } from "./support.ts";
+import { encode, ensure, on } from "./support.ts";
 
 const TYPE = "kubernetes.io/service-account-token";
 const ACCOUNT = "kubernetes.io/service-account.name";
 
-/** Every namespace's account `default`, and the tokens of accounts that are asked for by a Secret. */
+/** Every namespace's account `default` and root CA, and the tokens of accounts that are asked for by a Secret. */
 export function tokens(kube: Kube): void {
   on(kube, "v1", "Namespace", ({ type, object: { metadata } }) => {
     if (type === "DELETED" || metadata.deletionTimestamp) return;
     const account = { apiVersion: "v1", kind: "ServiceAccount", namespace: metadata.name, name: "default" };
     const { namespace, name, ...kind } = account;
     if (!kube.get(account)) kube.put({ ...kind, metadata: { name, namespace } });
+    const rootCa = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kube-root-ca.crt", namespace } };
+    ensure(kube, { ...rootCa, data: { "ca.crt": kube.ca } });
   });
   on(kube, "v1", "ServiceAccount", ({ type, object: { metadata } }) => {
     for (const secret of kube.list("v1", "Secret", metadata.namespace)) {

@@ -1,0 +1,70 @@
+import { merged, rotateRights, verifyRights } from "../checks/rights.ts";
+import type { Survey } from "../checks/survey.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckRef } from "../mesh/report.ts";
+import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
+import { confirmAdopted, newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
+import type { Run } from "../steps/run.ts";
+import { planVerify, type VerifyTools, verify } from "./verify.ts";
+
+export interface RotateTools {
+  /** How the mesh is verified at the end; `undefined`: it is not. */
+  readonly verification: VerifyTools | undefined;
+  /** How long an istiod may take to show that it took up a new token, in milliseconds, where not the usual time. */
+  readonly patience?: number;
+}
+
+/**
+ * Gives every reader a new token, make before break: an old one is deleted when every istiod that could read by it is known
+ * to read by the new one. What was done is seen on the clusters alone, so a run that was cut off is finished by the next.
+ */
+export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: RotateTools): Promise<void> {
+  const { verification, patience } = tools;
+  run.plan(...planAccessPreflight(mesh), ...planRotate(mesh), ...(verification ? planVerify(mesh) : []));
+
+  const rights = merged([...rotateRights(mesh), ...(verification ? verifyRights(mesh, verification.traffic) : [])]);
+  const surveys = await accessPreflight(run, mesh, members, rights);
+  if (!surveys) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
+  const survey = ({ spec }: Member) => surveys.get(spec.name) as Survey;
+  const others = (member: Member) => members.filter((each) => each !== member);
+  const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
+    const begun = new Map(members.map((member) => [member, begin(member)]));
+    return (member) => begun.get(member) as T;
+  };
+
+  const token = perCluster((target) => newToken(run, mesh, target, survey(target), others(target).map(survey)));
+  const secretsFor = perCluster((target) =>
+    replaceRemoteSecrets(run, mesh, target, others(target), surveys, token(target)),
+  );
+  const adopted = perCluster((observer) => {
+    const targets = others(observer);
+    const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
+    const steps = confirmAdopted(run, mesh, observer, secrets, patience);
+    return new Map(targets.map((target, i) => [target, steps[i]!]));
+  });
+  const retired = members.map((target) => {
+    const observers = others(target);
+    const seen = observers.map((observer) => adopted(observer).get(target)!);
+    return retireTokens(run, mesh, target, observers, survey(target), token(target), seen);
+  });
+
+  // Where one step failed the others still come to their end.
+  await Promise.allSettled([...retired, ...members.flatMap((observer) => [...adopted(observer).values()])]);
+  if (!verification) return;
+  if (run.failed) return run.skipRest("Not looked at, for the rotation did not come to its end.");
+  await verify(run, mesh, members, verification);
+}
+
+/** The steps after the preflight, for the run's plan. */
+function planRotate(mesh: MeshSpec): CheckRef[] {
+  const names = mesh.clusters.map(({ name }) => name);
+  return [
+    ...names.map((cluster): CheckRef => ({ id: "rotate.token", subject: { cluster } })),
+    ...orderedPairs(names).flatMap((subject): CheckRef[] => [
+      { id: "rotate.remote-secret", subject },
+      { id: "rotate.adopted", subject },
+    ]),
+    ...names.map((cluster): CheckRef => ({ id: "rotate.retired", subject: { cluster } })),
+  ];
+}

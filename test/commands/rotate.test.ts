@@ -1,0 +1,345 @@
+import "reflect-metadata";
+import { webcrypto } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
+import type { Json, Kube } from "../embedded/kube.ts";
+import { serviceAccountToken } from "../embedded/reviews.ts";
+import {
+  failures,
+  isWrite,
+  NAMESPACE,
+  notPassed,
+  type Outcome,
+  resourceVersions,
+  runInstall,
+  runRotate,
+  runVerify,
+  text,
+  writes,
+} from "./mesh.ts";
+
+const READER = "istio-reader-service-account";
+const TOKEN = `${READER}-istio-remote-secret-token`;
+const TTL = { mesh: { tokenTtl: 7_200 } };
+
+const running: Kube[] = [];
+/** Clusters that are one mesh. */
+async function joined(
+  count = 2,
+  { options, setup }: { options?: (index: number) => ClusterOptions; setup?: Json } = {},
+): Promise<[Kube, Kube, ...Kube[]]> {
+  const kubes = (await startClusters(count, options)) as [Kube, Kube, ...Kube[]];
+  running.push(...kubes);
+  const outcome = await runInstall(kubes, setup);
+  expect(notPassed(outcome)).toEqual([]);
+  for (const kube of kubes) kube.requests.length = 0;
+  return kubes;
+}
+
+beforeAll(() => {
+  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
+  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
+  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
+    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
+});
+
+afterAll(async () => {
+  await Promise.all(running.map((kube) => kube.stop()));
+});
+
+const secretRef = (name: string) => ({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name });
+/** The Secrets that reader tokens stand with, by name. */
+const tokenSecrets = (kube: Kube): string[] =>
+  kube
+    .list("v1", "Secret", NAMESPACE)
+    .map(({ metadata }) => metadata.name as string)
+    .filter((name) => name.startsWith(TOKEN));
+/** The token that an observer has for a target. */
+function heldToken(observer: Kube, target: number): string {
+  const secret = observer.get(secretRef(`istio-remote-secret-cluster${target}`));
+  return parse(text(secret, `cluster${target}`)).users[0].user.token;
+}
+function remotes(kubes: readonly Kube[]): { observer: Kube; target: Kube; token: string }[] {
+  return kubes.flatMap((observer) =>
+    kubes.flatMap((target, i) => (target === observer ? [] : { observer, target, token: heldToken(observer, i + 1) })),
+  );
+}
+const istiodPods = (kube: Kube): string[] =>
+  kube.list("v1", "Pod", NAMESPACE).flatMap(({ metadata }) => (metadata.labels.app === "istiod" ? metadata.name : []));
+const check = ({ report }: Outcome, id: string, cluster = "cluster1"): Json =>
+  report.checks.find((each) => each.id === id && Object.values(each.subject)[0] === cluster);
+
+/** Whether every remote secret's token is one that its target accepts now. */
+function expectAllGood(kubes: readonly Kube[]): void {
+  for (const { target, token } of remotes(kubes)) expect(target.userOf(token)).toMatch(/istio-reader-service-account$/);
+}
+
+describe("a mesh whose tokens do not expire", () => {
+  test("has new ones everywhere, and the old ones are gone; install then finds nothing to do", async () => {
+    const kubes = await joined(3);
+    const before = remotes(kubes);
+    const pods = kubes.map(istiodPods);
+    const outcome = await runRotate(kubes, { verification: { traffic: true } });
+    expect(notPassed(outcome)).toEqual([]);
+    expect(outcome.report.changed).toBe(true);
+    expect(outcome.istioctl).toEqual([]);
+
+    const after = remotes(kubes);
+    expect(after.map(({ token }) => token).filter((token) => before.some((old) => old.token === token))).toEqual([]);
+    for (const { target, token } of before) expect(target.userOf(token)).toBeUndefined();
+    expectAllGood(kubes);
+    expect(kubes.map(tokenSecrets)).toEqual(kubes.map(() => [`${TOKEN}-2`]));
+    for (const { token } of after) expect(outcome.secrets).toContain(token);
+    expect(kubes.map(istiodPods)).toEqual(pods);
+    expect(check(outcome, "rotate.adopted").evidence).toMatch(
+      /^istiod-\S+ has logged the change; it reports cluster2 synced/,
+    );
+
+    const versions = kubes.map(resourceVersions);
+    const again = await runInstall(kubes, { verification: { traffic: false } });
+    expect(notPassed(again).filter((line) => !line.startsWith("skipped"))).toEqual([]);
+    expect(again.report.changed).toBe(false);
+    expect(kubes.map(resourceVersions)).toEqual(versions);
+  });
+
+  test("keeps the old token until every istiod has the new one", async () => {
+    const [one, two] = await joined();
+    const old = heldToken(one, 2);
+    two.intercept(({ method, path }) => {
+      const holding = remotes([one, two]).every(({ target, token }) => target.userOf(token));
+      return method === "DELETE" && path.includes(TOKEN) && (!holding || heldToken(one, 2) === old)
+        ? { status: 418 }
+        : undefined;
+    });
+    // An istiod that cannot be asked is not known to have anything.
+    one.intercept(({ path }) => (path.includes("/exec") ? { status: 500 } : undefined));
+    const outcome = await runRotate([one, two], {
+      // All else is over: what is left is that istiod, and the token that waits for it.
+      endWhen: ({ open, seen }) => open === 2 && seen.some((each) => each.includes("could not be asked")),
+    });
+    expect(outcome.report.result).toBe("failed");
+    expect(failures(outcome)).toEqual([
+      expect.stringMatching(/rotate\.adopted cluster1 → cluster2: .*could not be asked/),
+    ]);
+    expect(check(outcome, "rotate.retired", "cluster2")).toMatchObject({ verdict: "skipped" });
+    expect(two.userOf(old)).toBeDefined();
+    expect(tokenSecrets(two)).toEqual([TOKEN, `${TOKEN}-2`]);
+    // The other direction is done all the same.
+    expect(tokenSecrets(one)).toEqual([`${TOKEN}-2`]);
+
+    one.intercept(undefined);
+    const seen = await runVerify([one, two], { verification: { traffic: false } });
+    expect(failures(seen)).toEqual([]);
+    expect(check(seen, "leftover.objects", "cluster2").warning).toContain(`the old token in ${TOKEN} is still good`);
+    expect(check(seen, "leftover.objects", "cluster1").warning).toBeUndefined();
+    const next = await runRotate([one, two]);
+    expect(notPassed(next)).toEqual([]);
+    expect(check(next, "rotate.token", "cluster2").evidence).toContain("an earlier run made it");
+    expect(tokenSecrets(two)).toEqual([`${TOKEN}-2`]);
+    expect(two.userOf(old)).toBeUndefined();
+    expectAllGood([one, two]);
+  });
+
+  test("has its istiod restarted where that misses a changed remote secret, and only there", async () => {
+    const kubes = await joined(3, { options: (index) => ({ istiod: { deaf: index === 0 } }) });
+    const pods = kubes.map(istiodPods);
+    const outcome = await runRotate(kubes, { patience: 300 });
+    expect(notPassed(outcome)).toEqual([]);
+    const [one, ...others] = kubes.map(istiodPods);
+    expect(one).not.toEqual(pods[0]);
+    expect(others).toEqual(pods.slice(1));
+    for (const target of ["cluster2", "cluster3"]) {
+      const adopted = outcome.report.checks.find(
+        ({ id, subject }) =>
+          id === "rotate.adopted" && JSON.stringify(Object.values(subject)) === `["cluster1","${target}"]`,
+      );
+      expect(adopted?.warning).toContain(`istiod of cluster1 was restarted, for ${pods[0]?.[0]} did not take up`);
+      expect(adopted?.evidence).toContain("has started since");
+    }
+    // One restart for all of its targets.
+    const restarts = outcome.report.changes.filter(({ kind }) => kind === "Deployment");
+    expect(restarts.map(({ cluster, action }) => [cluster, action])).toEqual([["cluster1", "updated"]]);
+    expectAllGood(kubes);
+  });
+
+  test("keeps a token of somebody else's, and is told its name", async () => {
+    const [one, two] = await joined();
+    const { labels: _, ...metadata } = two.get(secretRef(TOKEN)).metadata;
+    const foreign = two.put({ ...two.get(secretRef(TOKEN)), metadata });
+    expect(foreign.metadata.labels).toBeUndefined();
+    const outcome = await runRotate([one, two]);
+    expect(notPassed(outcome)).toEqual([]);
+    expect(tokenSecrets(two)).toEqual([TOKEN, `${TOKEN}-2`]);
+    expect(two.userOf(heldToken(one, 2))).toBeDefined();
+    expect(heldToken(one, 2)).toBe(text(two.get(secretRef(`${TOKEN}-2`)), "token"));
+    expect(check(outcome, "rotate.retired", "cluster2").warning).toContain(
+      `kubectl -n ${NAMESPACE} delete secret ${TOKEN}\``,
+    );
+    // Ours is the one from now on, though the other one's name is istioctl's own.
+    const again = await runInstall([one, two]);
+    expect(again.report.changed).toBe(false);
+  });
+
+  test("is left alone where a cluster outside the list may read by the same token", async () => {
+    const kubes = await joined(3);
+    const outcome = await runRotate(kubes.slice(0, 2));
+    expect(failures(outcome).join("\n")).toMatch(/preflight\.remote-secrets cluster1: .*istio-remote-secret-cluster3/);
+    for (const kube of kubes) expect(writes(kube)).toEqual([]);
+  });
+
+  test("does not lose its old token where a remote secret was changed behind the run's back", async () => {
+    const [one, two] = await joined();
+    const before = one.get(secretRef("istio-remote-secret-cluster2"));
+    one.intercept(({ path }) => {
+      // Just before the last look at it.
+      if (path.includes("/exec")) one.put({ ...one.get(secretRef("istio-remote-secret-cluster2")), data: before.data });
+      return undefined;
+    });
+    const outcome = await runRotate([one, two]);
+    expect(failures(outcome)).toEqual([expect.stringMatching(/rotate\.retired cluster2: .*was changed meanwhile/)]);
+    expectAllGood([one, two]);
+  });
+});
+
+describe("a run that is cut off", () => {
+  test.each([
+    ["tokens that do not expire", {}],
+    ["tokens that do", TTL],
+  ])("after any write is finished by the next one, and no token that is in use was ever gone: %s", async (_, setup) => {
+    const kubes = await joined(2, { setup });
+    const broken: string[] = [];
+    const look = () => {
+      for (const { target, token } of remotes(kubes)) if (!target.userOf(token)) broken.push(token.slice(-8));
+    };
+    const stops = kubes.map((kube) => kube.subscribe(look));
+    let cut = 0;
+    for (const kind of ["before", "after"] as const) {
+      for (let k = 1; ; k++) {
+        const controller = new AbortController();
+        let n = 0;
+        for (const kube of kubes) {
+          kube.intercept((request) => {
+            if (isWrite(request)) n++;
+            if (n < k) return undefined;
+            controller.abort();
+            // Either the write is lost, or only the answer to it.
+            return n === k && kind === "after" && isWrite(request) ? { truncate: true } : { destroy: true };
+          });
+        }
+        const tokens = kubes.map(tokenSecrets);
+        const outcome = await runRotate(kubes, { ...setup, cancel: controller.signal });
+        for (const kube of kubes) kube.intercept(undefined);
+        if (!controller.signal.aborted) {
+          expect(notPassed(outcome)).toEqual([]);
+          cut += k - 1;
+          break;
+        }
+        expect(outcome.report.result).toBe("failed");
+        expect(kubes.flatMap(tokenSecrets).length).toBeLessThanOrEqual(4);
+
+        const next = await runRotate(kubes, setup);
+        expect(notPassed(next)).toEqual([]);
+        kubes.forEach((kube, i) => {
+          expect(tokenSecrets(kube)).toHaveLength(1);
+          expect(tokenSecrets(kube)).not.toEqual(tokens[i]);
+        });
+        expectAllGood(kubes);
+      }
+    }
+    for (const stop of stops) stop();
+    expect(broken).toEqual([]);
+    // Two new tokens, two remote secrets, two old tokens at least.
+    expect(cut).toBeGreaterThanOrEqual(12);
+  });
+});
+
+describe("tokens that expire", () => {
+  test("are made by install, renewed when half of their time is over, and told of", async () => {
+    const kubes = await joined(2, { setup: TTL });
+    const claims = (token: string): Json => JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+    for (const { target, token } of remotes(kubes)) {
+      const { iat, exp, "kubernetes.io": bound } = claims(token);
+      expect(exp - iat).toBe(7_200);
+      expect(bound.secret.uid).toBe(target.get(secretRef(TOKEN)).metadata.uid);
+    }
+    for (const kube of kubes) expect(kube.get(secretRef(TOKEN)).data).toBeUndefined();
+
+    const again = await runInstall(kubes, { ...TTL, verification: { traffic: false } });
+    expect(again.report.changed).toBe(false);
+    expect(again.istioctl).toEqual([]);
+    expect(again.report.tokensExpireAt).toBe(
+      new Date(Math.min(...remotes(kubes).map(({ token }) => claims(token).exp)) * 1000).toISOString(),
+    );
+
+    const held = remotes(kubes).map(({ token }) => token);
+    const later = Date.now() + 3_700_000;
+    const clock = vi.spyOn(Date, "now").mockReturnValue(later);
+    vi.setSystemTime(later);
+    try {
+      const renewed = await runInstall(kubes, TTL);
+      expect(notPassed(renewed)).toEqual([]);
+      expect(renewed.report.changed).toBe(true);
+    } finally {
+      clock.mockRestore();
+      vi.useRealTimers();
+    }
+    for (const { token } of remotes(kubes)) expect(held).not.toContain(token);
+  });
+
+  test("are refused with the Secret that they were bound to: rotate ends them before their time", async () => {
+    const kubes = await joined(2, { setup: TTL });
+    const before = remotes(kubes);
+    const outcome = await runRotate(kubes, { ...TTL, verification: { traffic: false } });
+    expect(failures(outcome)).toEqual([]);
+    for (const { target, token } of before) expect(target.userOf(token)).toBeUndefined();
+    expectAllGood(kubes);
+    expect(kubes.map(tokenSecrets)).toEqual(kubes.map(() => [`${TOKEN}-2`]));
+    expect((await runInstall(kubes, TTL)).report.changed).toBe(false);
+  });
+
+  test("are renewed where the target no longer accepts them", async () => {
+    const [one, two] = await joined(2, { setup: TTL });
+    two.setToken(heldToken(one, 2), undefined);
+    const outcome = await runInstall([one, two], TTL);
+    expect(notPassed(outcome)).toEqual([]);
+    expectAllGood([one, two]);
+  });
+
+  test("take the place of ones that do not, and the other way round", async () => {
+    const kubes = await joined(2);
+    const forever = remotes(kubes);
+    expect(notPassed(await runRotate(kubes, TTL))).toEqual([]);
+    for (const { target, token } of forever) expect(target.userOf(token)).toBeUndefined();
+    for (const kube of kubes) expect(kube.get(secretRef(`${TOKEN}-2`)).type).toBe("Opaque");
+    const expiring = remotes(kubes);
+    expect(notPassed(await runRotate(kubes))).toEqual([]);
+    for (const { target, token } of expiring) expect(target.userOf(token)).toBeUndefined();
+    for (const kube of kubes)
+      expect(kube.get(secretRef(`${TOKEN}-3`)).type).toBe("kubernetes.io/service-account-token");
+    expect(failures(await runVerify(kubes, { verification: { traffic: false } }))).toEqual([]);
+  });
+
+  test("may be given for less than was asked; that is told, and they are left alone for half of what they were given", async () => {
+    const kubes = await joined(2);
+    for (const kube of kubes) {
+      kube.intercept(({ method, path }) => {
+        if (method !== "POST" || !path.endsWith("/token")) return undefined;
+        const { name, uid } = kube.get(secretRef(TOKEN)).metadata;
+        const token = serviceAccountToken(NAMESPACE, READER, new Date(Date.now() + 1_800_000), {
+          secret: { name, uid },
+        });
+        kube.setToken(token, `system:serviceaccount:${NAMESPACE}:${READER}`);
+        return { status: 201, body: { status: { token, expirationTimestamp: "2030-01-01T00:00:00Z" } } };
+      });
+    }
+    const outcome = await runInstall(kubes, TTL);
+    expect(notPassed(outcome)).toEqual([]);
+    expect(outcome.warnings).toEqual(
+      ["cluster1", "cluster2"].map((name) =>
+        expect.stringContaining(`${name} gives tokens of 30 minutes, not of the 2 hours`),
+      ),
+    );
+    expect((await runInstall(kubes, TTL)).report.changed).toBe(false);
+  });
+});
