@@ -1,7 +1,7 @@
 // Meshes that grow and shrink, and meshes of which a cluster cannot be reached.
 import { webcrypto } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { pruneRights } from "../../src/checks/rights.ts";
+import { installRights } from "../../src/checks/rights.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
@@ -223,10 +223,9 @@ describe("a cluster that is taken off the list", () => {
   });
 });
 
-test("only who prunes needs the right to delete Secrets", () => {
-  expect(pruneRights(meshSpec(2))).toEqual([
-    { group: "", resource: "secrets", verbs: ["delete"], namespace: NAMESPACE },
-  ]);
+test.each([false, true])("the right to delete Secrets is asked for only to prune: %s", (prune) => {
+  const ofSecrets = installRights(meshSpec(2), prune).filter(({ resource }) => resource === "secrets");
+  expect(ofSecrets.some(({ verbs }) => verbs.includes("delete"))).toBe(prune);
 });
 
 describe("a cluster that cannot be reached", () => {
