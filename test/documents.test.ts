@@ -120,7 +120,7 @@ const VERBS: Readonly<Record<string, readonly string[]>> = {
     "scale",
     "version",
   ],
-  istioctl: ["analyze", "create-remote-secret", "proxy-config", "proxy-status", "remote-clusters", "version"],
+  istioctl: ["analyze", "create-remote-secret", "install", "manifest", "proxy-config", "proxy-status", "remote-clusters", "version"],
   npm: ["ci", "test", "run", "version"],
   openssl: ["x509"],
   gh: ["attestation"],

