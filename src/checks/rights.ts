@@ -1,7 +1,8 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import type { Installer, MeshSpec } from "../mesh/spec.ts";
+import { OWN_KINDS } from "../mesh/objects/ownership.ts";
+import type { Installer, MeshSpec, UninstallScope } from "../mesh/spec.ts";
 
 export interface Right {
   readonly group: string;
@@ -162,6 +163,31 @@ export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
     right("v1", "Event", ["list"], namespace),
     // The operator has a namespace of its own.
     { group: "", resource: "pods", subresource: "log", verbs: ["get"] },
+  ];
+}
+
+/** What `uninstall` needs. */
+export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope): Right[] {
+  const remove = ["get", "list", "watch", "delete"];
+  const kinds = OWN_KINDS.filter((each) => !("clusterScoped" in each));
+  const ofLinks = ["Secret", "Gateway"];
+  return [
+    ...kinds
+      .filter(({ kind }) => scope === "all" || ofLinks.includes(kind))
+      .map(({ apiVersion, kind }) => right(apiVersion, kind, remove, namespace)),
+    right(RBAC, "ClusterRoleBinding", ["list", "watch", "delete"]),
+    // Of probes. The patch gives the network's label back, where the namespace is somebody else's.
+    right("v1", "Namespace", [...remove, ...(scope === "all" ? ["patch"] : [])]),
+    ...(scope === "all"
+      ? [
+          right("v1", "Pod", ["list", "watch"], namespace),
+          right("sailoperator.io/v1", "Istio", ["list", "watch", "delete"]),
+          right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
+          right("apps/v1", "Deployment", ["list"]),
+          // A namespace takes along whatever is in it, so all of that is looked at first.
+          { group: "*", resource: "*", verbs: ["list"], namespace },
+        ]
+      : []),
   ];
 }
 
