@@ -1,5 +1,7 @@
+import type { Cluster } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import { cniNamespace, ISTIO_CNI } from "../mesh/objects/cni.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { gateway } from "../mesh/objects/gateway.ts";
@@ -9,6 +11,7 @@ import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
 import { readerToken } from "../mesh/objects/reader.ts";
 import { cacerts, REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
+import { LINKS } from "./rights.ts";
 import type { IstioResource } from "./survey.ts";
 
 /** What there is to remove in one cluster. Our objects are found by their labels, whatever their names. */
@@ -21,6 +24,11 @@ export interface Inventory {
   readonly access: readonly KubernetesObject[];
   readonly gateway: readonly KubernetesObject[];
   readonly istios: readonly KubernetesObject[];
+  /** What istioctl made of the control plane. */
+  readonly controlPlane: readonly KubernetesObject[];
+  readonly cnis: readonly KubernetesObject[];
+  /** The CNI plugin's namespace, if it is ours. */
+  readonly cniNamespace: KubernetesObject | undefined;
   readonly rest: readonly KubernetesObject[];
   readonly probes: readonly KubernetesObject[];
   /** The control plane's, ours or not. */
@@ -37,19 +45,18 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
   const { namespace } = mesh;
   const labelSelector = `${MANAGED_BY}=${MANAGER}`;
   const all = scope === "all";
-  const kinds = OWN_KINDS.filter(({ kind }) => all || ["Secret", "Gateway", "ClusterRoleBinding"].includes(kind));
-  const [labelled, remoteSecrets, probes, istios, own, named] = await Promise.all([
+  const kinds = OWN_KINDS.filter(({ kind }) => kind !== "Namespace" && (all || LINKS.includes(kind)));
+  const [labelled, remoteSecrets, probes, istios, own, ofCni, named] = await Promise.all([
     Promise.all(
-      kinds
-        .filter(({ kind }) => kind !== "Namespace")
-        .map(({ apiVersion, kind, ...more }) =>
-          cluster.list({ apiVersion, kind, labelSelector, ...("clusterScoped" in more ? {} : { namespace }) }),
-        ),
+      kinds.map(({ apiVersion, kind, clusterScoped }) =>
+        cluster.list({ apiVersion, kind, labelSelector, ...(clusterScoped ? {} : { namespace }) }),
+      ),
     ),
     cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` }),
     cluster.list({ apiVersion: "v1", kind: "Namespace", labelSelector: PROBE_NAMESPACES }),
     all ? cluster.list<IstioResource>(ISTIO) : [],
     cluster.get({ apiVersion: "v1", kind: "Namespace", name: namespace }),
+    all ? ownCniNamespace(mesh, cluster) : undefined,
     Promise.all(ourNames(mesh, scope, member).map((ref) => cluster.get(ref))),
   ]);
   const why = (object: KubernetesObject) => notOurs(mesh, object) ?? notToTouch(mesh, object);
@@ -62,6 +69,8 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
     access,
     gateway: all ? ofComponent("east-west-gateway") : [],
     istios: ours.filter(({ kind }) => kind === ISTIO.kind),
+    cnis: ours.filter(({ kind }) => kind === ISTIO_CNI.kind),
+    controlPlane: all ? ofComponent("control-plane").filter(({ kind }) => kind !== ISTIO.kind) : [],
   };
   const known = new Set(Object.values(found).flat());
   const alike = [
@@ -76,6 +85,7 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
     rest: all ? ours.filter((object) => !known.has(object)) : [],
     probes: probes.filter((probe) => !notOurs(mesh, probe)),
     namespace: own,
+    cniNamespace: ofCni && !why(ofCni) ? ofCni : undefined,
     shared: [...labelled.flat(), ...(own ? [own] : [])].some(
       (object) => object.metadata.labels?.[MANAGED_BY] === MANAGER && notOurs(mesh, object),
     ),
@@ -86,12 +96,23 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
   };
 }
 
-/** Why an `Istio` stays though its labels say that it is ours; in a sentence. */
-function notToTouch({ installer, namespace }: MeshSpec, { kind, spec }: KubernetesObject): string | undefined {
+/** Why what is of a control plane stays though its labels say that it is ours; in a sentence. */
+function notToTouch(
+  { installer, namespace }: MeshSpec,
+  { kind, metadata, spec }: KubernetesObject,
+): string | undefined {
+  const component = metadata.labels?.[COMPONENT];
+  if (installer === "existing" && (component === "control-plane" || component === "cni"))
+    return "`installer: existing` leaves control planes alone.";
   if (kind !== ISTIO.kind) return undefined;
-  if (installer === "existing") return "`installer: existing` leaves control planes alone.";
   const other = (spec as IstioResource["spec"]).namespace;
   return other === namespace ? undefined : `It is for namespace ${other}, not for ${namespace}.`;
+}
+
+/** The CNI plugin's namespace, if it is ours. */
+export async function ownCniNamespace(mesh: MeshSpec, cluster: Cluster): Promise<KubernetesObject | undefined> {
+  const found = await cluster.get(refOf(cniNamespace(mesh)));
+  return found && !notOurs(mesh, found) ? found : undefined;
 }
 
 /** The names under which `install` would make what is removed here: what has one of them and is not ours is worth a word. */

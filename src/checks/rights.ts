@@ -169,26 +169,30 @@ export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
 /** What `uninstall` needs. */
 export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope): Right[] {
   const remove = ["get", "list", "watch", "delete"];
-  const kinds = OWN_KINDS.filter((each) => !("clusterScoped" in each));
-  const ofLinks = ["Secret", "Gateway"];
+  const kinds = OWN_KINDS.filter(({ kind }) => kind !== "Namespace" && (scope === "all" || LINKS.includes(kind)));
   return [
-    ...kinds
-      .filter(({ kind }) => scope === "all" || ofLinks.includes(kind))
-      .map(({ apiVersion, kind }) => right(apiVersion, kind, remove, namespace)),
-    right(RBAC, "ClusterRoleBinding", ["list", "watch", "delete"]),
+    ...kinds.map(({ apiVersion, kind, clusterScoped }) =>
+      right(apiVersion, kind, remove, clusterScoped ? undefined : namespace),
+    ),
     // Of probes. The patch gives the network's label back, where the namespace is somebody else's.
     right("v1", "Namespace", [...remove, ...(scope === "all" ? ["patch"] : [])]),
     ...(scope === "all"
       ? [
           right("v1", "Pod", ["list", "watch"], namespace),
-          right("sailoperator.io/v1", "Istio", ["list", "watch", "delete"]),
           right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
           right("apps/v1", "Deployment", ["list"]),
-          // A namespace takes along whatever is in it, so all of that is looked at first.
-          { group: "*", resource: "*", verbs: ["list"], namespace },
+          contentsRight(namespace),
         ]
       : []),
   ];
+}
+
+/** The kinds of what links the clusters. */
+export const LINKS: readonly string[] = ["Secret", "Gateway", "ClusterRoleBinding"];
+
+/** To see that a namespace holds nothing of anybody else's: it takes along whatever is in it. */
+export function contentsRight(namespace: string): Right {
+  return { group: "*", resource: "*", verbs: ["list"], namespace };
 }
 
 /** The same rights with each resource once. */

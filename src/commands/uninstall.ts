@@ -6,8 +6,8 @@ import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { planStock, takeStock } from "../steps/inventory.ts";
 import {
+  removeCni,
   removeControlPlane,
-  removeGateway,
   removeNamespace,
   removeObjects,
   removeRemoteSecrets,
@@ -53,15 +53,17 @@ export async function uninstall(
   const ends = [probes, access, exposure];
 
   if (scope === "all") {
-    const gateway = perCluster((member, { gateway }) => removeGateway(run, mesh, member, gateway, [exposure(member)]));
-    const controlPlane = perCluster((member, { istios }) =>
-      removeControlPlane(run, mesh, member, istios, [gateway(member)]),
+    const gateway = perCluster((member, { gateway }) =>
+      removeObjects(run, "uninstall.gateway", member, gateway, [exposure(member)]),
     );
+    const controlPlane = perCluster((member, found) => removeControlPlane(run, mesh, member, found, [gateway(member)]));
+    const cni = perCluster((member, found) => removeCni(run, mesh, member, found, [controlPlane(member)]));
     // istiod reads its CA from what is among this: it goes after it.
     const rest = perCluster((member, { rest }) =>
       removeObjects(run, "uninstall.rest", member, rest, [controlPlane(member), access(member)]),
     );
-    ends.push(perCluster((member, found) => removeNamespace(run, mesh, member, found, [rest(member)])));
+    const namespace = perCluster((member, found) => removeNamespace(run, mesh, member, found, [rest(member)]));
+    ends.push(cni, namespace);
   }
   await Promise.allSettled(ends.flatMap((end) => reached.map(end)));
 }
@@ -73,7 +75,13 @@ function planUninstall(mesh: MeshSpec, scope: UninstallScope): CheckRef[] {
     "uninstall.access",
     "uninstall.probes",
     ...(scope === "all"
-      ? (["uninstall.gateway", "uninstall.control-plane", "uninstall.rest", "uninstall.namespace"] as const)
+      ? ([
+          "uninstall.gateway",
+          "uninstall.control-plane",
+          "uninstall.cni",
+          "uninstall.rest",
+          "uninstall.namespace",
+        ] as const)
       : []),
   ];
   return [

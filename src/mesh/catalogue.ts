@@ -78,6 +78,7 @@ export const CHECKS = {
   "uninstall.probes": unlink("No probe is left"),
   "uninstall.gateway": remove("The gateway is gone"),
   "uninstall.control-plane": remove("The control plane is gone"),
+  "uninstall.cni": remove("The CNI plugin is gone, or not ours alone"),
   "uninstall.rest": remove("The rest of what is ours is gone"),
   "uninstall.namespace": remove("The namespace is gone, or not ours alone"),
 

@@ -1,7 +1,8 @@
-import { type Inventory, takeInventory } from "../checks/inventory.ts";
+import { type Inventory, ownCniNamespace, takeInventory } from "../checks/inventory.ts";
 import * as checks from "../checks/preflight.ts";
-import type { Right } from "../checks/rights.ts";
+import { contentsRight, type Right } from "../checks/rights.ts";
 import type { Member } from "../cluster/member.ts";
+import { CNI_NAMESPACE } from "../mesh/objects/cni.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { toOutcome } from "./preflight.ts";
@@ -47,13 +48,15 @@ async function look(
   const reading = api.then(() => takeInventory(mesh, scope, member));
   reading.catch(() => {});
   const rights = run.step("preflight.rights", subject, [api], async () => {
-    const finding = await checks.checkRights(wanted, member);
+    // Where the plugin's namespace is not ours, nobody looks into it.
+    const cni = scope === "all" && (await ownCniNamespace(mesh, cluster));
+    const finding = await checks.checkRights(cni ? [...wanted, contentsRight(CNI_NAMESPACE)] : wanted, member);
     return { ...toOutcome(finding), value: true };
   });
   const read = run.step("preflight.read", subject, [rights], async () => {
     const value = await reading;
-    const { remoteSecrets, exposures, access, gateway, istios, rest, probes, strangers } = value;
-    const number = [remoteSecrets, exposures, access, gateway, istios, rest, probes].flat().length;
+    const { remoteSecrets, exposures, access, gateway, istios, controlPlane, cnis, rest, probes, strangers } = value;
+    const number = [remoteSecrets, exposures, access, gateway, istios, controlPlane, cnis, rest, probes].flat().length;
     return {
       value,
       evidence: `Of what was found ${number} are this action's and go, ${strangers.length} are like them and stay.`,

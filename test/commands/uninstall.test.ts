@@ -2,15 +2,14 @@
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { parse, stringify } from "yaml";
 import { uninstallRights } from "../../src/checks/rights.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { namespace as namespaceObject } from "../../src/mesh/objects/control-plane.ts";
 import { cacerts } from "../../src/mesh/objects/secrets.ts";
 import type { UninstallScope } from "../../src/mesh/spec.ts";
 import { uninstallation, uninstallationHeadline } from "../../src/report/uninstallation.ts";
-import { selfSigned } from "../cluster/certificates.ts";
 import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
+import { definitions } from "../embedded/controllers/crds.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import {
   clusterSpec,
@@ -338,6 +337,54 @@ describe("what is ours goes,", () => {
     for (const kube of kubes) expect([...ours(kube), ...revisions(kube)]).toEqual([]);
   });
 
+  test("also a control plane that istioctl made, but for Istio's CRDs", async () => {
+    const kubes = await clusters(2, { operator: false });
+    // CRDs outlive the operator.
+    for (const kube of kubes) for (const definition of definitions(["1.26.3"])) kube.put(definition);
+    const mesh = { installer: "istioctl" } as const;
+    expect(notPassed(await runInstall(kubes, { mesh }))).toEqual([]);
+    const webhooks = (kube: Kube) =>
+      kube.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration").filter(isOurs);
+    for (const kube of kubes) expect(webhooks(kube)).not.toEqual([]);
+    // Found by their labels, whatever installer is named now.
+    const outcome = await runUninstall(kubes, "all");
+    expect(notPassed(outcome)).toEqual([]);
+    expect(left(outcome)).toEqual([]);
+    for (const kube of kubes) {
+      expect([...ours(kube), ...webhooks(kube)]).toEqual([]);
+      expect(namespace(kube)).toBeUndefined();
+      expect(
+        kube.get({
+          apiVersion: "apiextensions.k8s.io/v1",
+          kind: "CustomResourceDefinition",
+          name: "gateways.networking.istio.io",
+        }),
+      ).toBeDefined();
+    }
+  });
+
+  test("and the CNI plugin with its namespace, unless another control plane may use it", async () => {
+    const mesh = { clusters: [1, 2].map((n) => clusterSpec(n, { values: { pilot: { cni: { enabled: true } } } })) };
+    const kubes = await clusters(2);
+    expect(notPassed(await runInstall(kubes, { mesh }))).toEqual([]);
+    const cni = { apiVersion: "sailoperator.io/v1", kind: "IstioCNI", name: "default" };
+    const space = { apiVersion: "v1", kind: "Namespace", name: "istio-cni" };
+    kubes[1].put({
+      apiVersion: "sailoperator.io/v1",
+      kind: "Istio",
+      metadata: { name: "theirs" },
+      spec: { version: "v1.26.3", namespace: "elsewhere" },
+    });
+    const outcome = await runUninstall(kubes, "all");
+    expect(notPassed(outcome)).toEqual([]);
+    expect([kubes[0].get(cni), kubes[0].get(space)]).toEqual([undefined, undefined]);
+    expect([kubes[1].get(cni), kubes[1].get(space)]).not.toContain(undefined);
+    expect(outcome.report.left.map(({ cluster, kind, why }) => [cluster, kind, why])).toEqual([
+      ["cluster2", "IstioCNI", "Istio theirs may use it."],
+      ["cluster2", "Namespace", "Istio theirs may use it."],
+    ]);
+  });
+
   test("where Istio was never installed there is none", async () => {
     const kubes = await clusters(2, { operator: false });
     const outcome = await runUninstall(kubes, "all");
@@ -394,7 +441,7 @@ describe("without the operator", () => {
     const deployment = kubes[0].get(ref);
     kubes[0].put({ ...deployment, spec: { ...deployment.spec, replicas: 0 } });
     await vi.waitFor(() => expect(kubes[0].get(ref).status.availableReplicas).toBe(0));
-    const outcome = await runUninstall(kubes, "all", { endWhen: ({ open, seen }) => open === 3 && seen.length === 1 });
+    const outcome = await runUninstall(kubes, "all", { endWhen: ({ open, seen }) => open === 4 && seen.length === 1 });
     expect(failures(outcome)).toEqual([
       expect.stringMatching(
         /uninstall\.control-plane cluster1: The Sail Operator is not available\. Waited .* \| kubectl -n sail-operator describe deployment/,
@@ -433,6 +480,7 @@ describe("without the operator", () => {
       ]);
       expect(revisions(kube)[0].metadata.finalizers).toEqual(["sailoperator.io/sail-operator"]);
       expect(outcome.report.checks.filter(({ verdict }) => verdict === "skipped").map(({ id }) => id)).toEqual([
+        "uninstall.cni",
         "uninstall.rest",
         "uninstall.namespace",
       ]);
@@ -440,21 +488,33 @@ describe("without the operator", () => {
   });
 });
 
-test("a cluster that does not answer does not keep the others", async () => {
-  const kubes = await joined(3);
-  // A certificate that is not accepted is told at once: nothing is waited for.
-  const { certificate } = await selfSigned();
-  const config = parse(kubes[1].kubeconfig());
-  config.clusters[0].cluster["certificate-authority-data"] = Buffer.from(certificate).toString("base64");
-  const gone = stringify(config);
-  const kubeconfigs = kubes.map((kube, index) => (index === 1 ? gone : kube.kubeconfig()));
-  const before = resourceVersions(kubes[1]);
-  const outcome = await runUninstall(kubes, "all", { kubeconfigs });
-  expect(outcome.report.result).toBe("failed");
-  expect(failures(outcome)).toEqual([expect.stringMatching(/preflight\.api cluster2: .* cannot be reached/)]);
-  expect(uninstallationHeadline(outcome.report).sentences[0]).toBe("cluster2 could not be reached.");
-  for (const kube of [kubes[0], kubes[2]]) expect(ours(kube as Kube)).toEqual([]);
-  expect(resourceVersions(kubes[1])).toEqual(before);
+describe("a cluster that cannot be reached does not keep the others:", () => {
+  /** Its API server is down, and a load balancer says so. */
+  const down = { status: 503, headers: { "retry-after": "1000" } };
+
+  test("from the beginning", async () => {
+    const kubes = await joined(3);
+    const before = resourceVersions(kubes[1]);
+    kubes[1].intercept(() => down);
+    const outcome = await runUninstall(kubes, "all");
+    kubes[1].intercept(undefined);
+    expect(outcome.report.result).toBe("failed");
+    expect(failures(outcome)).toEqual([expect.stringMatching(/preflight\.api cluster2: /)]);
+    expect(uninstallationHeadline(outcome.report).sentences[0]).toBe("cluster2 could not be reached.");
+    for (const kube of [kubes[0], kubes[2]]) expect(ours(kube as Kube)).toEqual([]);
+    expect(resourceVersions(kubes[1])).toEqual(before);
+  });
+
+  test("from the moment on at which it was to be unlinked", async () => {
+    const kubes = await joined(2);
+    kubes[1].intercept(({ method }) => (method === "DELETE" ? down : undefined));
+    const outcome = await runUninstall(kubes, "all");
+    kubes[1].intercept(undefined);
+    expect(failures(outcome)).toContainEqual(expect.stringMatching(/uninstall\.remote-secrets cluster2: /));
+    expect(ours(kubes[0])).toEqual([]);
+    expect(notPassed(await runUninstall(kubes, "all"))).toEqual([]);
+    expect(ours(kubes[1])).toEqual([]);
+  });
 });
 
 describe("the rights", () => {

@@ -46,6 +46,7 @@ const UNINSTALLED: readonly CheckId[] = [
 const WHOLLY: readonly CheckId[] = [
   "uninstall.gateway",
   "uninstall.control-plane",
+  "uninstall.cni",
   "uninstall.rest",
   "uninstall.namespace",
 ];

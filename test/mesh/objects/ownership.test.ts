@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { cniNamespace, istioCni } from "../../../src/mesh/objects/cni.ts";
 import { istio, namespace } from "../../../src/mesh/objects/control-plane.ts";
 import { exposure } from "../../../src/mesh/objects/exposure.ts";
 import { gateway } from "../../../src/mesh/objects/gateway.ts";
@@ -18,6 +19,8 @@ const made = [
   ...early,
   binding,
   ...late,
+  cniNamespace(mesh),
+  istioCni(mesh),
   readerAccount(mesh),
   readerToken(mesh),
   readerBinding(mesh, "view"),
@@ -25,12 +28,25 @@ const made = [
   remoteSecret(mesh, "b", ""),
 ];
 
+/** What istioctl's manifests hold beside, in one version or another; CRDs are not made ours. */
+const OF_MANIFESTS = [
+  "v1 ConfigMap",
+  "networking.k8s.io/v1 NetworkPolicy",
+  "rbac.authorization.k8s.io/v1 ClusterRole",
+  ...["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy"].map(
+    (kind) => `admissionregistration.k8s.io/v1 ${kind}`,
+  ),
+  "admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding",
+];
+
 test("the kinds that are searched for what is ours are those that are made", () => {
   const kinds = (objects: readonly { apiVersion: string; kind: string }[]) =>
-    new Set(objects.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`));
-  expect(kinds(OWN_KINDS)).toEqual(kinds(made));
-  const scoped = made.filter(({ metadata }) => metadata.namespace === undefined);
-  expect(kinds(OWN_KINDS.filter((each) => "clusterScoped" in each))).toEqual(kinds(scoped));
+    objects.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`);
+  expect(new Set(kinds(OWN_KINDS))).toEqual(new Set([...kinds(made), ...OF_MANIFESTS]));
+  for (const { apiVersion, kind, metadata } of made) {
+    const found = OWN_KINDS.find((each) => each.apiVersion === apiVersion && each.kind === kind);
+    expect([kind, found?.clusterScoped ?? false]).toEqual([kind, metadata.namespace === undefined]);
+  }
 });
 
 test("what is made is ours, of the one mesh", () => {
