@@ -8,6 +8,7 @@ import {
   pruneRights,
   type Right,
   rotateRights,
+  uninstallRights,
   verifyRights,
 } from "../src/checks/rights.ts";
 import type { MeshSpec } from "../src/mesh/spec.ts";
@@ -83,6 +84,8 @@ const parts: Record<string, Record<string, () => string>> = {
     rotate: () => roles([...rotateRights({ ...mesh, tokenTtl: 3600 }), ...verifyRights(mesh, true)]),
     verify: () => roles(verifyRights(mesh, true)),
     diagnostics: () => roles(diagnosticsRights(mesh), "istio-mesh-action-diagnostics"),
+    uninstall: () => roles(uninstallRights(mesh, "mesh")),
+    "uninstall-all": () => roles(uninstallRights(mesh, "all")),
     "verify-without-traffic": () => roles(verifyRights(mesh, false)),
   },
 };

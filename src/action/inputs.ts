@@ -4,7 +4,7 @@ import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconf
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
-import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, Values } from "../mesh/spec.ts";
+import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
 import { parseDuration } from "./duration.ts";
 import { FORK, named, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
@@ -12,7 +12,7 @@ import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
-export const COMMANDS = ["install", "verify", "rotate", "diagnose"] as const;
+export const COMMANDS = ["install", "verify", "rotate", "uninstall", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** From which verdict on the step fails. `never`: the report and the outputs tell, and the job goes on. */
@@ -27,6 +27,7 @@ export interface Inputs {
   /** Whether a verification sends requests between the clusters. */
   readonly traffic: boolean;
   readonly failOn: FailOn;
+  readonly uninstallScope: UninstallScope;
   readonly mesh: MeshSpec;
   /** By the cluster's name. */
   readonly kubeconfigs: ReadonlyMap<string, Kubeconfig>;
@@ -111,6 +112,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const flag = (input: string) => oneOf(input, ["true", "false"]) === "true";
   const command = oneOf("command", COMMANDS);
   const failOn = oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
+  const uninstallScope = oneOf<UninstallScope>("uninstall-scope", ["mesh", "all"]);
   const verify = flag("verify");
   const prune = flag("prune");
   const traffic = flag("traffic");
@@ -157,7 +159,9 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     );
   }
 
-  const entries = source.get("clusters") ? listed(source, report) : numbered(source, report);
+  // A cluster that has left the mesh is cleaned up alone.
+  const least = command === "uninstall" ? 1 : 2;
+  const entries = source.get("clusters") ? listed(source, least, report) : numbered(source, report);
   const kubeconfigs = new Map<Entry, Kubeconfig>();
   const taken = new Set<string>();
   const clusters: ClusterSpec[] = entries.map((entry) => {
@@ -216,6 +220,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     prune,
     traffic,
     failOn,
+    uninstallScope,
     kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),
     root,
     timeout: timeout as number,
@@ -270,13 +275,14 @@ function numbered(source: InputSource, report: Report): Entry[] {
 }
 
 /** The clusters of the input `clusters`. */
-function listed(source: InputSource, report: Report): Entry[] {
+function listed(source: InputSource, least: 1 | 2, report: Report): Entry[] {
   for (const other of ["cluster1-kubeconfig", "cluster2-kubeconfig"]) {
     if (source.get(other)) report(other, "is set beside `clusters`; use one or the other");
   }
   const list = readYaml("clusters", source.get("clusters"), v.array(v.unknown()), report);
-  if (list && list.length < 2) {
-    report("clusters", `has ${list.length === 0 ? "no entry" : "one entry"}; expected at least two clusters`);
+  if (list && list.length < least) {
+    const expected = least === 1 ? "at least one cluster" : "at least two clusters";
+    report("clusters", `has ${list.length === 0 ? "no entry" : "one entry"}; expected ${expected}`);
   }
   // One entry that is wrong does not keep the others from being looked at.
   return (list ?? []).flatMap((item, index): Entry | [] => {

@@ -10,6 +10,7 @@ import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
 import { install } from "../commands/install.ts";
 import { rotate } from "../commands/rotate.ts";
+import { uninstall } from "../commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
 import { helmFor } from "../helm/helm.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
@@ -17,6 +18,7 @@ import type { Report, Verdict } from "../mesh/report.ts";
 import { toJson } from "../report/json.ts";
 import { toJUnit } from "../report/junit.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
+import { uninstallation } from "../report/uninstallation.ts";
 import { goneOnWithout } from "../report/words.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateError } from "./annotations.ts";
@@ -113,6 +115,8 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
     } else if (inputs.command === "rotate") {
       await rotate(run, inputs.mesh, members, { verification });
+    } else if (inputs.command === "uninstall") {
+      await uninstall(run, inputs.mesh, members, inputs.uninstallScope);
     } else {
       await install(run, inputs.mesh, members, {
         istioctl,
@@ -205,6 +209,11 @@ async function summarize(markdown: string): Promise<void> {
 function sentence(report: Report): string {
   const { result, clusters, checks, changed, command, traffic } = report;
   const many = (verdict: Verdict) => checks.filter((check) => check.verdict === verdict).length;
+  if (command === "uninstall") {
+    const { end, done } = uninstallation(report);
+    const why = result === "failed" ? ` ${many("failed")} checks failed; see the annotations and the job summary.` : "";
+    return `${end}; ${done}.${why}`;
+  }
   if (result === "failed") {
     const without = goneOnWithout(report);
     return `${without}${without && " "}${many("failed")} checks failed; see the annotations and the job summary.`;

@@ -136,19 +136,28 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member, found: 
       cause: "No Deployment of the Sail Operator was found by its labels; whether it works is seen when it reconciles.",
     };
   }
-  const { namespace, name } = found.deployment.metadata;
   try {
     // One that was installed a moment ago is about to come up.
-    await cluster.poll(
-      `the Sail Operator (Deployment ${namespace}/${name}) to be available`,
-      async () => available(await operatorDeployment(cluster)),
-      PATIENCE,
-    );
+    await operatorAvailable(cluster, found.deployment);
     return able;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return failed(
-      `Deployment ${namespace}/${name}`,
+    const { namespace, name } = found.deployment.metadata;
+    return failed(`Deployment ${namespace}/${name}`, error.message, error.hint ?? "");
+  }
+}
+
+/** Waits for the Sail Operator; throws a `Failure` where it does not become available. One that is not found may be right. */
+export async function operatorAvailable(cluster: Cluster, found?: Deployment): Promise<void> {
+  const operator = found ?? (await operatorDeployment(cluster));
+  if (!operator) return;
+  const { namespace, name } = operator.metadata;
+  const what = `the Sail Operator (Deployment ${namespace}/${name}) to be available`;
+  try {
+    await cluster.poll(what, async () => available(await operatorDeployment(cluster)), PATIENCE);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(
       `The Sail Operator is not available. ${error.message}`,
       `kubectl -n ${namespace} describe deployment ${name}; kubectl -n ${namespace} get pods`,
     );

@@ -1,7 +1,8 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import type { Installer, MeshSpec } from "../mesh/spec.ts";
+import { OWN_KINDS } from "../mesh/objects/ownership.ts";
+import type { Installer, MeshSpec, UninstallScope } from "../mesh/spec.ts";
 
 export interface Right {
   readonly group: string;
@@ -163,6 +164,35 @@ export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
     // The operator has a namespace of its own.
     { group: "", resource: "pods", subresource: "log", verbs: ["get"] },
   ];
+}
+
+/** What `uninstall` needs. */
+export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope): Right[] {
+  const remove = ["get", "list", "watch", "delete"];
+  const kinds = OWN_KINDS.filter(({ kind }) => kind !== "Namespace" && (scope === "all" || LINKS.includes(kind)));
+  return [
+    ...kinds.map(({ apiVersion, kind, clusterScoped }) =>
+      right(apiVersion, kind, remove, clusterScoped ? undefined : namespace),
+    ),
+    // Of probes. The patch gives the network's label back, where the namespace is somebody else's.
+    right("v1", "Namespace", [...remove, ...(scope === "all" ? ["patch"] : [])]),
+    ...(scope === "all"
+      ? [
+          right("v1", "Pod", ["list", "watch"], namespace),
+          right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
+          right("apps/v1", "Deployment", ["list"]),
+          contentsRight(namespace),
+        ]
+      : []),
+  ];
+}
+
+/** The kinds of what links the clusters. */
+export const LINKS: readonly string[] = ["Secret", "Gateway", "ClusterRoleBinding"];
+
+/** To see that a namespace holds nothing of anybody else's: it takes along whatever is in it. */
+export function contentsRight(namespace: string): Right {
+  return { group: "*", resource: "*", verbs: ["list"], namespace };
 }
 
 /** The same rights with each resource once. */

@@ -71,6 +71,8 @@ export interface Cluster {
   /** The object, or `undefined` where there is none (or its kind is not served). */
   get<T extends KubernetesObject>(ref: ObjectRef): Promise<T | undefined>;
   list<T extends KubernetesObject>(query: ListQuery): Promise<T[]>;
+  /** Everything that is stored in a namespace, of whatever kind the API server serves: what each is, without its content. */
+  contents(namespace: string): Promise<KubernetesObject[]>;
   /** Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict. */
   apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;

@@ -35,6 +35,7 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "security.istio.io/v1/AuthorizationPolicy": { plural: "authorizationpolicies", namespaced: true },
   "sailoperator.io/v1/Istio": { plural: "istios", namespaced: false },
   "sailoperator.io/v1/IstioCNI": { plural: "istiocnis", namespaced: false },
+  "sailoperator.io/v1/IstioRevision": { plural: "istiorevisions", namespaced: false },
   "networking.istio.io/v1/Gateway": { plural: "gateways", namespaced: true },
 };
 

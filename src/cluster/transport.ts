@@ -33,6 +33,7 @@ interface Credentials {
 interface Options {
   readonly body?: unknown;
   readonly contentType?: string;
+  readonly accept?: string;
   /** The first answer counts, whatever its status. */
   readonly once?: boolean;
 }
@@ -149,14 +150,14 @@ export class Transport {
     await Promise.all([...this.#dispatchers].map((dispatcher) => dispatcher.destroy()));
   }
 
-  async #once(method: Dispatcher.HttpMethod, path: string, { body, contentType }: Options): Promise<Response> {
+  async #once(method: Dispatcher.HttpMethod, path: string, { body, contentType, accept }: Options): Promise<Response> {
     const { headers, dispatcher } = await this.#authenticate();
     this.requests++;
     const response = await request(this.server + path, {
       method,
       headers: {
         ...headers,
-        accept: "application/json",
+        accept: accept ?? "application/json",
         ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

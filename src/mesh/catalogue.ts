@@ -5,6 +5,7 @@ export const CATEGORIES = {
   preflight: "Preflight",
   install: "Installation",
   rotate: "Rotation",
+  uninstall: "Uninstallation",
   cluster: "Clusters",
   "control-plane": "Control planes",
   trust: "Trust",
@@ -28,6 +29,8 @@ const entry =
 const preflight = entry("preflight", "preflight");
 const step = (phase: Phase, title: string) => entry("install", phase)(title);
 const rotation = (phase: Phase, title: string) => entry("rotate", phase)(title);
+const unlink = entry("uninstall", "unlinking");
+const remove = entry("uninstall", "removal");
 const cluster = entry("cluster", "verification");
 const controlPlane = entry("control-plane", "verification");
 const trust = entry("trust", "verification");
@@ -69,6 +72,15 @@ export const CHECKS = {
   "rotate.remote-secret": rotation("remoteAccess", "The remote secret holds the new token"),
   "rotate.adopted": rotation("confirmation", "Every istiod reads the other cluster by the new token"),
   "rotate.retired": rotation("confirmation", "The old tokens are no longer good"),
+  "uninstall.remote-secrets": unlink("The cluster reads no other one any more"),
+  "uninstall.exposure": unlink("Services are no longer exposed"),
+  "uninstall.access": unlink("The others' access is gone"),
+  "uninstall.probes": unlink("No probe is left"),
+  "uninstall.gateway": remove("The gateway is gone"),
+  "uninstall.control-plane": remove("The control plane is gone"),
+  "uninstall.cni": remove("The CNI plugin is gone, or not ours alone"),
+  "uninstall.rest": remove("The rest of what is ours is gone"),
+  "uninstall.namespace": remove("The namespace is gone, or not ours alone"),
 
   "cluster.api": cluster("The API server answers"),
   "cluster.distinct": cluster("The kubeconfigs lead to different clusters"),

@@ -22,6 +22,8 @@ export const PHASES = {
   confirmation: "Confirmation",
   verification: "Verification",
   traffic: "Traffic",
+  unlinking: "Links",
+  removal: "Removal",
 } as const;
 export type Phase = keyof typeof PHASES;
 
@@ -81,6 +83,17 @@ export interface Change {
   readonly action: Action;
 }
 
+/** An object that an uninstallation came upon and did not touch. */
+export interface Left {
+  readonly cluster: string;
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  /** Why, in a sentence. */
+  readonly why: string;
+}
+
 export interface ClusterReport {
   readonly name: string;
   readonly network: string;
@@ -119,6 +132,8 @@ export interface Report {
   readonly checks: readonly Check[];
   readonly warnings: readonly string[];
   readonly changes: readonly Change[];
+  /** What was left on the clusters, for it is not ours. */
+  readonly left: readonly Left[];
   readonly phases: readonly PhaseReport[];
   /** Whether requests were sent between workloads; without, nothing is known of the way between the gateways. */
   readonly traffic: boolean;

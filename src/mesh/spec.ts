@@ -7,6 +7,9 @@ export type Values = { readonly [key: string]: unknown };
  */
 export type Installer = "sail" | "istioctl" | "existing";
 
+/** What `uninstall` removes: the links between the clusters, or all that is ours. */
+export type UninstallScope = "mesh" | "all";
+
 /** Where the root of trust comes from; see docs/SECURITY.md. */
 export type TrustMode = "auto" | "existing" | "provided" | "generate";
 
@@ -66,7 +69,7 @@ export interface MeshSpec {
   readonly readerRole: string;
   /** Seconds that the tokens in remote secrets are good for; absent: they do not expire. */
   readonly tokenTtl?: number;
-  /** At least two, with unique names and networks. */
+  /** At least two (one will do to uninstall), with unique names and networks. */
   readonly clusters: readonly ClusterSpec[];
 }
 

@@ -4,6 +4,7 @@ import type { Report } from "../mesh/report.ts";
 import { span } from "../mesh/token.ts";
 import { requestsOf, synced } from "./pairs.ts";
 import { escaped } from "./text.ts";
+import { uninstallationHeadline } from "./uninstallation.ts";
 import { count, endedEarly, goneOnWithout, listed, whereabouts } from "./words.ts";
 
 /** Of what could not be checked, so much is told in the headline. */
@@ -11,7 +12,8 @@ const MOST_NAMED = 3;
 
 /** The verdict in one line, and what it rests on in a few sentences. */
 export function headline(report: Report): string {
-  const { title, sentences } = VERDICTS[report.result](report);
+  const { title, sentences } =
+    report.command === "uninstall" ? uninstallationHeadline(report) : VERDICTS[report.result](report);
   const told = [...sentences, ...changes(report), tokens(report), `${duration(report.seconds)}.`].filter(
     (sentence) => sentence !== "",
   );

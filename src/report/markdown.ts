@@ -5,6 +5,7 @@ import { details } from "./details.ts";
 import { duration, headline } from "./headline.ts";
 import { matrix, topology } from "./pairs.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
+import { leftObjects } from "./uninstallation.ts";
 import { count, documentationOf, places, whereabouts } from "./words.ts";
 
 /** Bytes of each part's rows. Together with those of the other parts they are less than GitHub's 1 MiB. */
@@ -23,6 +24,7 @@ export function toMarkdown(report: Report, documentation?: string): string {
     problems(report, documentation),
     warnings(report),
     clusters(report),
+    leftObjects(report),
     matrix(report),
     topology(report),
     timings(report),
@@ -100,8 +102,9 @@ function state({ checks }: Report, cluster: string): string {
   );
   if (worst) return MARKS[worst];
   // A step that was skipped was not reached; what is only looked at may just not apply.
-  const steps = own.filter(({ category }) => category === "install" || category === "rotate");
-  const looks = own.filter((check) => !steps.includes(check) && check.category !== "preflight");
+  const isStep = ({ category }: Check) => ["install", "rotate", "uninstall"].includes(category);
+  const steps = own.filter(isStep);
+  const looks = own.filter((check) => !isStep(check) && check.category !== "preflight");
   const skipped = ({ verdict }: Check) => verdict === "skipped";
   return MARKS[steps.some(skipped) || (looks.length > 0 && looks.every(skipped)) ? "skipped" : "passed"];
 }

@@ -304,7 +304,8 @@ function outcome(evidence: string): Outcome<void> {
   return { value: undefined, evidence };
 }
 
-function toOutcome({ verdict, evidence, cause = "", hint }: Finding): Outcome<void> {
+/** A finding as a step's end. */
+export function toOutcome({ verdict, evidence, cause = "", hint }: Finding): Outcome<void> {
   if (verdict === "failed") throw new Failure(cause, hint);
   return outcome(cause ? `${evidence} ${cause}` : evidence);
 }

@@ -11,6 +11,7 @@ import type {
   CheckRef,
   ClusterReport,
   Finding,
+  Left,
   Phase,
   PhaseReport,
   Reading,
@@ -87,6 +88,7 @@ export class Run {
   >();
   readonly #checks: Check[] = [];
   readonly #changes: Change[] = [];
+  readonly #left = new Map<string, Left>();
   readonly #warnings: string[] = [];
   readonly #clusters: ReadonlyMap<string, ClusterReport>;
   #rootSha256: string | undefined;
@@ -207,6 +209,14 @@ export class Run {
     if (!this.#tokensExpireAt || at < this.#tokensExpireAt) this.#tokensExpireAt = at;
   }
 
+  /** Notes that an object stays, and why. What was noted of it first counts. */
+  leave(phase: Phase, cluster: string, ref: ObjectRef, why: string): void {
+    const key = `${cluster} ${describe(ref)}`;
+    if (this.#left.has(key)) return;
+    this.#left.set(key, { cluster, ...ref, why });
+    this.#progress.event(phase, { cluster }, `left ${describe(ref)}: ${why}`);
+  }
+
   warn(text: string): void {
     this.#warnings.push(text);
     this.#progress.warning(text);
@@ -268,6 +278,7 @@ export class Run {
       checks: explained(this.#checks),
       warnings: this.#warnings,
       changes: this.#changes,
+      left: [...this.#left.values()],
       phases,
       traffic: this.traffic,
       ...(this.#tokensExpireAt ? { tokensExpireAt: this.#tokensExpireAt.toISOString() } : {}),

@@ -46,6 +46,7 @@ describe("good inputs", () => {
       prune: false,
       traffic: true,
       failOn: "unknown",
+      uninstallScope: "mesh",
       timeout: 600_000,
       root: undefined,
       istioctl: { mirror: "https://github.com/istio/istio/releases/download" },
@@ -110,6 +111,12 @@ describe("good inputs", () => {
       ["c2", "https://10.0.0.2:6443", "prod"],
       ["c3", "https://10.0.0.3:6443", "prod"],
     ]);
+  });
+
+  test("one cluster, to uninstall from", async () => {
+    const { mesh, uninstallScope } = await read({ ...list(entry(3)), command: "uninstall", "uninstall-scope": "all" });
+    expect(mesh.clusters.map(({ name }) => name)).toEqual(["c3"]);
+    expect(uninstallScope).toBe("all");
   });
 
   test.each<[string, Record<string, string>, object]>([
@@ -375,6 +382,11 @@ const bad: Row[] = [
 
   // The list of clusters.
   ["one cluster", list(entry(1)), ["`clusters` has one entry; expected at least two clusters."]],
+  [
+    "no cluster to uninstall",
+    { clusters: "[]", command: "uninstall" },
+    ["`clusters` has no entry; expected at least one cluster."],
+  ],
   ["no cluster", { clusters: "[]" }, ["`clusters` has no entry; expected at least two clusters."]],
   ["clusters that are no list", { clusters: "c1: {}" }, ["`clusters` is a mapping; expected a list."]],
   ["clusters that are text", { clusters: CANARY }, ["`clusters` is text; expected a list."]],
@@ -475,9 +487,14 @@ const bad: Row[] = [
   ["prune that is neither", { prune: "all" }, ['`prune` is "all"; expected one of: true, false.']],
   ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],
   [
+    "an unknown scope",
+    { "uninstall-scope": "everything" },
+    ['`uninstall-scope` is "everything"; expected one of: mesh, all.'],
+  ],
+  [
     "an unknown command",
     { command: "destroy" },
-    ['`command` is "destroy"; expected one of: install, verify, rotate, diagnose.'],
+    ['`command` is "destroy"; expected one of: install, verify, rotate, uninstall, diagnose.'],
   ],
   [
     "an unknown installer",

@@ -140,6 +140,70 @@ describe("reading", () => {
   });
 });
 
+describe("the contents of a namespace", () => {
+  const kind = (name: string, kind: string, more: object = {}) => ({
+    name,
+    kind,
+    namespaced: true,
+    verbs: ["list"],
+    ...more,
+  });
+  const version = (groupVersion: string) => ({ groupVersion });
+  const group = { preferredVersion: version("x.io/v1"), versions: [version("x.io/v1"), version("x.io/v1alpha1")] };
+  const served: Record<string, object> = {
+    "/apis": { groups: [group] },
+    "/api/v1": {
+      resources: [
+        kind("pods", "Pod"),
+        kind("pods/status", "Pod", { verbs: ["get"] }),
+        kind("nodes", "Node", { namespaced: false }),
+        kind("bindings", "Binding", { verbs: ["create"] }),
+      ],
+    },
+    "/apis/x.io/v1": { resources: [kind("foos", "Foo")] },
+    "/apis/x.io/v1alpha1": { resources: [kind("foos", "Foo"), kind("bars", "Bar")] },
+    "/api/v1/namespaces/ns/pods": { items: [{ metadata: { name: "p", uid: "1" } }] },
+    "/apis/x.io/v1/namespaces/ns/foos": {
+      items: [{ metadata: { name: "f", uid: "2" } }, { metadata: { name: "computed" } }],
+    },
+    "/apis/x.io/v1alpha1/namespaces/ns/bars": {
+      items: [{ metadata: { name: "b", uid: "3" } }, { metadata: { name: "p", uid: "1" } }],
+    },
+  };
+
+  test("are of every kind, in whatever version of its group, each object once", async () => {
+    server.answer(({ path }, response) => json(response, served[path] ? 200 : 500, served[path] ?? {}));
+    const { cluster } = client();
+    const found = await cluster.contents("ns");
+    expect(found.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(["Bar b", "Foo f", "Pod p"]);
+  });
+
+  test("are not known where an extension API does not answer, which is said at once", async () => {
+    server.answer(({ path }, response) =>
+      path === "/apis/x.io/v1alpha1"
+        ? refuse(response, 503, "ServiceUnavailable")
+        : json(response, 200, served[path] ?? {}),
+    );
+    const { cluster, watcher } = client();
+    expect(await failure(cluster.contents("ns"))).toMatchObject({
+      message: expect.stringContaining(
+        "Could not list what is in namespace ns: read x.io/v1alpha1: ServiceUnavailable",
+      ),
+    });
+    expect(watcher.told).toEqual([]);
+  });
+
+  test("are asked for without their content", async () => {
+    const accepted = new Set<string | undefined>();
+    server.answer(({ path }, response, raw) => {
+      if (path.includes("/namespaces/")) accepted.add(raw.headers.accept);
+      json(response, 200, served[path] ?? {});
+    });
+    await client().cluster.contents("ns");
+    expect([...accepted]).toEqual([expect.stringContaining("as=PartialObjectMetadataList;")]);
+  });
+});
+
 describe("applying", () => {
   const ours = (fields: object) => ({ manager: "istio-mesh-action", operation: "Apply", time: "1", fieldsV1: fields });
   const theirs = { manager: "kubelet", operation: "Update", time: "2", fieldsV1: {} };

@@ -29,12 +29,14 @@ import {
   NAMESPACE,
   notPassed,
   resourceVersions,
+  restricted,
   runInstall,
   state,
   text,
   writes,
 } from "./mesh.ts";
 
+const rights = installRights(meshSpec(2));
 const READER = "istio-reader-service-account";
 const GATEWAY = "istio-eastwestgateway";
 
@@ -358,7 +360,7 @@ describe("the preflight finds, before anything is written,", () => {
   test("a right that is missing", async () => {
     const kubes = await clusters(2);
     const kubeconfigs = kubes.map((kube) =>
-      restricted(kube, ({ resource, verb }) => resource !== "secrets" || verb !== "patch"),
+      restricted(kube, rights, ({ resource, verb }) => resource !== "secrets" || verb !== "patch"),
     );
     const outcome = await runInstall(kubes, { kubeconfigs });
     expect(failures(outcome)[0]).toMatch(/preflight\.rights cluster1: .*may not: patch secrets in istio-system\./);
@@ -379,41 +381,11 @@ describe("the preflight finds, before anything is written,", () => {
 
 test("the documented rights are enough", async () => {
   const kubes = await clusters(2);
-  const kubeconfigs = kubes.map((kube) => restricted(kube, () => true));
+  const kubeconfigs = kubes.map((kube) => restricted(kube, rights));
   expect(notPassed(await runInstall(kubes, { kubeconfigs }))).toEqual([]);
   // Not even the refusals of what it might try beyond them.
   for (const kube of kubes) expect(kube.requests.filter(({ status }) => status === 403)).toEqual([]);
 });
-
-/** A kubeconfig of a user who has the rights that an install needs, or those of them that are picked. */
-function restricted(kube: Kube, pick: (right: { resource: string; verb: string }) => boolean): string {
-  const rules = installRights(meshSpec(2)).flatMap(({ group, resource, subresource, verbs, namespace }) =>
-    verbs
-      .filter((verb) => pick({ resource, verb }))
-      .map((verb) => ({
-        namespace,
-        rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
-      })),
-  );
-  putNamespace(kube);
-  const apiGroup = "rbac.authorization.k8s.io";
-  const subjects = [{ kind: "User", name: "deployer", apiGroup }];
-  for (const namespace of new Set(rules.map((each) => each.namespace))) {
-    const of = namespace ? "Role" : "ClusterRole";
-    const metadata = { name: "deployer", ...(namespace ? { namespace } : {}) };
-    const granted = rules.filter((each) => each.namespace === namespace).map(({ rule }) => rule);
-    kube.put({ apiVersion: `${apiGroup}/v1`, kind: of, metadata, rules: granted });
-    kube.put({
-      apiVersion: `${apiGroup}/v1`,
-      kind: `${of}Binding`,
-      metadata,
-      roleRef: { apiGroup, kind: of, name: "deployer" },
-      subjects,
-    });
-  }
-  kube.setToken("token-of-the-deployer", "deployer");
-  return kube.kubeconfig({ auth: "token", token: "token-of-the-deployer" });
-}
 
 describe("the gateway", () => {
   test("gets new pods for those that were made before injection served", async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "../../src/action/inputs.ts";
 import { problemOf } from "../../src/checks/remote-access.ts";
+import type { Right } from "../../src/checks/rights.ts";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
 import type { Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
@@ -11,12 +12,13 @@ import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
 import { rotate } from "../../src/commands/rotate.ts";
+import { uninstall } from "../../src/commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
 import type { Helm } from "../../src/helm/helm.ts";
 import { istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
-import type { ClusterSpec, MeshSpec } from "../../src/mesh/spec.ts";
+import type { ClusterSpec, MeshSpec, UninstallScope } from "../../src/mesh/spec.ts";
 import { type Progress, Run } from "../../src/steps/run.ts";
 import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
@@ -95,7 +97,16 @@ export function runRotate(kubes: readonly Kube[], setup: Setup = {}): Promise<Ou
   return runCommand("rotate", kubes, setup);
 }
 
-async function runCommand(command: Command, kubes: readonly Kube[], setup: Setup): Promise<Outcome> {
+export function runUninstall(kubes: readonly Kube[], scope: UninstallScope, setup: Setup = {}): Promise<Outcome> {
+  return runCommand("uninstall", kubes, setup, scope);
+}
+
+async function runCommand(
+  command: Command,
+  kubes: readonly Kube[],
+  setup: Setup,
+  scope: UninstallScope = "mesh",
+): Promise<Outcome> {
   const mesh = meshSpec(kubes.length, setup.mesh);
   const deadline = new EarlyDeadline(setup.timeoutMs ?? 60_000, setup.cancel);
   const waits = new Set<Wait>();
@@ -144,6 +155,8 @@ async function runCommand(command: Command, kubes: readonly Kube[], setup: Setup
     if (command === "verify") {
       run.plan(...planVerify(mesh));
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
+    } else if (command === "uninstall") {
+      await uninstall(run, mesh, members, scope);
     } else {
       const ending = setup.verification && verification(setup.verification.traffic);
       if (command === "install")
@@ -295,4 +308,39 @@ function withoutAllocated(spec: Json): Json {
 
 export function text(object: Json, key: string): string {
   return Buffer.from(object?.data?.[key] ?? "", "base64").toString();
+}
+
+/** A kubeconfig of a user who has these rights, or those of them that are picked, and no others. */
+export function restricted(
+  kube: Kube,
+  rights: readonly Right[],
+  pick: (right: { resource: string; verb: string }) => boolean = () => true,
+): string {
+  const rules = rights.flatMap(({ group, resource, subresource, verbs, namespace }) =>
+    verbs
+      .filter((verb) => pick({ resource, verb }))
+      .map((verb) => ({
+        namespace,
+        rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
+      })),
+  );
+  if (!kube.get({ apiVersion: "v1", kind: "Namespace", name: NAMESPACE }))
+    kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
+  const apiGroup = "rbac.authorization.k8s.io";
+  const subjects = [{ kind: "User", name: "deployer", apiGroup }];
+  for (const namespace of new Set(rules.map((each) => each.namespace))) {
+    const of = namespace ? "Role" : "ClusterRole";
+    const metadata = { name: "deployer", ...(namespace ? { namespace } : {}) };
+    const granted = rules.filter((each) => each.namespace === namespace).map(({ rule }) => rule);
+    kube.put({ apiVersion: `${apiGroup}/v1`, kind: of, metadata, rules: granted });
+    kube.put({
+      apiVersion: `${apiGroup}/v1`,
+      kind: `${of}Binding`,
+      metadata,
+      roleRef: { apiGroup, kind: of, name: "deployer" },
+      subjects,
+    });
+  }
+  kube.setToken("token-of-the-deployer", "deployer");
+  return kube.kubeconfig({ auth: "token", token: "token-of-the-deployer" });
 }

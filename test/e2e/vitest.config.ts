@@ -3,10 +3,15 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { PlainEnd } from "./reporter.ts";
 
-/** The join comes first, for it wants fresh clusters; what comes after it takes any. */
-class JoinFirst extends BaseSequencer {
+const FIRST_AND_LAST = [
+  ["/join.test.ts", 0],
+  ["/uninstall.test.ts", 2],
+] as const;
+
+/** The join comes first, for it wants fresh clusters, and the uninstallation last, for it leaves no mesh. */
+class InOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = (file: TestSpecification) => (file.moduleId.endsWith("/join.test.ts") ? 0 : 1);
+    const rank = (file: TestSpecification) => FIRST_AND_LAST.find(([name]) => file.moduleId.endsWith(name))?.[1] ?? 1;
     return [...files].sort((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId));
   }
 }
@@ -18,7 +23,7 @@ export default defineConfig({
     globalSetup: ["test/e2e/setup.ts"],
     // All files speak to the same clusters.
     fileParallelism: false,
-    sequence: { sequencer: JoinFirst },
+    sequence: { sequencer: InOrder },
     testTimeout: 15 * 60_000,
     hookTimeout: 5 * 60_000,
     reporters: [new PlainEnd()],

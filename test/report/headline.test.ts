@@ -3,6 +3,7 @@ import type { Report } from "../../src/mesh/report.ts";
 import { toMarkdown } from "../../src/report/markdown.ts";
 import { headings, table } from "./reading.ts";
 import {
+  allFailed,
   deadGateway,
   failedInPreflight,
   failedMidway,
@@ -10,6 +11,7 @@ import {
   passed,
   report,
   twoCauses,
+  unlinked,
   unreachable,
   withoutOne,
 } from "./sample.ts";
@@ -61,6 +63,26 @@ describe("what comes first", () => {
       }),
       /^## ❌ The clusters are not one mesh mesh1$/,
     ],
+    [
+      "no longer linked",
+      report({ command: "uninstall", action: "deleted" }),
+      /^## ✅ 2 clusters are no longer linked$/,
+    ],
+    [
+      "linked by others",
+      unlinked({ ends: (id) => (id === "uninstall.remote-secrets" ? { verdict: "passed", warning: "x" } : undefined) }),
+      /^## ✅ This action's links are gone from 2 clusters, and others are left$/,
+    ],
+    ["removed", report({ command: "uninstall", wholly: true }), /^## ✅ Mesh mesh1 is gone from 2 clusters$/],
+    [
+      "removed as far as it is ours",
+      {
+        ...report({ command: "uninstall", wholly: true }),
+        left: [{ cluster: "cluster1", apiVersion: "sailoperator.io/v1", kind: "Istio", name: "x", why: "y" }],
+      },
+      /^## ✅ This action's part of mesh mesh1 is gone from 2 clusters$/,
+    ],
+    ["not removed", allFailed({ command: "uninstall" }), /^## ❌ Not all of mesh mesh1 could be removed$/],
     ["incomplete", unreachable(), /^## ❔ Not all of mesh mesh1 could be checked$/],
   ])("the verdict: %s", (_, sample, line) => {
     expect(toMarkdown(sample).split("\n")[0]).toMatch(line);
@@ -148,6 +170,17 @@ describe("what comes first", () => {
       }),
       "Without it: cluster1 is not done (nothing changed), cluster2 is done (nothing changed).",
     ],
+    ["what was removed and what was left", unlinked(), "4 objects removed, 1 left. 12.3 s."],
+    ["that there was nothing", report({ command: "uninstall", action: "unchanged" }), "Nothing was removed. 12.3 s."],
+    [
+      "how far it came",
+      report({
+        command: "uninstall",
+        action: "deleted",
+        ends: (id) => (id === "uninstall.access" ? { verdict: "failed", cause: "No." } : undefined),
+      }),
+      "1 root cause. 4 objects removed. A new run goes on from here. 12.3 s.",
+    ],
     ["that requests get through all the same", expired(), "1 root cause. All 6 ordered pairs answered"],
     [
       "what could not be checked",
@@ -197,6 +230,13 @@ describe("what comes first", () => {
     for (const sample of [healthy(), deadGateway(), unreachable()]) {
       expect(toMarkdown({ ...sample, changed: true, changes })).not.toMatch(/change|mesh-probe/);
     }
+  });
+
+  test("what an uninstallation left, and why", () => {
+    expect(table(toMarkdown(unlinked()), "Cluster", "Kind", "Object")).toEqual([
+      ["cluster1", "Secret", "istio-system/by-hand", expect.stringMatching(/^It has no label .* did not make it\.$/)],
+    ]);
+    expect(headings(toMarkdown(passed()))).not.toContain("Left because it is not this action's");
   });
 
   test("what is wrong, before the rest", () => {

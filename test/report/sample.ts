@@ -6,7 +6,7 @@ import { orderedPairs } from "../../src/mesh/spec.ts";
 type End = Partial<Check> & { verdict: Verdict };
 
 export interface Options {
-  command?: "install" | "verify" | "rotate";
+  command?: "install" | "verify" | "rotate" | "uninstall";
   clusters?: number;
   /** Whether the mesh is verified, requests between workloads included. As `verify` does, unless told otherwise. */
   traffic?: boolean;
@@ -17,6 +17,8 @@ export interface Options {
   action?: Action;
   /** The clusters that an installation went on without. */
   unreachable?: readonly string[];
+  /** Of an uninstallation: its scope is `all`. */
+  wholly?: boolean;
 }
 
 const INSTALLED: readonly CheckId[] = [
@@ -32,6 +34,22 @@ const INSTALLED: readonly CheckId[] = [
   "install.exposure",
   "install.reader",
 ];
+const UNINSTALLED: readonly CheckId[] = [
+  "preflight.api",
+  "preflight.rights",
+  "preflight.read",
+  "uninstall.remote-secrets",
+  "uninstall.exposure",
+  "uninstall.access",
+  "uninstall.probes",
+];
+const WHOLLY: readonly CheckId[] = [
+  "uninstall.gateway",
+  "uninstall.control-plane",
+  "uninstall.cni",
+  "uninstall.rest",
+  "uninstall.namespace",
+];
 const OF_MESH: readonly CheckId[] = [
   "cluster.distinct",
   "control-plane.versions",
@@ -44,7 +62,12 @@ const OF_CLUSTERS = (Object.keys(CHECKS) as CheckId[]).filter(
     ["verification", "traffic"].includes(CHECKS[id].phase) && ![...OF_MESH, ...OF_REMOTES, "pair.request"].includes(id),
 );
 
-function subjectsOf(names: readonly string[], command: string, verified: boolean): [CheckId, Subject][] {
+function subjectsOf(
+  names: readonly string[],
+  command: string,
+  verified: boolean,
+  wholly: boolean,
+): [CheckId, Subject][] {
   const perCluster = (ids: readonly CheckId[]) =>
     ids.flatMap((id) => names.map((cluster): [CheckId, Subject] => [id, { cluster }]));
   const pairs = orderedPairs(names);
@@ -65,6 +88,7 @@ function subjectsOf(names: readonly string[], command: string, verified: boolean
   return [
     ...(command === "install" ? installed : []),
     ...(command === "rotate" ? rotated : []),
+    ...(command === "uninstall" ? perCluster([...UNINSTALLED, ...(wholly ? WHOLLY : [])]) : []),
     ...(verified ? [...perCluster(OF_CLUSTERS), ...OF_MESH.map((id): [CheckId, Subject] => [id, {}])] : []),
     ...(verified ? [...perPair(OF_REMOTES), ...requests] : []),
   ];
@@ -91,7 +115,7 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
       ...end,
     };
   };
-  const checks = explained(subjectsOf(names, command, traffic).map(check));
+  const checks = explained(subjectsOf(names, command, traffic, more.wholly ?? false).map(check));
   const passed = (ids: readonly CheckId[], cluster: string) =>
     checks.some(
       ({ id, subject, verdict }) =>
@@ -99,7 +123,7 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
     );
   const failed = checks.some(({ verdict }) => verdict === "failed");
   const early = checks.every(({ phase, verdict }) => phase === "preflight" || verdict === "skipped");
-  const changing = command === "install" && !early;
+  const changing = command !== "verify" && !early;
   const seconds = (value: number) => Object.fromEntries(names.map((name) => [name, value]));
   const spent = (phase: Phase, value: number) => ({ phase, seconds: value + 0.134, clusters: seconds(value) });
   return {
@@ -124,6 +148,7 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
     }),
     checks,
     warnings: supplied ? [supplied] : [],
+    left: [],
     changes: changing
       ? names.filter((name) => !unreachable.includes(name)).flatMap((name) => changesOf(name, action, supplied))
       : [],
@@ -325,3 +350,11 @@ export const twoCauses = (options: Options = {}): Report =>
       return calls(subject, "cluster4") ? failed("No request was answered: 503 no healthy upstream.", "") : undefined;
     },
   });
+
+/** The links are gone; one cluster has a remote secret that somebody made by hand. */
+export const unlinked = (options: Options = {}): Report => {
+  const sample = report({ command: "uninstall", action: "deleted", ...options });
+  const secret = { apiVersion: "v1", kind: "Secret", namespace: "istio-system", name: options.supplied ?? "by-hand" };
+  const why = "It has no label app.kubernetes.io/managed-by=istio-mesh-action: this action did not make it.";
+  return { ...sample, left: [{ cluster: "cluster1", ...secret, why }] };
+};

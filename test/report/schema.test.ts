@@ -10,6 +10,7 @@ import {
   otherRoot,
   passed,
   twoCauses,
+  unlinked,
   unreachable,
 } from "./sample.ts";
 import { schema, schemaProblems } from "./schema.ts";
@@ -25,6 +26,7 @@ const SAMPLES: [string, Report][] = [
   ["with clusters that are named", otherRoot()],
   ["incomplete", unreachable()],
   ["of many clusters", twoCauses()],
+  ["of an uninstallation, with what was left", unlinked()],
   ["with a root", { ...passed(), mesh: { ...passed().mesh, rootSha256: "1a".repeat(32) } }],
 ];
 
@@ -114,6 +116,10 @@ describe("a report is refused", () => {
     ["with a warning that is no text", (draft) => draft.warnings.push({})],
     ["with an unknown change", (draft) => Object.assign(draft.changes[0], { action: "patched" })],
     ["with a change that shows the object", (draft) => Object.assign(draft.changes[0], { data: {} })],
+    [
+      "with something left for no reason",
+      (draft) => draft.left.push({ cluster: "a", apiVersion: "v1", kind: "Secret", name: "b" }),
+    ],
     ["with a phase's time as text", (draft) => Object.assign(draft.phases[0].clusters, { cluster1: "1 s" })],
   ])("%s", (_, mutate) => {
     const draft = structuredClone(failedMidway({ clusters: 3, traffic: true })) as Draft;

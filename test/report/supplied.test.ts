@@ -4,7 +4,7 @@ import type { Report } from "../../src/mesh/report.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../../src/report/markdown.ts";
 import { escaped } from "../../src/report/text.ts";
 import { allTables, decoded, elements, headings, picture, table, tables, unfolded } from "./reading.ts";
-import { allFailed, failedInPreflight, failedMidway, healthy, passed, report } from "./sample.ts";
+import { allFailed, failedInPreflight, failedMidway, healthy, passed, report, unlinked } from "./sample.ts";
 
 /** What a cluster might say. Each would change what is shown, were it not escaped. */
 const HOSTILE: Readonly<Record<string, string>> = {
@@ -44,6 +44,7 @@ const SAMPLES: [string, (options?: { supplied?: string }) => Report][] = [
     (options) => report({ ...options, ends: (id) => (id === "install.synced" ? { verdict: "unknown" } : undefined) }),
   ],
   ["verified", (options) => healthy(options)],
+  ["taken apart", (options) => unlinked(options)],
   ["all failed in the verification", (options) => allFailed({ command: "verify", clusters: 3, ...options })],
 ];
 

@@ -33,6 +33,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     serves: unexpected("serves"),
     get: unexpected("get"),
     list: unexpected("list"),
+    contents: unexpected("contents"),
     apply: unexpected("apply"),
     create: unexpected("create"),
     dryRun: unexpected("dryRun"),

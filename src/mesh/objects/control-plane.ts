@@ -6,6 +6,8 @@ import { ownership } from "./ownership.ts";
 export const NETWORK_LABEL = "topology.istio.io/network";
 
 export const ISTIO = { apiVersion: "sailoperator.io/v1", kind: "Istio" } as const;
+/** What the operator makes of an `Istio`. It holds the operator's finalizer until istiod is gone. */
+export const ISTIO_REVISION = { apiVersion: "sailoperator.io/v1", kind: "IstioRevision" } as const;
 
 /**
  * The control plane's namespace with its network label, by which pods without a sidecar get their network.

@@ -1,0 +1,105 @@
+import type { Inventory } from "../checks/inventory.ts";
+import { uninstallRights } from "../checks/rights.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckId } from "../mesh/catalogue.ts";
+import type { CheckRef } from "../mesh/report.ts";
+import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
+import { planStock, takeStock } from "../steps/inventory.ts";
+import {
+  removeCni,
+  removeControlPlane,
+  removeNamespace,
+  removeObjects,
+  removeRemoteSecrets,
+} from "../steps/removal.ts";
+import type { Run } from "../steps/run.ts";
+
+/**
+ * Takes apart what `install` made, and nothing else. No cluster stops being reachable before all others have stopped
+ * reading it; beyond that, none waits for another.
+ * @param scope `mesh`: the links between the clusters; `all`: the control planes and all else of ours, too
+ */
+export async function uninstall(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  scope: UninstallScope,
+): Promise<void> {
+  run.plan(...planUninstall(mesh, scope));
+  const stock = await takeStock(run, mesh, members, scope, uninstallRights(mesh, scope));
+  if (!stock) return run.skipRest("A right is missing in one of the clusters. Nothing was removed.");
+  warnOfReaders(run, mesh, stock);
+  const reached = [...stock.keys()];
+  const perCluster = (begin: (member: Member, found: Inventory) => Promise<void>) => {
+    const begun = new Map([...stock].map(([member, found]) => [member, begin(member, found)]));
+    return (member: Member) => begun.get(member) as Promise<void>;
+  };
+
+  const probes = perCluster((member, { probes }) => removeObjects(run, "uninstall.probes", member, probes, []));
+  const unlinked = perCluster((member, found) => removeRemoteSecrets(run, member, found));
+  // One that has gone out of reach meanwhile holds up nobody.
+  const allUnlinked = reached.map((member) =>
+    unlinked(member).catch((error: unknown) => {
+      if (!run.unreachable.includes(member.spec.name)) throw error;
+    }),
+  );
+  for (const each of allUnlinked) each.catch(() => {});
+  const access = perCluster((member, { access }) =>
+    removeObjects(run, "uninstall.access", member, access, allUnlinked),
+  );
+  const exposure = perCluster((member, { exposures }) =>
+    removeObjects(run, "uninstall.exposure", member, exposures, allUnlinked),
+  );
+  const ends = [probes, access, exposure];
+
+  if (scope === "all") {
+    const gateway = perCluster((member, { gateway }) =>
+      removeObjects(run, "uninstall.gateway", member, gateway, [exposure(member)]),
+    );
+    const controlPlane = perCluster((member, found) => removeControlPlane(run, mesh, member, found, [gateway(member)]));
+    const cni = perCluster((member, found) => removeCni(run, mesh, member, found, [controlPlane(member)]));
+    // istiod reads its CA from what is among this: it goes after it.
+    const rest = perCluster((member, { rest }) =>
+      removeObjects(run, "uninstall.rest", member, rest, [controlPlane(member), access(member)]),
+    );
+    const namespace = perCluster((member, found) => removeNamespace(run, mesh, member, found, [rest(member)]));
+    ends.push(cni, namespace);
+  }
+  await Promise.allSettled(ends.flatMap((end) => reached.map(end)));
+}
+
+function planUninstall(mesh: MeshSpec, scope: UninstallScope): CheckRef[] {
+  const ids: readonly CheckId[] = [
+    "uninstall.remote-secrets",
+    "uninstall.exposure",
+    "uninstall.access",
+    "uninstall.probes",
+    ...(scope === "all"
+      ? ([
+          "uninstall.gateway",
+          "uninstall.control-plane",
+          "uninstall.cni",
+          "uninstall.rest",
+          "uninstall.namespace",
+        ] as const)
+      : []),
+  ];
+  return [
+    ...planStock(mesh),
+    ...mesh.clusters.flatMap(({ name }) => ids.map((id): CheckRef => ({ id, subject: { cluster: name } }))),
+  ];
+}
+
+/** A cluster that is read by one of these reads it, too, as a rule; what is not in the list is out of reach. */
+function warnOfReaders(run: Run, mesh: MeshSpec, stock: ReadonlyMap<Member, Inventory>): void {
+  const listed = new Set(mesh.clusters.map(({ name }) => name));
+  for (const [{ spec }, { remoteSecrets }] of stock) {
+    const others = remoteSecrets
+      .flatMap(({ data }) => Object.keys((data ?? {}) as Record<string, unknown>))
+      .filter((name) => !listed.has(name));
+    if (others.length === 0) continue;
+    run.warn(
+      `${spec.name} was linked with ${others.join(", ")}, which ${others.length === 1 ? "is" : "are"} not among the clusters given here, and may still hold a remote secret for ${spec.name}. Run \`install\` there with \`prune: true\`, or: kubectl -n ${mesh.namespace} delete secret istio-remote-secret-${spec.name}`,
+    );
+  }
+}

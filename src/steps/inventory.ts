@@ -1,0 +1,75 @@
+import { type Inventory, ownCniNamespace, takeInventory } from "../checks/inventory.ts";
+import * as checks from "../checks/preflight.ts";
+import { contentsRight, type Right } from "../checks/rights.ts";
+import type { Member } from "../cluster/member.ts";
+import { CNI_NAMESPACE } from "../mesh/objects/cni.ts";
+import type { CheckRef } from "../mesh/report.ts";
+import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
+import { toOutcome } from "./preflight.ts";
+import { attempt, type Run } from "./run.ts";
+
+/** The steps of `takeStock`, for the run's plan. */
+export function planStock(mesh: MeshSpec): CheckRef[] {
+  const ids = ["preflight.api", "preflight.rights", "preflight.read"] as const;
+  return mesh.clusters.flatMap(({ name }) => ids.map((id): CheckRef => ({ id, subject: { cluster: name } })));
+}
+
+/**
+ * Looks at what there is in every cluster, all at once, and changes nothing. A cluster that cannot be read does not keep
+ * the others from being taken apart, for it may never come back; a right that is missing does, for it can be granted.
+ * @returns what was found, by cluster, or `undefined` where a right is missing
+ */
+export async function takeStock(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  scope: UninstallScope,
+  rights: readonly Right[],
+): Promise<ReadonlyMap<Member, Inventory> | undefined> {
+  const found = await Promise.all(members.map((member) => look(run, mesh, member, scope, rights)));
+  if (found.includes("refused")) return undefined;
+  return new Map(members.flatMap((member, i) => (found[i] ? [[member, found[i] as Inventory] as const] : [])));
+}
+
+async function look(
+  run: Run,
+  mesh: MeshSpec,
+  member: Member,
+  scope: UninstallScope,
+  wanted: readonly Right[],
+): Promise<Inventory | "refused" | undefined> {
+  const { spec, cluster } = member;
+  const subject = { cluster: spec.name };
+  const api = run.step("preflight.api", subject, [], async () => {
+    const value = await cluster.version();
+    return { value, evidence: `Kubernetes ${value} answers at ${cluster.server}.` };
+  });
+  // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.
+  const reading = api.then(() => takeInventory(mesh, scope, member));
+  reading.catch(() => {});
+  const rights = run.step("preflight.rights", subject, [api], async () => {
+    // Where the plugin's namespace is not ours, nobody looks into it.
+    const cni = scope === "all" && (await ownCniNamespace(mesh, cluster));
+    const finding = await checks.checkRights(cni ? [...wanted, contentsRight(CNI_NAMESPACE)] : wanted, member);
+    return { ...toOutcome(finding), value: true };
+  });
+  const read = run.step("preflight.read", subject, [rights], async () => {
+    const value = await reading;
+    const { remoteSecrets, exposures, access, gateway, istios, controlPlane, cnis, rest, probes, strangers } = value;
+    const number = [remoteSecrets, exposures, access, gateway, istios, controlPlane, cnis, rest, probes].flat().length;
+    return {
+      value,
+      evidence: `Of what was found ${number} are this action's and go, ${strangers.length} are like them and stay.`,
+    };
+  });
+  const version = await attempt(api);
+  if (version) run.clusterReport(spec.name).kubernetesVersion = version;
+  const allowed = await attempt(rights);
+  const inventory = await attempt(read);
+  if (inventory) {
+    for (const { ref, why } of inventory.strangers) run.leave("preflight", spec.name, ref, why);
+    return inventory;
+  }
+  run.skipRest("The cluster could not be read.", (planned) => Object.values(planned.subject).includes(spec.name));
+  return version && !allowed ? "refused" : undefined;
+}

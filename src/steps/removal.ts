@@ -1,0 +1,239 @@
+import { foreignContents, goingRevisions, type Inventory, terminating } from "../checks/inventory.ts";
+import { operatorAvailable } from "../checks/operator.ts";
+import type { Cluster, ListQuery } from "../cluster/cluster.ts";
+import { ApiError } from "../cluster/errors.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckId } from "../mesh/catalogue.ts";
+import { Failure } from "../mesh/failure.ts";
+import { ISTIO, ISTIO_REVISION, inOrder } from "../mesh/objects/control-plane.ts";
+import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
+import { MANAGED_BY, MANAGER, notOurs } from "../mesh/objects/ownership.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import type { Needs, Run, Step } from "./run.ts";
+
+/** How long what is on its way to go is waited for before it counts as somebody's. Milliseconds. */
+const SETTLING = 30_000;
+
+/** Removes some of what was found, and waits until it is gone. */
+export function removeObjects(
+  run: Run,
+  id: CheckId,
+  { spec, cluster }: Member,
+  objects: readonly KubernetesObject[],
+  needs: Needs,
+): Promise<void> {
+  return run.step(id, { cluster: spec.name }, needs, async (step) => {
+    await removeAll(step, cluster, objects);
+    return { value: undefined, evidence: gone(objects) };
+  });
+}
+
+/** Removes the remote secrets that are ours, and warns of those that are not: istiod goes on reading what they name. */
+export function removeRemoteSecrets(
+  run: Run,
+  { spec, cluster }: Member,
+  { remoteSecrets, foreignRemoteSecrets }: Inventory,
+): Promise<void> {
+  return run.step("uninstall.remote-secrets", { cluster: spec.name }, [], async (step) => {
+    await removeAll(step, cluster, remoteSecrets);
+    const end = { value: undefined, evidence: gone(remoteSecrets) };
+    if (foreignRemoteSecrets.length === 0) return end;
+    const list = foreignRemoteSecrets.map(
+      ({ metadata, data }) => `Secret ${metadata.name} (for ${Object.keys(data ?? {}).join(", ") || "nothing"})`,
+    );
+    return {
+      ...end,
+      warning: `Not this action's, and left: ${list.join(", ")}. istiod goes on reading what it names.`,
+    };
+  });
+}
+
+/**
+ * Removes the control plane: an `Istio` resource, until the operator has taken down what it made of it, or what istioctl
+ * made. Without the operator its resource is not removed: its finalizer would stay for ever, and taken off by hand it would
+ * leave istiod behind.
+ */
+export function removeControlPlane(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  { istios, controlPlane }: Inventory,
+  needs: Needs,
+): Promise<void> {
+  return run.step("uninstall.control-plane", { cluster: spec.name }, needs, async (step) => {
+    if (mesh.installer === "existing") {
+      return { value: undefined, evidence: "`installer: existing` leaves the control plane alone." };
+    }
+    const uids = new Set(istios.map(({ metadata }) => metadata.uid));
+    const [before, revisions] = await Promise.all([cluster.list(ISTIO), cluster.list(ISTIO_REVISION)]);
+    const going = goingRevisions(mesh, uids, before, revisions);
+    if (istios.length + going.length > 0) {
+      await byOperator(cluster, async () => {
+        for (const istio of istios) await remove(step, cluster, istio);
+        await cluster.waitFor(
+          "the Sail Operator to remove the control plane",
+          { istios: ISTIO, revisions: ISTIO_REVISION },
+          (seen) => {
+            const left = [
+              ...seen.istios.filter(({ metadata }) => uids.has(metadata.uid)),
+              ...goingRevisions(mesh, uids, seen.istios, seen.revisions),
+            ];
+            if (left.length === 0) return { done: undefined };
+            return { seen: `${left.map(terminating).join("; ")}; is the Sail Operator running?` };
+          },
+        );
+      });
+    }
+    // What asks istiod goes with it, and before what it runs by.
+    for (const group of inOrder(controlPlane).reverse()) await removeAll(step, cluster, group);
+    return { value: undefined, evidence: gone([...istios, ...going, ...controlPlane]) };
+  });
+}
+
+/** Removes the CNI plugin and its namespace, if they are ours and no other control plane is there that may use them. */
+export function removeCni(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  { cnis, cniNamespace }: Inventory,
+  needs: Needs,
+): Promise<void> {
+  return run.step("uninstall.cni", { cluster: spec.name }, needs, async (step) => {
+    const objects = [...cnis, ...(cniNamespace ? [cniNamespace] : [])];
+    if (objects.length === 0) return { value: undefined, evidence: gone([]) };
+    const others = (await cluster.list(ISTIO)).map((istio) => describe(refOf(istio)));
+    if (others.length > 0) {
+      const why = `${others.join(", ")} may use it.`;
+      for (const object of objects) run.leave("removal", spec.name, refOf(object), why);
+      return { value: undefined, evidence: `The CNI plugin stays: ${why}` };
+    }
+    if (cnis.length > 0) await byOperator(cluster, () => removeAll(step, cluster, cnis));
+    const end = cniNamespace ? await removeIfOurs(run, step, mesh, cluster, cniNamespace) : "";
+    return { value: undefined, evidence: `${gone(cnis)}${end && ` ${end}`}` };
+  });
+}
+
+/** Removes the namespace, if it is ours and holds nothing of anybody else's; else leaves it, and says what is in it. */
+export function removeNamespace(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  { namespace, shared }: Inventory,
+  needs: Needs,
+): Promise<void> {
+  return run.step("uninstall.namespace", { cluster: spec.name }, needs, async (step) => {
+    if (!namespace) return { value: undefined, evidence: `There is no namespace ${mesh.namespace}.` };
+    if (notOurs(mesh, namespace) && !shared) await giveBack(step, cluster, namespace);
+    return { value: undefined, evidence: await removeIfOurs(run, step, mesh, cluster, namespace) };
+  });
+}
+
+/** @returns what became of it, in a sentence */
+async function removeIfOurs(
+  run: Run,
+  step: Step,
+  mesh: MeshSpec,
+  cluster: Cluster,
+  namespace: KubernetesObject,
+): Promise<string> {
+  const leave = (object: KubernetesObject, why: string) => run.leave("removal", cluster.name, refOf(object), why);
+  const name = describe(refOf(namespace));
+  const foreign = notOurs(mesh, namespace);
+  if (foreign) {
+    leave(namespace, foreign);
+    return `${name} is not this action's and stays.`;
+  }
+  // One that is going already takes along what is in it, whatever that is.
+  const inside = namespace.metadata.deletionTimestamp ? [] : await settled(mesh, cluster, namespace.metadata.name);
+  if (inside.length > 0) {
+    const it = inside.length === 1 ? "an object that is" : `${inside.length} objects that are`;
+    for (const object of inside) leave(object, notOurs(mesh, object) ?? "");
+    leave(namespace, `It holds ${it} not this action's.`);
+    return `${name} stays, for it holds ${it} not this action's.`;
+  }
+  await removeAll(step, cluster, [namespace]);
+  return gone([namespace]);
+}
+
+/** What only the operator can finish: it is begun where the operator is there to. */
+async function byOperator(cluster: Cluster, work: () => Promise<void>): Promise<void> {
+  await operatorAvailable(cluster);
+  try {
+    await work();
+  } catch (error) {
+    // What the API server says has a hint of its own.
+    if (!(error instanceof Failure) || error instanceof ApiError) throw error;
+    throw new Failure(
+      error.message,
+      "See whether the Sail Operator runs, and its log: kubectl get deployments -A -l app.kubernetes.io/name=sail-operator. Do not take the finalizer off: the operator then leaves behind what it installed. A new run goes on from here.",
+    );
+  }
+}
+
+/** Takes away what is ours of somebody else's namespace: the network's label, by its field manager. */
+async function giveBack(step: Step, cluster: Cluster, { metadata }: KubernetesObject): Promise<void> {
+  const { name, uid, managedFields = [] } = metadata;
+  if (!managedFields.some(({ manager, operation }) => manager === MANAGER && operation === "Apply")) return;
+  // To apply nothing is to give up all fields. The UID keeps it from being made anew.
+  await step.apply(cluster, { apiVersion: "v1", kind: "Namespace", metadata: { name, ...(uid ? { uid } : {}) } });
+}
+
+/** What in the namespace is somebody else's, once all that follows its owner is gone. */
+async function settled(mesh: MeshSpec, cluster: Cluster, namespace: string): Promise<KubernetesObject[]> {
+  const start = performance.now();
+  return cluster.poll(`what is left in namespace ${namespace} to go with its owners`, async () => {
+    const { foreign, passing } = foreignContents(mesh, await cluster.contents(namespace));
+    if (passing.length === 0 || performance.now() - start > SETTLING) return { done: [...foreign, ...passing] };
+    return { seen: passing.map(terminating).join("; ") };
+  });
+}
+
+/** Deletes these very objects, and waits until they are gone, with the pods of Deployments, which go a little later. */
+async function removeAll(step: Step, cluster: Cluster, objects: readonly KubernetesObject[]): Promise<void> {
+  if (objects.length === 0) return;
+  const pods = (await Promise.all(objects.map((object) => podsOf(cluster, object)))).flat();
+  await Promise.all(objects.map((object) => remove(step, cluster, object)));
+  const [first] = objects as [KubernetesObject];
+  const what = objects.length === 1 ? describe(refOf(first)) : `${objects.length} objects`;
+  await untilGone(cluster, what, objects);
+  if (pods.length > 0) await untilGone(cluster, "their pods", pods);
+}
+
+/** A Deployment's pods. */
+async function podsOf(cluster: Cluster, { kind, metadata, spec }: KubernetesObject): Promise<KubernetesObject[]> {
+  if (kind !== "Deployment") return [];
+  const { namespace = "" } = metadata;
+  const labels = (spec as { selector?: { matchLabels?: Record<string, string> } }).selector?.matchLabels ?? {};
+  const labelSelector = Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+  const found = await cluster.list({ apiVersion: "v1", kind: "Pod", namespace, labelSelector });
+  return found.filter(({ metadata }) => (metadata.ownerReferences ?? []).length > 0);
+}
+
+async function remove(step: Step, cluster: Cluster, object: KubernetesObject): Promise<void> {
+  // What is being deleted already is only waited for.
+  if (!object.metadata.deletionTimestamp) await step.delete(cluster, refOf(object), object.metadata.uid);
+}
+
+async function untilGone(cluster: Cluster, what: string, objects: readonly KubernetesObject[]): Promise<void> {
+  const uids = new Set(objects.map(({ metadata }) => metadata.uid));
+  const queries = new Map<string, ListQuery>();
+  for (const { apiVersion, kind, metadata } of objects) {
+    const { namespace } = metadata;
+    // Pods have their Deployment's labels, not ours.
+    const labelSelector = kind === "Pod" ? {} : { labelSelector: `${MANAGED_BY}=${MANAGER}` };
+    queries.set(`${apiVersion}/${kind}`, { apiVersion, kind, ...(namespace ? { namespace } : {}), ...labelSelector });
+  }
+  await cluster.waitFor(`${what} to be gone`, Object.fromEntries(queries), (seen) => {
+    const left = Object.values(seen)
+      .flat()
+      .filter(({ metadata }) => uids.has(metadata.uid));
+    return left.length === 0 ? { done: undefined } : { seen: left.map(terminating).join("; ") };
+  });
+}
+
+function gone(objects: readonly KubernetesObject[]): string {
+  if (objects.length === 0) return "There was nothing of it.";
+  return `Gone: ${objects.map((object) => describe(refOf(object))).join(", ")}.`;
+}

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import { cniNamespace, istioCni } from "../../../src/mesh/objects/cni.ts";
+import { istio, namespace } from "../../../src/mesh/objects/control-plane.ts";
+import { exposure } from "../../../src/mesh/objects/exposure.ts";
+import { gateway } from "../../../src/mesh/objects/gateway.ts";
+import type { KubernetesObject } from "../../../src/mesh/objects/object.ts";
+import { notOurs, OWN_KINDS, ownership } from "../../../src/mesh/objects/ownership.ts";
+import { readerAccount, readerBinding, readerToken } from "../../../src/mesh/objects/reader.ts";
+import { cacerts, remoteSecret } from "../../../src/mesh/objects/secrets.ts";
+import { meshOf } from "../../steps/support.ts";
+
+const mesh = meshOf(["a", "b"]);
+const [spec] = mesh.clusters as [(typeof mesh.clusters)[number]];
+const { early, binding, late } = gateway(mesh, spec, "default");
+const made = [
+  namespace(mesh, spec, true),
+  istio(mesh, spec),
+  exposure(mesh),
+  ...early,
+  binding,
+  ...late,
+  cniNamespace(mesh),
+  istioCni(mesh),
+  readerAccount(mesh),
+  readerToken(mesh),
+  readerBinding(mesh, "view"),
+  cacerts(mesh, {}),
+  remoteSecret(mesh, "b", ""),
+];
+
+/** What istioctl's manifests hold beside, in one version or another; CRDs are not made ours. */
+const OF_MANIFESTS = [
+  "v1 ConfigMap",
+  "networking.k8s.io/v1 NetworkPolicy",
+  "rbac.authorization.k8s.io/v1 ClusterRole",
+  ...["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy"].map(
+    (kind) => `admissionregistration.k8s.io/v1 ${kind}`,
+  ),
+  "admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding",
+];
+
+test("the kinds that are searched for what is ours are those that are made", () => {
+  const kinds = (objects: readonly { apiVersion: string; kind: string }[]) =>
+    objects.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`);
+  expect(new Set(kinds(OWN_KINDS))).toEqual(new Set([...kinds(made), ...OF_MANIFESTS]));
+  for (const { apiVersion, kind, metadata } of made) {
+    const found = OWN_KINDS.find((each) => each.apiVersion === apiVersion && each.kind === kind);
+    expect([kind, found?.clusterScoped ?? false]).toEqual([kind, metadata.namespace === undefined]);
+  }
+});
+
+test("what is made is ours, of the one mesh", () => {
+  for (const object of made) {
+    expect(notOurs(mesh, object)).toBeUndefined();
+    expect(notOurs({ id: "other" }, object)).toBe("It is part of mesh mesh1, not of other.");
+  }
+});
+
+const labelled = (labels?: Record<string, string>): KubernetesObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name: "x", ...(labels ? { labels } : {}) },
+});
+
+test.each([
+  ["no labels", undefined],
+  ["another manager", { ...ownership(mesh, "reader"), "app.kubernetes.io/managed-by": "Helm" }],
+])("what was made by others is not ours: %s", (_, labels) => {
+  expect(notOurs(mesh, labelled(labels))).toMatch(/this action did not make it/);
+});
