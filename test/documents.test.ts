@@ -120,11 +120,20 @@ const VERBS: Readonly<Record<string, readonly string[]>> = {
     "scale",
     "version",
   ],
-  istioctl: ["analyze", "create-remote-secret", "install", "manifest", "proxy-config", "proxy-status", "remote-clusters", "version"],
+  istioctl: [
+    "analyze",
+    "create-remote-secret",
+    "install",
+    "manifest",
+    "proxy-config",
+    "proxy-status",
+    "remote-clusters",
+    "version",
+  ],
   npm: ["ci", "test", "run", "version"],
   openssl: ["x509"],
   gh: ["attestation"],
-  helm: ["install", "upgrade"],
+  helm: ["install", "status", "upgrade"],
 };
 /** Flags that come before a verb, with a value of their own. */
 const VALUES = ["--context", "--kubeconfig", "-n", "--namespace"];
