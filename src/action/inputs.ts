@@ -12,7 +12,7 @@ import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
-export const COMMANDS = ["install", "verify", "rotate", "diagnose"] as const;
+export const COMMANDS = ["install", "verify", "plan", "rotate", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** From which verdict on the step fails. `never`: the report and the outputs tell, and the job goes on. */
@@ -27,6 +27,8 @@ export interface Inputs {
   /** Whether a verification sends requests between the clusters. */
   readonly traffic: boolean;
   readonly failOn: FailOn;
+  /** Whether a plan that has changes fails the step. */
+  readonly failOnChange: boolean;
   readonly mesh: MeshSpec;
   /** By the cluster's name. */
   readonly kubeconfigs: ReadonlyMap<string, Kubeconfig>;
@@ -111,6 +113,10 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const flag = (input: string) => oneOf(input, ["true", "false"]) === "true";
   const command = oneOf("command", COMMANDS);
   const failOn = oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
+  const failOnChange = flag("fail-on-change");
+  if (failOnChange && command !== "plan") {
+    report("fail-on-change", "has an effect with `command: plan` only; leave it out, or set the command to plan");
+  }
   const verify = flag("verify");
   const prune = flag("prune");
   const traffic = flag("traffic");
@@ -216,6 +222,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     prune,
     traffic,
     failOn,
+    failOnChange,
     kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),
     root,
     timeout: timeout as number,

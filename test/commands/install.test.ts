@@ -8,7 +8,6 @@ import * as x509 from "@peculiar/x509";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
-import { installRights } from "../../src/checks/rights.ts";
 import { inspectRoot } from "../../src/mesh/certificates/inspect.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
@@ -28,7 +27,9 @@ import {
   meshSpec,
   NAMESPACE,
   notPassed,
+  putNamespace,
   resourceVersions,
+  restricted,
   runInstall,
   state,
   text,
@@ -64,10 +65,6 @@ const inNamespace = (kube: Kube, apiVersion: string, kind: string, name: string)
 const secret = (kube: Kube, name: string) => inNamespace(kube, "v1", "Secret", name);
 const istio = (kube: Kube, name = "default"): Json =>
   kube.get({ apiVersion: "sailoperator.io/v1", kind: "Istio", name });
-
-function putNamespace(kube: Kube): void {
-  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
-}
 
 function putIstio(kube: Kube, global: Json): void {
   kube.put({
@@ -384,36 +381,6 @@ test("the documented rights are enough", async () => {
   // Not even the refusals of what it might try beyond them.
   for (const kube of kubes) expect(kube.requests.filter(({ status }) => status === 403)).toEqual([]);
 });
-
-/** A kubeconfig of a user who has the rights that an install needs, or those of them that are picked. */
-function restricted(kube: Kube, pick: (right: { resource: string; verb: string }) => boolean): string {
-  const rules = installRights(meshSpec(2)).flatMap(({ group, resource, subresource, verbs, namespace }) =>
-    verbs
-      .filter((verb) => pick({ resource, verb }))
-      .map((verb) => ({
-        namespace,
-        rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
-      })),
-  );
-  putNamespace(kube);
-  const apiGroup = "rbac.authorization.k8s.io";
-  const subjects = [{ kind: "User", name: "deployer", apiGroup }];
-  for (const namespace of new Set(rules.map((each) => each.namespace))) {
-    const of = namespace ? "Role" : "ClusterRole";
-    const metadata = { name: "deployer", ...(namespace ? { namespace } : {}) };
-    const granted = rules.filter((each) => each.namespace === namespace).map(({ rule }) => rule);
-    kube.put({ apiVersion: `${apiGroup}/v1`, kind: of, metadata, rules: granted });
-    kube.put({
-      apiVersion: `${apiGroup}/v1`,
-      kind: `${of}Binding`,
-      metadata,
-      roleRef: { apiGroup, kind: of, name: "deployer" },
-      subjects,
-    });
-  }
-  kube.setToken("token-of-the-deployer", "deployer");
-  return kube.kubeconfig({ auth: "token", token: "token-of-the-deployer" });
-}
 
 describe("the gateway", () => {
   test("gets new pods for those that were made before injection served", async () => {

@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "../../src/action/inputs.ts";
 import { problemOf } from "../../src/checks/remote-access.ts";
+import { installRights } from "../../src/checks/rights.ts";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
 import type { Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
+import { plan } from "../../src/commands/plan.ts";
 import { rotate } from "../../src/commands/rotate.ts";
 import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
 import type { Helm } from "../../src/helm/helm.ts";
@@ -87,6 +89,10 @@ export function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<O
   return runCommand("install", kubes, setup);
 }
 
+export function runPlan(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+  return runCommand("plan", kubes, setup);
+}
+
 export function runVerify(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
   return runCommand("verify", kubes, setup);
 }
@@ -127,10 +133,10 @@ async function runCommand(command: Command, kubes: readonly Kube[], setup: Setup
     const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
     const istioctl = istioctlFor(options, folder, [], deadline.signal);
     const run = new Run(command, mesh, members, progress);
-    const plan = run.plan.bind(run);
+    const announce = run.plan.bind(run);
     run.plan = (...steps) => {
       open += steps.length;
-      plan(...steps);
+      announce(...steps);
     };
     const probing: (string | undefined)[] = [];
     const verification = (traffic: boolean): VerifyTools => ({
@@ -144,6 +150,8 @@ async function runCommand(command: Command, kubes: readonly Kube[], setup: Setup
     if (command === "verify") {
       run.plan(...planVerify(mesh));
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
+    } else if (command === "plan") {
+      await plan(run, mesh, members, { istioctl, root: setup.root, prune: setup.prune ?? false });
     } else {
       const ending = setup.verification && verification(setup.verification.traffic);
       if (command === "install")
@@ -228,13 +236,13 @@ function line({ id, subject, verdict, cause, hint }: Check): string {
   return `${verdict} ${id} ${Object.values(subject).join(" → ") || "mesh"}: ${cause}${hint ? ` | ${hint}` : ""}`;
 }
 
-/** The requests that can change something: all but reads, and reviews, which are posted and stored nowhere. */
+/** The requests that can change something: all but reads, dry runs, and reviews, which are stored nowhere. */
 export function writes(kube: Kube): LoggedRequest[] {
   return kube.requests.filter(isWrite);
 }
 
 export function isWrite({ method, path }: LoggedRequest): boolean {
-  return method !== "GET" && !path.includes("reviews");
+  return method !== "GET" && !path.includes("reviews") && !/[?&]dryRun=All(&|$)/.test(path);
 }
 
 const KINDS = [
@@ -256,7 +264,15 @@ const KINDS = [
 
 /** Everything that is there but pods. */
 export function everything(kube: Kube): Json[] {
-  return KINDS.flatMap(([apiVersion, kind]) => kube.list(apiVersion, kind));
+  const served = (apiVersion: string, kind: string) => {
+    const [group] = apiVersion.includes("/") ? apiVersion.split("/") : [""];
+    const of = (crd: Json) => crd.spec.group === group && crd.spec.names.kind === kind;
+    const custom = /sailoperator|networking\.istio/.test(apiVersion);
+    return !custom || kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition").some(of);
+  };
+  return KINDS.filter(([apiVersion, kind]) => served(apiVersion, kind)).flatMap(([apiVersion, kind]) =>
+    kube.list(apiVersion, kind),
+  );
 }
 
 export function resourceVersions(kube: Kube): Record<string, string> {
@@ -295,4 +311,38 @@ function withoutAllocated(spec: Json): Json {
 
 export function text(object: Json, key: string): string {
   return Buffer.from(object?.data?.[key] ?? "", "base64").toString();
+}
+
+export function putNamespace(kube: Kube): void {
+  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
+}
+
+/** A kubeconfig of a user who has the rights that an install needs, or those of them that are picked. */
+export function restricted(kube: Kube, pick: (right: { resource: string; verb: string }) => boolean): string {
+  const rules = installRights(meshSpec(2)).flatMap(({ group, resource, subresource, verbs, namespace }) =>
+    verbs
+      .filter((verb) => pick({ resource, verb }))
+      .map((verb) => ({
+        namespace,
+        rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
+      })),
+  );
+  putNamespace(kube);
+  const apiGroup = "rbac.authorization.k8s.io";
+  const subjects = [{ kind: "User", name: "deployer", apiGroup }];
+  for (const namespace of new Set(rules.map((each) => each.namespace))) {
+    const of = namespace ? "Role" : "ClusterRole";
+    const metadata = { name: "deployer", ...(namespace ? { namespace } : {}) };
+    const granted = rules.filter((each) => each.namespace === namespace).map(({ rule }) => rule);
+    kube.put({ apiVersion: `${apiGroup}/v1`, kind: of, metadata, rules: granted });
+    kube.put({
+      apiVersion: `${apiGroup}/v1`,
+      kind: `${of}Binding`,
+      metadata,
+      roleRef: { apiGroup, kind: of, name: "deployer" },
+      subjects,
+    });
+  }
+  kube.setToken("token-of-the-deployer", "deployer");
+  return kube.kubeconfig({ auth: "token", token: "token-of-the-deployer" });
 }

@@ -9,6 +9,7 @@ import {
   healthy,
   otherRoot,
   passed,
+  planned,
   twoCauses,
   unreachable,
 } from "./sample.ts";
@@ -25,6 +26,7 @@ const SAMPLES: [string, Report][] = [
   ["with clusters that are named", otherRoot()],
   ["incomplete", unreachable()],
   ["of many clusters", twoCauses()],
+  ["planned", planned()],
   ["with a root", { ...passed(), mesh: { ...passed().mesh, rootSha256: "1a".repeat(32) } }],
 ];
 
@@ -37,6 +39,9 @@ test("the samples have all that a report can have", () => {
   expect(new Set(checks.map(({ verdict }) => verdict)).size).toBe(4);
   expect(new Set(checks.flatMap((check) => Object.keys(check)))).toEqual(
     new Set(Object.keys(schema.$defs.check.properties)),
+  );
+  expect(new Set(SAMPLES.flatMap(([, { changes }]) => changes.flatMap((change) => Object.keys(change))))).toEqual(
+    new Set(Object.keys(schema.$defs.change.properties)),
   );
   expect(new Set(checks.flatMap(({ subject }) => Object.keys(subject).join()))).toEqual(
     new Set(["", "cluster", "observer,target", "source,target"]),
@@ -114,6 +119,9 @@ describe("a report is refused", () => {
     ["with a warning that is no text", (draft) => draft.warnings.push({})],
     ["with an unknown change", (draft) => Object.assign(draft.changes[0], { action: "patched" })],
     ["with a change that shows the object", (draft) => Object.assign(draft.changes[0], { data: {} })],
+    ["with a field that has no path", (draft) => Object.assign(draft.changes[0], { diff: [{ before: 1, after: 2 }] })],
+    ["with a field without values", (draft) => Object.assign(draft.changes[0], { diff: [{ path: "spec" }] })],
+    ["with an empty note", (draft) => Object.assign(draft.changes[0], { note: "" })],
     ["with a phase's time as text", (draft) => Object.assign(draft.phases[0].clusters, { cluster1: "1 s" })],
   ])("%s", (_, mutate) => {
     const draft = structuredClone(failedMidway({ clusters: 3, traffic: true })) as Draft;

@@ -34,6 +34,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     get: unexpected("get"),
     list: unexpected("list"),
     apply: unexpected("apply"),
+    tryApply: unexpected("tryApply"),
     create: unexpected("create"),
     dryRun: unexpected("dryRun"),
     delete: unexpected("delete"),
