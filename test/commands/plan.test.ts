@@ -63,10 +63,13 @@ const changed = (report: Report) => told(report).filter((line) => !line.endsWith
 const inNamespace = (cluster: number, kind: string, name: string, action: string) =>
   `cluster${cluster} ${kind} ${NAMESPACE}/${name} ${action}`;
 
+/** Every namespace gets these a moment after it was made. */
+const OF_NAMESPACES = ["ServiceAccount default", "ConfigMap kube-root-ca.crt"];
+
 /** All that a client could have changed; what controllers keep writing is theirs. */
 function stored(kube: Kube): Json[] {
   return everything(kube)
-    .filter(({ kind, metadata }) => !(kind === "ServiceAccount" && metadata.name === "default"))
+    .filter(({ kind, metadata }) => !OF_NAMESPACES.includes(`${kind} ${metadata.name}`))
     .map(({ status: _, metadata, ...rest }) => {
       const { resourceVersion: __, managedFields = [], ...kept } = metadata;
       return { ...rest, metadata: kept, ours: managedFields.filter(({ manager }: Json) => manager === MANAGER) };
