@@ -29,15 +29,7 @@ const action: { inputs: object; outputs: object } = parse(
   readFileSync(join(import.meta.dirname, "../action.yml"), "utf8"),
 );
 
-/** Named already where they will be used; a name goes from here when action.yml has it. */
-const COMING = {
-  inputs: ["fail-on-change", "uninstall-scope", "install-operator"],
-  commands: ["plan", "rotate", "uninstall"],
-};
-const known = {
-  inputs: [...Object.keys(action.inputs), ...COMING.inputs],
-  commands: [...COMMANDS, ...COMING.commands],
-};
+const known = { inputs: Object.keys(action.inputs), commands: COMMANDS as readonly string[] };
 
 const isOurs = ({ uses }: Step) => uses === "./" || /\/istio-mesh-action@/.test(uses ?? "");
 

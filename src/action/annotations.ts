@@ -3,6 +3,7 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Check, Report, Verdict } from "../mesh/report.ts";
+import { changeSentence } from "../report/changes.ts";
 import { count, documentationOf, places, whereabouts } from "../report/words.ts";
 import { InputError } from "./inputs.ts";
 
@@ -22,6 +23,13 @@ export function annotate(report: Report, documentation?: string): void {
   annotateAll(notes("failed"), core.error, MOST);
   const left = Math.max(1, MOST - report.warnings.length);
   annotateAll([...notes("unknown"), ...warningNotes(report.checks, documentation)], core.warning, left);
+}
+
+/** An error annotation for a plan that was to have no changes. */
+export function annotateChanges(report: Report): void {
+  const hint =
+    "The job summary and the JSON report have every field. If the inputs are right, run the command `install` with them; otherwise give them the values that the clusters have.";
+  error("The plan has changes", changeSentence(report), hint);
 }
 
 interface Note {

@@ -12,7 +12,7 @@ import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
 
-export const COMMANDS = ["install", "verify", "rotate", "uninstall", "diagnose"] as const;
+export const COMMANDS = ["install", "verify", "plan", "rotate", "uninstall", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** From which verdict on the step fails. `never`: the report and the outputs tell, and the job goes on. */
@@ -28,6 +28,8 @@ export interface Inputs {
   readonly traffic: boolean;
   readonly failOn: FailOn;
   readonly uninstallScope: UninstallScope;
+  /** Whether a plan that has changes fails the step. */
+  readonly failOnChange: boolean;
   readonly mesh: MeshSpec;
   /** By the cluster's name. */
   readonly kubeconfigs: ReadonlyMap<string, Kubeconfig>;
@@ -113,6 +115,10 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const command = oneOf("command", COMMANDS);
   const failOn = oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
   const uninstallScope = oneOf<UninstallScope>("uninstall-scope", ["mesh", "all"]);
+  const failOnChange = flag("fail-on-change");
+  if (failOnChange && command !== "plan") {
+    report("fail-on-change", "has an effect with `command: plan` only; leave it out, or set the command to plan");
+  }
   const verify = flag("verify");
   const prune = flag("prune");
   const traffic = flag("traffic");
@@ -221,6 +227,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     traffic,
     failOn,
     uninstallScope,
+    failOnChange,
     kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),
     root,
     timeout: timeout as number,

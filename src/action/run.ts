@@ -9,19 +9,21 @@ import { Deadline } from "../cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
 import { install } from "../commands/install.ts";
+import { plan } from "../commands/plan.ts";
 import { rotate } from "../commands/rotate.ts";
 import { uninstall } from "../commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
 import { helmFor } from "../helm/helm.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
 import type { Report, Verdict } from "../mesh/report.ts";
+import { changeSentence } from "../report/changes.ts";
 import { toJson } from "../report/json.ts";
 import { toJUnit } from "../report/junit.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
 import { uninstallation } from "../report/uninstallation.ts";
 import { goneOnWithout } from "../report/words.ts";
 import { Run } from "../steps/run.ts";
-import { annotate, annotateError } from "./annotations.ts";
+import { annotate, annotateChanges, annotateError } from "./annotations.ts";
 import { writeDiagnostics } from "./diagnostics.ts";
 import { type FailOn, InputError, type Inputs, readInputs } from "./inputs.ts";
 import { Log } from "./log.ts";
@@ -35,10 +37,11 @@ export async function main(): Promise<void> {
   try {
     const { inputs, variables } = await takeInputs();
     const report = await execute(inputs, variables, cancelled);
+    const drifted = inputs.failOnChange && report.changed;
     const well = succeeds(report, inputs.failOn);
     const archive = well && inputs.command !== "diagnose" ? undefined : await diagnostics(inputs, report, cancelled);
-    await publish(report, archive);
-    process.exitCode = well ? 0 : 1;
+    await publish(report, archive, drifted);
+    process.exitCode = well && !drifted ? 0 : 1;
   } catch (error) {
     annotateError(error);
     if (error instanceof InputError) await summarize(inputProblemsToMarkdown(error.problems));
@@ -117,6 +120,8 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       await rotate(run, inputs.mesh, members, { verification });
     } else if (inputs.command === "uninstall") {
       await uninstall(run, inputs.mesh, members, inputs.uninstallScope);
+    } else if (inputs.command === "plan") {
+      await plan(run, inputs.mesh, members, { istioctl, root: inputs.root, prune: inputs.prune });
     } else {
       await install(run, inputs.mesh, members, {
         istioctl,
@@ -189,13 +194,15 @@ async function diagnostics(
   }
 }
 
-async function publish(report: Report, diagnostics: string | undefined): Promise<void> {
+/** @param drifted whether the step fails for the plan's changes */
+async function publish(report: Report, diagnostics: string | undefined, drifted: boolean): Promise<void> {
   const name = join(process.env.RUNNER_TEMP || tmpdir(), `istio-mesh-report-${randomUUID()}`);
   const paths = { report: `${name}.json`, junit: `${name}.xml` };
   await Promise.all([writeFile(paths.report, toJson(report)), writeFile(paths.junit, toJUnit(report))]);
   const documentation = documentationUrl(process.env);
   setOutputs(report, { ...paths, ...(diagnostics ? { diagnostics } : {}) });
   annotate(report, documentation);
+  if (drifted) annotateChanges(report);
   core.info(`${sentence(report)} ${report.seconds.toFixed(1)} s.`);
   await summarize(toMarkdown(report, documentation));
 }
@@ -220,6 +227,7 @@ function sentence(report: Report): string {
   }
   if (result === "incomplete") return `${many("unknown")} checks could not be made; see the job summary.`;
   if (command === "rotate") return `The tokens that ${clusters.length} clusters read each other by are new.`;
+  if (command === "plan") return `${changeSentence(report)} Nothing was changed.`;
   const changes =
     command === "verify" || command === "diagnose"
       ? ""

@@ -20,7 +20,12 @@ import { type CniPlan, planCni } from "./cni.ts";
 import { type FoundOperator, findOperator } from "./operator.ts";
 
 export interface IstioResource extends KubernetesObject {
-  spec: { version?: string; namespace?: string; values?: Values & { global?: Record<string, unknown> } };
+  spec: {
+    version?: string;
+    namespace?: string;
+    updateStrategy?: { type?: string };
+    values?: Values & { global?: Record<string, unknown> };
+  };
   status?: {
     observedGeneration?: number;
     state?: string;

@@ -1,3 +1,4 @@
+import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
 import {
   describe,
@@ -162,16 +163,30 @@ class Client implements Cluster {
     return (await Promise.all([read("v1", "/api/v1"), ...groups.map(ofGroup)])).flat();
   }
 
-  async apply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
+  apply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
+    return this.#apply(object, false);
+  }
+
+  tryApply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
+    return this.#apply(object, true);
+  }
+
+  async #apply<T extends KubernetesObject>(object: T, dryRun: boolean): Promise<Applied<T>> {
     const ref = refOf(object);
     const before = await this.get<T>(ref);
     const after = await this.#transport.json<T>(
       `apply ${describe(ref)}`,
       "PATCH",
-      `${objectPath(ref)}?fieldManager=${MANAGER}`,
-      { body: object, contentType: "application/apply-patch+yaml" },
+      `${objectPath(ref)}?fieldManager=${MANAGER}${dryRun ? "&dryRun=All" : ""}`,
+      {
+        body: object,
+        contentType: "application/apply-patch+yaml",
+        ...(dryRun ? { final: ({ status, text }) => status === 500 && text.includes("failed calling webhook") } : {}),
+      },
     );
-    return { object: after, action: !before ? "created" : isSame(before, after) ? "unchanged" : "updated" };
+    if (!before) return { object: after, action: "created" };
+    const same = dryRun ? wouldBeSame(before, after) : isSame(before, after);
+    return { object: after, before, action: same ? "unchanged" : "updated" };
   }
 
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
@@ -388,12 +403,20 @@ async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
  */
 function isSame(before: KubernetesObject, after: KubernetesObject): boolean {
   if (before.metadata.resourceVersion === after.metadata.resourceVersion) return true;
-  const ours = (object: KubernetesObject): ManagedFieldsEntry | undefined =>
-    object.metadata.managedFields?.find((entry) => entry.manager === MANAGER && entry.operation === "Apply");
   return (
     ours(before) !== undefined &&
     JSON.stringify(ours(before)) === JSON.stringify(ours(after)) &&
     before.metadata.generation === after.metadata.generation &&
     JSON.stringify(before.data) === JSON.stringify(after.data)
   );
+}
+
+/** The same of a dry run, which leaves the resourceVersion as it is. */
+function wouldBeSame(before: KubernetesObject, after: KubernetesObject): boolean {
+  const fields = (object: KubernetesObject) => JSON.stringify(ours(object)?.fieldsV1);
+  return fields(before) === fields(after) && differences(before, after).length === 0;
+}
+
+function ours({ metadata }: KubernetesObject): ManagedFieldsEntry | undefined {
+  return metadata.managedFields?.find(({ manager, operation }) => manager === MANAGER && operation === "Apply");
 }

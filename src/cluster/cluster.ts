@@ -12,6 +12,8 @@ export interface ListQuery {
 
 export interface Applied<T> {
   readonly object: T;
+  /** What was there, if anything was. */
+  readonly before?: T;
   readonly action: Exclude<Action, "deleted">;
 }
 
@@ -75,6 +77,8 @@ export interface Cluster {
   contents(namespace: string): Promise<KubernetesObject[]>;
   /** Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict. */
   apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
+  /** What `apply` would do, by a dry run; nothing is stored. The answer of a webhook that does not work is an answer. */
+  tryApply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
   /** The object as it would be after admission; nothing is stored. */
   dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;

@@ -36,6 +36,8 @@ interface Options {
   readonly accept?: string;
   /** The first answer counts, whatever its status. */
   readonly once?: boolean;
+  /** What counts as an answer here, where it is tried again otherwise. */
+  readonly final?: (response: Response) => boolean;
 }
 
 /** Says that a request is tried again, and why. */
@@ -64,7 +66,8 @@ export class Transport {
 
   /** @param what names the request in messages, e.g. `apply Secret istio-system/cacerts` */
   async send(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<Response> {
-    return this.#limit(() => this.#retrying(what, () => this.#once(method, path, options), options.once));
+    const final = options.once ? () => true : (options.final ?? (() => false));
+    return this.#limit(() => this.#retrying(what, () => this.#once(method, path, options), final));
   }
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
@@ -177,7 +180,11 @@ export class Transport {
    * Tried again: no or half an answer, 429 and 5xx, with growing pauses or as long as Retry-After says, within the
    * patience and the deadline; and once where credentials may have run out.
    */
-  async #retrying(what: string, attempt: () => Promise<Response>, once = false): Promise<Response> {
+  async #retrying(
+    what: string,
+    attempt: () => Promise<Response>,
+    final: (response: Response) => boolean,
+  ): Promise<Response> {
     const started = performance.now();
     let problem = "";
     for (let tries = 1; ; tries++) {
@@ -192,7 +199,7 @@ export class Transport {
         const first = !this.#answered;
         this.#answered = true;
         if (response.status === 401 && tries === 1 && !first) this.#credentials = undefined;
-        else if (once || !RETRIED_STATUS.has(response.status)) return response;
+        else if (final(response) || !RETRIED_STATUS.has(response.status)) return response;
         const retryAfter = Number(response.headers["retry-after"]);
         if (retryAfter > 0) pause = retryAfter * 1000;
         if (pause >= left()) return response;

@@ -7,6 +7,7 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import type { TrustPlan } from "../mesh/trust.ts";
 import { ensureCni } from "../steps/cni.ts";
 import {
   applyControlPlane,
@@ -21,7 +22,7 @@ import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
 import { confirmSynced, leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
-import { establishTrust } from "../steps/trust.ts";
+import { beginIssuing, establishTrust } from "../steps/trust.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface Tools {
@@ -47,9 +48,10 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
     ...installRights(mesh, tools.prune),
     ...(tools.verification ? verifyRights(mesh, tools.verification.traffic) : []),
   ]);
-  const ready = await preflight(run, mesh, members, { ...tools, rights });
+  const begin = (plan: TrustPlan) => beginIssuing(mesh, plan, tools.root);
+  const ready = await preflight(run, mesh, members, { ...tools, rights, begin });
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
-  const { served, surveys, trust, issuing } = ready;
+  const { served, surveys, trust, begun: issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
   const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
     const begun = new Map(served.map((member) => [member, begin(member)]));

@@ -9,7 +9,7 @@ import { ensureTool, type ToolOptions } from "../tools/download.ts";
 import { HELM, HELM_VERSION } from "./release.ts";
 
 /** Release and namespace of the operator, as its own documentation has them. */
-const RELEASE = "sail-operator";
+export const RELEASE = "sail-operator";
 
 /** Helm: the one on the PATH, else one that is downloaded when it is first needed. */
 export interface Helm {

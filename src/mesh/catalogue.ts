@@ -3,6 +3,7 @@ import type { Phase } from "./report.ts";
 /** What a check is about. */
 export const CATEGORIES = {
   preflight: "Preflight",
+  plan: "Plan",
   install: "Installation",
   rotate: "Rotation",
   uninstall: "Uninstallation",
@@ -27,6 +28,7 @@ const entry =
   (category: Category, phase: Phase) =>
   (title: string): Entry => ({ category, phase, title });
 const preflight = entry("preflight", "preflight");
+const plan = entry("plan", "plan");
 const step = (phase: Phase, title: string) => entry("install", phase)(title);
 const rotation = (phase: Phase, title: string) => entry("rotate", phase)(title);
 const unlink = entry("uninstall", "unlinking");
@@ -52,6 +54,9 @@ export const CHECKS = {
   "preflight.trust": preflight("There is, or can be, one root of trust"),
   "preflight.istioctl": preflight("istioctl is at hand"),
   "preflight.helm": preflight("Helm is at hand"),
+
+  "plan.objects": plan("What would become of the cluster's objects is known"),
+  "plan.remote-secrets": plan("What would become of the cluster's remote secrets is known"),
 
   "install.trust": step("trust", "The control plane's CA is in place"),
   "install.operator": step("controlPlane", "The Sail Operator is installed"),

@@ -22,6 +22,7 @@ export const PHASES = {
   confirmation: "Confirmation",
   verification: "Verification",
   traffic: "Traffic",
+  plan: "Plan",
   unlinking: "Links",
   removal: "Removal",
 } as const;
@@ -74,6 +75,17 @@ export type Finding = Pick<Check, "verdict" | "evidence" | "warning" | "cause" |
 
 export type Action = "created" | "updated" | "unchanged" | "deleted";
 
+/** A field that differs. */
+export interface FieldChange {
+  /** Such as `spec.template.spec.containers[name="istio-proxy"].resources`. */
+  readonly path: string;
+  /** Absent: it was not there. Of a Secret's values only that they differ. */
+  readonly before?: unknown;
+  /** Absent: it is not there any more. */
+  readonly after?: unknown;
+}
+
+/** What became of an object or, in a plan, what would become of it. */
 export interface Change {
   readonly cluster: string;
   readonly apiVersion: string;
@@ -81,6 +93,10 @@ export interface Change {
   readonly namespace?: string;
   readonly name: string;
   readonly action: Action;
+  /** Of an object that is created: all that is set. */
+  readonly diff?: readonly FieldChange[];
+  /** What is not known beforehand, or why the object is deleted. */
+  readonly note?: string;
 }
 
 /** An object that an uninstallation came upon and did not touch. */
@@ -121,6 +137,7 @@ export interface Report {
   readonly schemaVersion: typeof SCHEMA_VERSION;
   readonly command: string;
   readonly result: Result;
+  /** Of a plan: whether `install` would change something. */
   readonly changed: boolean;
   readonly mesh: {
     readonly id: string;

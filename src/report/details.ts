@@ -1,15 +1,15 @@
 import { CATEGORIES, type Category } from "../mesh/catalogue.ts";
 import { type Check, MARKS, type Report, subjectName, type Verdict } from "../mesh/report.ts";
+import { made } from "./changes.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
-import { count, inWhat } from "./words.ts";
+import { inWhat } from "./words.ts";
 
 const CHECK_BYTES = 400_000;
-const CHANGE_BYTES = 100_000;
 
 /** Every check, every change and the number of API requests: what is looked up, not read. */
 export function details(report: Report): string {
   const requests = report.clusters.map(({ name, requests: sent }) => `${escaped(name)} ${sent}`).join(", ");
-  return [allChecks(report), changes(report), `API requests: ${requests}.`].filter((part) => part !== "").join("\n\n");
+  return [allChecks(report), made(report), `API requests: ${requests}.`].filter((part) => part !== "").join("\n\n");
 }
 
 function allChecks({ checks }: Report): string {
@@ -67,19 +67,6 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   skipped: "skipped",
   passed: "passed",
 };
-
-function changes(report: Report): string {
-  const made = report.changes.filter(({ action }) => action !== "unchanged");
-  // A verification makes and removes its own probes only.
-  if (made.length === 0 || report.command === "verify") return "";
-  const rows = table(["Cluster", "", "Kind", "Object"], made, new Room(CHANGE_BYTES), (change) => [
-    escaped(change.cluster),
-    change.action,
-    escaped(change.kind),
-    escaped(change.namespace ? `${change.namespace}/${change.name}` : change.name),
-  ]);
-  return folded(count(made.length, "change"), rows);
-}
 
 function isPassed({ verdict }: Check): boolean {
   return verdict === "passed";

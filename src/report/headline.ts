@@ -2,6 +2,7 @@ import { CHECKS } from "../mesh/catalogue.ts";
 import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import type { Report } from "../mesh/report.ts";
 import { span } from "../mesh/token.ts";
+import { changed, changeSentence } from "./changes.ts";
 import { requestsOf, synced } from "./pairs.ts";
 import { escaped } from "./text.ts";
 import { uninstallationHeadline } from "./uninstallation.ts";
@@ -13,7 +14,11 @@ const MOST_NAMED = 3;
 /** The verdict in one line, and what it rests on in a few sentences. */
 export function headline(report: Report): string {
   const { title, sentences } =
-    report.command === "uninstall" ? uninstallationHeadline(report) : VERDICTS[report.result](report);
+    report.command === "uninstall"
+      ? uninstallationHeadline(report)
+      : report.command === "plan"
+        ? plan(report)
+        : VERDICTS[report.result](report);
   const told = [...sentences, ...changes(report), tokens(report), `${duration(report.seconds)}.`].filter(
     (sentence) => sentence !== "",
   );
@@ -106,6 +111,34 @@ function incomplete(report: Report): Verdict {
   };
 }
 
+function plan(report: Report): Verdict {
+  const wrong = rootCauses(report.checks).filter(({ check }) => check.verdict === "failed");
+  if (wrong.length > 0) {
+    const known = report.checks.some(({ category, verdict }) => category === "plan" && verdict !== "skipped");
+    const missing = report.clusters.filter(({ unreachable }) => unreachable).map(({ name }) => name);
+    return {
+      title: `❌ \`install\` would not get through in ${mesh(report)}`,
+      sentences: [
+        `${count(wrong.length, "root cause")}.`,
+        missing.length > 0 ? `Not known of ${escaped(listed(missing))}, which cannot be reached.` : "",
+        known ? `Of what could be planned: ${changeSentence(report, escaped)}` : "",
+        "Nothing was changed.",
+      ],
+    };
+  }
+  const what = report.changed ? count(changed(report.changes).length, "object") : "nothing";
+  const open = report.checks.filter(({ verdict }) => verdict === "unknown").length;
+  const mark = open > 0 ? "❔" : report.changed ? "📝" : "✅";
+  return {
+    title: `${mark} \`install\` would change ${what} in ${mesh(report)}`,
+    sentences: [
+      report.changed ? changeSentence(report, escaped) : "",
+      open > 0 ? `${count(open, "thing")} could not be checked, so there may be more.` : "",
+      "Nothing was changed.",
+    ],
+  };
+}
+
 /** How many pairs get through, and how fast. */
 function requests(report: Report): string {
   const { sent, passed, failed, unknown, latency } = requestsOf(report);
@@ -123,12 +156,12 @@ function requests(report: Report): string {
 
 /** A verification changes nothing that would be worth a word. */
 function changes(report: Report): string[] {
-  const { command, changed, changes, result } = report;
-  if (command === "verify") return [];
-  const writes = changes.filter(({ action }) => action !== "unchanged").length;
-  if (result === "passed") return [changed ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
+  const { command, changed: any, changes, result } = report;
+  if (command === "verify" || command === "plan") return [];
+  const writes = changed(changes).length;
+  if (result === "passed") return [any ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
   if (endedEarly(report)) return ["Nothing was changed."];
-  return [changed ? `${count(writes, "object")} changed; a new run goes on from here.` : "Nothing had to be changed."];
+  return [any ? `${count(writes, "object")} changed; a new run goes on from here.` : "Nothing had to be changed."];
 }
 
 /** When somebody has to have renewed the tokens. */

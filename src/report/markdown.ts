@@ -1,6 +1,7 @@
 import type { CheckId } from "../mesh/catalogue.ts";
 import { rootCauses } from "../mesh/causes.ts";
 import { type Check, MARKS, PHASES, type Report } from "../mesh/report.ts";
+import { planned } from "./changes.ts";
 import { details } from "./details.ts";
 import { duration, headline } from "./headline.ts";
 import { matrix, topology } from "./pairs.ts";
@@ -23,6 +24,7 @@ export function toMarkdown(report: Report, documentation?: string): string {
     headline(report),
     problems(report, documentation),
     warnings(report),
+    report.command === "plan" ? planned(report) : "",
     clusters(report),
     leftObjects(report),
     matrix(report),

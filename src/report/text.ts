@@ -4,9 +4,7 @@ const LONGEST_TEXT = 1_500;
 /** Text from outside, safe in a table's cell: no markup, no line break, no mention, no HTML. */
 export function escaped(text: string): string {
   return (
-    cut(text)
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
-      .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")
+    plain(text)
       .replace(/&/g, "&amp;")
       .replace(/</g, "&lt;")
       .replace(/>/g, "&gt;")
@@ -17,6 +15,12 @@ export function escaped(text: string): string {
       .replace(/:\/\//g, ":&#47;&#47;")
       .replace(/www\./gi, (www) => `${www.slice(0, 3)}&#46;`)
   );
+}
+
+/** Text from outside as one line, for a block of code. */
+export function plain(text: string, length = LONGEST_TEXT): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
+  return cut(text, length).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
 }
 
 /** A message of ours, in which only `code` and what was quoted from outside has meaning: kept readable, made safe. */
@@ -72,6 +76,6 @@ export function folded(summary: string, body: string): string {
   return `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
 
-function cut(text: string): string {
-  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)} …` : text;
+function cut(text: string, length = LONGEST_TEXT): string {
+  return text.length > length ? `${text.slice(0, length)} …` : text;
 }

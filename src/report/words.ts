@@ -46,7 +46,7 @@ export function endedEarly({ checks }: Report): boolean {
 /** Where an installation went on without clusters: which those are, and what was done for the others. Else nothing. */
 export function goneOnWithout(report: Report): string {
   const missing = report.clusters.filter(({ unreachable }) => unreachable).map(({ name }) => name);
-  if (missing.length === 0 || endedEarly(report)) return "";
+  if (missing.length === 0 || endedEarly(report) || report.command === "plan") return "";
   const done = report.clusters.filter(({ unreachable }) => !unreachable).map(({ name }) => servedAs(report, name));
   return `${listed(missing)} could not be reached. Without ${missing.length === 1 ? "it" : "them"}: ${listed(done)}.`;
 }

@@ -1,11 +1,23 @@
 import { type CniPlan, isOurCni } from "../checks/cni.ts";
 import type { IstioResource } from "../checks/survey.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { CNI_NAME, cniNamespace, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
-import { refOf } from "../mesh/objects/object.ts";
+import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { healthy } from "./control-plane.ts";
 import type { Needs, Run } from "./run.ts";
+
+/** What is to be applied for the CNI plugin, the resource last; nothing where it is not needed, or somebody else's. */
+export async function cniObjects(
+  mesh: MeshSpec,
+  cluster: Cluster,
+  { needed, found }: Pick<CniPlan, "needed" | "found">,
+): Promise<KubernetesObject[]> {
+  if (!needed || (found && !isOurCni(found))) return [];
+  const namespace = cniNamespace(mesh);
+  return [...((await cluster.get(refOf(namespace))) ? [] : [namespace]), istioCni(mesh)];
+}
 
 /**
  * Ensures the CNI plugin where it is needed, side by side with the control plane. One of somebody else, which the preflight
@@ -24,13 +36,12 @@ export function ensureCni(
   // Planned only now: whether it is needed is not known before the cluster was looked at.
   run.plan({ id: "install.cni", subject });
   const ensured = run.step("install.cni", subject, needs, async (step) => {
-    if (found && !isOurCni(found)) {
+    const objects = await cniObjects(mesh, cluster, { needed, found });
+    if (objects.length === 0) {
       return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is somebody else's and healthy; it stays as it is.` };
     }
-    const namespace = cniNamespace(mesh);
-    if (!(await cluster.get(refOf(namespace)))) await step.apply(cluster, namespace);
-    const { object } = await step.apply(cluster, istioCni(mesh));
-    const generation = object.metadata.generation ?? 1;
+    let generation = 1;
+    for (const each of objects) generation = (await step.apply(cluster, each)).object.metadata.generation ?? 1;
     const query = { ...ISTIO_CNI, fieldSelector: `metadata.name=${CNI_NAME}` };
     await cluster.waitFor(`IstioCNI ${CNI_NAME} to be healthy`, { cni: query }, (seen) =>
       healthy(seen.cni[0] as IstioResource | undefined, generation),

@@ -1,12 +1,12 @@
 import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment, IstioResource } from "../checks/survey.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/control-plane.ts";
-import { refOf } from "../mesh/objects/object.ts";
+import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { versionOf } from "../mesh/versions.ts";
 import type { Needs, Run } from "./run.ts";
@@ -82,14 +82,19 @@ export function applyControlPlane(
     for (const group of inOrder(objects)) {
       await Promise.all(
         group.map(async (object) => {
-          const existing = "webhooks" in object ? await cluster.get(refOf(object)) : undefined;
-          await step.apply(cluster, owned(mesh, withoutIstiods(object, existing)));
+          await step.apply(cluster, await manifest(mesh, cluster, object));
         }),
       );
     }
     const evidence = `The ${objects.length} objects that istioctl makes of the values are in place.`;
     return { value: { revision: mesh.istioResource }, evidence };
   });
+}
+
+/** An object that istioctl made, as it is applied. */
+export async function manifest(mesh: MeshSpec, cluster: Cluster, object: KubernetesObject): Promise<KubernetesObject> {
+  const existing = "webhooks" in object ? await cluster.get(refOf(object)) : undefined;
+  return owned(mesh, withoutIstiods(object, existing));
 }
 
 /** As `installControlPlane`, for a control plane that somebody else installed: it is taken as it is. */
@@ -101,19 +106,44 @@ export function existingControlPlane(
   needs: Needs,
 ): Promise<ControlPlane> {
   return run.step("install.reconciled", { cluster: spec.name }, needs, async () => {
-    const found =
-      istiods.find((each) => revisionOf(each) === mesh.istioResource) ??
-      (istiods.length === 1 ? istiods[0] : undefined);
-    if (!found) {
-      throw new Failure(
-        `There are several istiods (${istiods.map((each) => each.metadata.name).join(", ")}) and none has the revision ${mesh.istioResource}.`,
-        "Set `istio-resource` to the revision that is to be connected.",
-      );
-    }
-    const { name } = found.metadata;
-    const revision = revisionOf(found);
+    const { name, revision } = existingIstiod(mesh, istiods);
     return { value: { revision }, evidence: `istiod ${name} is there, revision ${revision}.` };
   });
+}
+
+/** The istiod that is to be connected. Throws a `Failure` where it cannot be told. */
+export function existingIstiod(mesh: MeshSpec, istiods: readonly Deployment[]): { name: string; revision: string } {
+  const found =
+    istiods.find((each) => revisionOf(each) === mesh.istioResource) ?? (istiods.length === 1 ? istiods[0] : undefined);
+  if (!found) {
+    throw new Failure(
+      `There are several istiods (${istiods.map((each) => each.metadata.name).join(", ")}) and none has the revision ${mesh.istioResource}.`,
+      "Set `istio-resource` to the revision that is to be connected.",
+    );
+  }
+  return { name: found.metadata.name, revision: revisionOf(found) };
+}
+
+/**
+ * The revision that the operator will have installed, and whether it still has to: `upcoming`.
+ * @param applied what applying the resource would give
+ */
+export function expectedRevision(
+  mesh: MeshSpec,
+  { action, object, before }: Applied<IstioResource>,
+): { revision: string; upcoming: boolean } {
+  const { observedGeneration, conditions = [], activeRevisionName } = before?.status ?? {};
+  const isDone =
+    action === "unchanged" &&
+    observedGeneration === before?.metadata.generation &&
+    conditions.some(({ type, status }) => type === "Reconciled" && status === "True");
+  if (isDone && activeRevisionName) return { revision: activeRevisionName, upcoming: false };
+  const { updateStrategy, version = "" } = object.spec;
+  const revision =
+    updateStrategy?.type === "RevisionBased"
+      ? `${object.metadata.name}-${version.replaceAll(".", "-")}`
+      : mesh.istioResource;
+  return { revision, upcoming: true };
 }
 
 /** Waits until every replica of istiod is ready: from then on its webhooks serve and it reads other clusters. */

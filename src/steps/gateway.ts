@@ -106,14 +106,18 @@ async function replaceUninjected(
   pods: readonly Pod[],
   replaced: Set<string>,
 ): Promise<void> {
-  for (const { metadata, spec } of pods) {
-    const uid = metadata.uid ?? "";
-    if (!spec?.containers.some(({ image }) => image === "auto") || replaced.has(uid)) continue;
+  for (const pod of pods.filter(isUninjected)) {
+    const { uid = "", namespace = "", name } = pod.metadata;
+    if (replaced.has(uid)) continue;
     replaced.add(uid);
-    step.say(`Pod ${metadata.name} was made before injection served; it is replaced.`);
-    const { namespace = "", name } = metadata;
+    step.say(`Pod ${name} was made before injection served; it is replaced.`);
     await step.delete(cluster, { apiVersion: "v1", kind: "Pod", namespace, name }, uid);
   }
+}
+
+/** Whether a gateway's pod has the placeholder image still. */
+export function isUninjected({ spec }: Pod): boolean {
+  return spec?.containers.some(({ image }) => image === "auto") ?? false;
 }
 
 /** IPs and host names of the network's gateway. A NodePort Service has none of its own: istiod takes the nodes'. */

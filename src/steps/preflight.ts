@@ -17,16 +17,25 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
 import { isCurrent } from "./remote-access.ts";
 import { attempt, type Needs, type Outcome, type Run } from "./run.ts";
-import { beginIssuing, type Issuing } from "./trust.ts";
 
-export interface Ready {
+export interface Ready<Begun> {
   /** The clusters that can be reached: what follows is done for them. */
   readonly served: readonly Member[];
   /** Of those clusters. */
   readonly surveys: ReadonlyMap<string, Survey>;
   readonly trust: TrustPlan;
-  /** What the trust plan asks for, being issued already. */
-  readonly issuing: Issuing;
+  /** What was begun as soon as the trust plan was known. */
+  readonly begun: Begun;
+}
+
+export interface PreflightTools<Begun> {
+  /** `undefined`: nothing that the run does takes it. */
+  readonly istioctl: Istioctl | undefined;
+  readonly helm: Helm | undefined;
+  readonly root: RootCa | undefined;
+  readonly rights: readonly Right[];
+  /** Begins what the trust plan asks for, while other things are still looked at. */
+  begin(plan: TrustPlan): Begun;
 }
 
 const MESH = {};
@@ -36,13 +45,13 @@ type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
 const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets"];
 type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
-/** The preflight's steps, for the run's plan. */
-export function planPreflight(mesh: MeshSpec): CheckRef[] {
+/** The preflight's steps, for the run's plan. @param tools which of them the run may need */
+export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true }): CheckRef[] {
   return [
     ...planned(mesh, installChecks(mesh)),
     { id: "preflight.trust", subject: MESH },
-    { id: "preflight.istioctl", subject: MESH },
-    ...(mesh.operator ? [{ id: "preflight.helm", subject: MESH } as const] : []),
+    ...(tools.istioctl ? [{ id: "preflight.istioctl", subject: MESH } as const] : []),
+    ...(mesh.operator && tools.helm ? [{ id: "preflight.helm", subject: MESH } as const] : []),
   ];
 }
 
@@ -80,23 +89,18 @@ function planned(mesh: MeshSpec, ids: readonly ClusterCheck[]): CheckRef[] {
  * reached are left out: their steps are noted as skipped, and they do not keep the others from being served.
  * @returns what was read, or `undefined` where something stands in the way
  */
-export async function preflight(
+export async function preflight<Begun>(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
-  {
-    istioctl,
-    helm,
-    root,
-    rights,
-  }: { istioctl: Istioctl; helm: Helm; root: RootCa | undefined; rights: readonly Right[] },
-): Promise<Ready | undefined> {
+  { istioctl, helm, root, rights, begin }: PreflightTools<Begun>,
+): Promise<Ready<Begun> | undefined> {
   const read = await Promise.all(
     members.map(async (member) => {
       const survey = await look(run, mesh, member, rights, installLooks(mesh));
       // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
       const secrets = mesh.tokenTtl === undefined && (survey?.remoteSecrets.length ?? 0) < members.length - 1;
-      if (survey && (mesh.installer === "istioctl" || secrets)) istioctl.ready().catch(() => {});
+      if (survey && (mesh.installer === "istioctl" || secrets)) istioctl?.ready().catch(() => {});
       return survey;
     }),
   );
@@ -114,29 +118,31 @@ export async function preflight(
     run.judge("preflight.distinct", MESH, { ...unknown(cause, ""), clusters: unreachable });
   }
   const [trust] = await Promise.all([
-    planTrust(run, mesh, served, surveys, root),
-    attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(mesh, served, surveys, istioctl))),
-    ...(mesh.operator
-      ? [attempt(run.step("preflight.helm", MESH, [], () => haveHelm(mesh, [...surveys.values()], helm)))]
-      : []),
+    planTrust(run, mesh, served, surveys, root, begin),
+    istioctl && attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(mesh, served, surveys, istioctl))),
+    mesh.operator &&
+      helm &&
+      attempt(run.step("preflight.helm", MESH, [], () => haveHelm(mesh, [...surveys.values()], helm))),
   ]);
   if (!run.complete || !trust) return undefined;
   for (const name of unreachable) {
     const cause = `Not reached: ${name} cannot be reached, and the run goes on without it.`;
     run.say("preflight", { cluster: name }, "The run goes on without it.");
-    run.skipRest(cause, (planned) => isOf(planned, "install") && Object.values(planned.subject).includes(name));
+    const left = (planned: CheckRef) => isOf(planned, "install") || isOf(planned, "plan");
+    run.skipRest(cause, (planned) => left(planned) && Object.values(planned.subject).includes(name));
   }
   return { served, surveys, ...trust };
 }
 
-/** Decides on the root of trust and begins to issue what it takes; `undefined` where that cannot be. */
-async function planTrust(
+/** Decides on the root of trust and begins what it takes; `undefined` where that cannot be. */
+async function planTrust<Begun>(
   run: Run,
   mesh: MeshSpec,
   served: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
   root: RootCa | undefined,
-): Promise<Pick<Ready, "trust" | "issuing"> | undefined> {
+  begin: (plan: TrustPlan) => Begun,
+): Promise<Pick<Ready<Begun>, "trust" | "begun"> | undefined> {
   const provided = root && { sha256: inspectRoot(root.certificate).sha256 };
   const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
   const decision = decideTrust(mesh.trust.mode, provided, states, mesh.namespace);
@@ -150,7 +156,7 @@ async function planTrust(
   return attempt(
     run.step("preflight.trust", MESH, [], async () => {
       const { value, evidence } = trustPlan(decision);
-      return { value: { trust: value, issuing: beginIssuing(mesh, value, root) }, evidence };
+      return { value: { trust: value, begun: begin(value) }, evidence };
     }),
   );
 }
@@ -291,7 +297,7 @@ function trustPlan(decision: TrustDecision): Outcome<TrustPlan> {
   const source = {
     existing: "the one that all clusters have",
     provided: "the one provided",
-    generated: "generated in this run",
+    generated: "one that is generated",
   };
   return { value: decision, evidence: `The root of trust is ${source[decision.source]}${sum}.` };
 }

@@ -44,32 +44,65 @@ export function ensureReader(
   survey: Survey,
 ): Promise<Secret> {
   return run.step("install.reader", { cluster: spec.name }, [controlPlane], async (step) => {
-    const account = readerAccount(mesh);
-    const existing = await cluster.get(refOf(account));
-    if (!existing) await step.apply(cluster, account);
     const { revision } = await controlPlane;
-    const [role, secret] = await Promise.all([
-      bindRole(step, mesh, cluster, revision, survey.hasClusterReader),
-      ensureToken(step, mesh, cluster, survey),
+    const { account, binding, token, role } = await readerObjects(mesh, cluster, survey, revision, NOTHING_COMES);
+    if (account) await step.apply(cluster, account);
+    const [secret] = await Promise.all([
+      ensureToken(step, mesh, cluster, survey, token),
+      binding && step.apply(cluster, binding),
     ]);
     return { value: secret, evidence: `${READER} has a token and is bound to ClusterRole ${role}.` };
   });
 }
 
-/** Sees to it that the reader is bound to a role, and gives the role's name. */
-async function bindRole(
-  step: Step,
+/** What the reader needs of us; each is absent where it is there already, and not ours. */
+export interface ReaderObjects {
+  readonly account?: KubernetesObject;
+  readonly role: string;
+  readonly binding?: KubernetesObject;
+  readonly token?: Secret;
+}
+
+/** What the control plane's charts, which are still to be installed, bring themselves. */
+export interface Coming {
+  readonly account: boolean;
+  readonly role: boolean;
+}
+
+const NOTHING_COMES: Coming = { account: false, role: false };
+
+/** What is to be applied for the reader, by what is there and what is coming. */
+export async function readerObjects(
+  mesh: MeshSpec,
+  cluster: Cluster,
+  survey: Survey,
+  revision: string,
+  coming: Coming,
+): Promise<ReaderObjects> {
+  const account = readerAccount(mesh);
+  const token = tokenToApply(mesh, survey);
+  const [there, bound] = await Promise.all([
+    cluster.get(refOf(account)),
+    roleAndBinding(mesh, cluster, revision, survey.hasClusterReader, coming),
+  ]);
+  return {
+    ...(there || coming.account ? {} : { account }),
+    ...bound,
+    ...(token ? { token } : {}),
+  };
+}
+
+async function roleAndBinding(
   mesh: MeshSpec,
   cluster: Cluster,
   revision: string,
   hasClusterReader: boolean,
-): Promise<string> {
+  coming: Coming,
+): Promise<Pick<ReaderObjects, "role" | "binding">> {
   const wanted = mesh.readerRole !== "auto" ? mesh.readerRole : hasClusterReader ? CLUSTER_READER : undefined;
-  if (wanted) {
-    await step.apply(cluster, readerBinding(mesh, wanted));
-    return wanted;
-  }
+  if (wanted) return { role: wanted, binding: readerBinding(mesh, wanted) };
   const chart = chartReaderRole(mesh, revision);
+  if (coming.role) return { role: chart };
   const rbac = "rbac.authorization.k8s.io/v1";
   const [role, binding] = await Promise.all([
     cluster.get({ apiVersion: rbac, kind: "ClusterRole", name: chart }),
@@ -82,27 +115,37 @@ async function bindRole(
     );
   }
   const bound = binding?.subjects?.some(({ name, namespace }) => name === READER && namespace === mesh.namespace);
-  if (!bound) await step.apply(cluster, readerBinding(mesh, chart));
-  return chart;
+  return { role: chart, ...(bound ? {} : { binding: readerBinding(mesh, chart) }) };
 }
 
-/** The token's Secret, which is made unless there is one. */
-async function ensureToken(step: Step, mesh: MeshSpec, cluster: Cluster, survey: Survey): Promise<Secret> {
-  const { readerToken: current, readerTokens: tokens } = survey;
-  if (current && !tokens.ours.includes(current)) return filled(mesh, cluster, current);
+/** The token's Secret as it is to be applied; `undefined` where there is one that does as it is. */
+function tokenToApply(mesh: MeshSpec, { readerToken: current, readerTokens: tokens }: Survey): Secret | undefined {
+  if (!current) return readerToken(mesh, nextGeneration(tokens));
   // Tokens that expire are made for a Secret of ours whatever it holds itself, and it cannot become of another type.
-  if (current && current.type !== readerToken(mesh).type) return current;
-  return makeReaderToken(step, mesh, cluster, current ? generationOf(current) : nextGeneration(tokens));
+  const stays = !tokens.ours.includes(current) || current.type !== readerToken(mesh).type;
+  return stays ? undefined : readerToken(mesh, generationOf(current));
 }
 
-/** Writes the Secret of a generation, and waits until tokens can be had of it. */
-export async function makeReaderToken(
+/** The token's Secret once tokens can be had of it. @param token as it is to be applied, if it is */
+async function ensureToken(
   step: Step,
   mesh: MeshSpec,
   cluster: Cluster,
-  generation: number,
+  { readerToken: current, readerTokens: tokens }: Survey,
+  token: Secret | undefined,
 ): Promise<Secret> {
-  const { object } = await step.apply(cluster, readerToken(mesh, generation));
+  if (token) return applyToken(step, mesh, cluster, token);
+  const there = current as Secret;
+  return tokens.ours.includes(there) ? there : filled(mesh, cluster, there);
+}
+
+/** Writes the Secret of a generation, and waits until tokens can be had of it. */
+export function makeReaderToken(step: Step, mesh: MeshSpec, cluster: Cluster, generation: number): Promise<Secret> {
+  return applyToken(step, mesh, cluster, readerToken(mesh, generation));
+}
+
+async function applyToken(step: Step, mesh: MeshSpec, cluster: Cluster, token: Secret): Promise<Secret> {
+  const { object } = await step.apply(cluster, token);
   return filled(mesh, cluster, object);
 }
 

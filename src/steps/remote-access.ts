@@ -99,8 +99,6 @@ export function shareRemoteSecret(
     run.secret(made.token);
     return remoteSecret(mesh, name, made.kubeconfig);
   };
-  const upToDate = async (observer: Survey) =>
-    isCurrent(mesh, observer, survey, target) && (mesh.tokenTtl === undefined || isAccepted(target, observer));
   let made: Promise<Secret> | undefined;
 
   return new Map(
@@ -112,7 +110,7 @@ export function shareRemoteSecret(
         [reader, namespaceReady(observer)],
         async (step) => {
           const known = surveys.get(observer.spec.name) as Survey;
-          if (await upToDate(known)) {
+          if (await isUpToDate(mesh, known, survey, target)) {
             const { expires } = tokenClaims(remoteOf(known, name)?.token ?? "");
             const end = expires ? `, its token good until ${expires.toISOString()}` : "";
             return { value: undefined, evidence: `Its remote secret for ${name} is current${end}.` };
@@ -126,6 +124,13 @@ export function shareRemoteSecret(
         },
       ),
     ]),
+  );
+}
+
+/** Whether `install` leaves the observer's remote secret for the target as it is. */
+export async function isUpToDate(mesh: MeshSpec, observer: Survey, target: Survey, member: Member): Promise<boolean> {
+  return (
+    isCurrent(mesh, observer, target, member) && (mesh.tokenTtl === undefined || (await isAccepted(member, observer)))
   );
 }
 
@@ -225,18 +230,23 @@ export function leaveNoStrangers(
   needs: Needs,
 ): Promise<void> {
   return run.step("install.strangers", { cluster: spec.name }, prune ? needs : [], async (step) => {
-    const strangers = strangersAmong(mesh, spec.name, remoteSecrets);
-    const removed = strangers.filter(({ ours }) => prune && ours);
+    const { removed, left } = strangersOf(mesh, spec.name, remoteSecrets, prune);
     for (const { secret } of removed) await step.delete(cluster, refOf(secret), secret.metadata.uid);
-    const left = strangers.filter((each) => !removed.includes(each));
-    if (left.length > 0) {
-      const { cause = "", hint } = strangersLeft(mesh, spec.name, left);
-      throw new Failure(cause, hint);
-    }
+    if (left) throw left;
     const gone = removed.flatMap(({ clusters }) => clusters);
     const evidence = "Every remote secret is for a cluster of this mesh";
     return { value: undefined, evidence: `${evidence}${gone.length > 0 ? `; removed: ${gone.join(", ")}` : ""}.` };
   });
+}
+
+/** The remote secrets that are to be removed, and what is to be said of those that are not. */
+export function strangersOf(mesh: MeshSpec, name: string, remoteSecrets: readonly Secret[], prune: boolean) {
+  const strangers = strangersAmong(mesh, name, remoteSecrets);
+  const removed = strangers.filter(({ ours }) => prune && ours);
+  const left = strangers.filter((each) => !removed.includes(each));
+  if (left.length === 0) return { removed };
+  const { cause = "", hint } = strangersLeft(mesh, name, left);
+  return { removed, left: new Failure(cause, hint) };
 }
 
 async function views({ cluster }: Member, { namespace }: MeshSpec, revision: string): Promise<IstiodView[]> {

@@ -3,6 +3,7 @@ import { ApiError, isUnreachable } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { CHECKS, type CheckId } from "../mesh/catalogue.ts";
 import { explained } from "../mesh/causes.ts";
+import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
 import type {
@@ -55,6 +56,17 @@ export interface Step {
   delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
   /** Notes a change that another program made. */
   changed(cluster: Cluster, ref: ObjectRef, action: Change["action"]): void;
+  /** Notes what would become of an object; nothing is done to it. */
+  would(cluster: Cluster, change: ObjectChange): void;
+}
+
+/** A change, but for the cluster. */
+export type ObjectChange = Omit<Change, "cluster">;
+
+/** What applying an object did to it, or would do. */
+export function changeOf(object: KubernetesObject, { action, before, object: after }: Applied<KubernetesObject>) {
+  const diff = action === "unchanged" ? [] : differences(before, before ? after : object);
+  return { ...refOf(object), action, ...(diff.length > 0 ? { diff } : {}) } satisfies ObjectChange;
 }
 
 export interface Outcome<T> {
@@ -182,13 +194,14 @@ export class Run {
       say: (text) => this.#progress.event(phase, subject, text),
       apply: async (cluster, object) => {
         const applied = await cluster.apply(object);
-        this.#changed(cluster, refOf(object), applied.action, phase);
+        this.#changed(cluster, phase, changeOf(object, applied));
         return applied;
       },
       delete: async (cluster, ref, uid) => {
-        if (await cluster.delete(ref, uid)) this.#changed(cluster, ref, "deleted", phase);
+        if (await cluster.delete(ref, uid)) this.#changed(cluster, phase, { ...ref, action: "deleted" });
       },
-      changed: (cluster, ref, action) => this.#changed(cluster, ref, action, phase),
+      changed: (cluster, ref, action) => this.#changed(cluster, phase, { ...ref, action }),
+      would: (cluster, change) => this.#changed(cluster, phase, change, "would be "),
     };
   }
 
@@ -292,9 +305,10 @@ export class Run {
     return this.#checks.some((check) => check.verdict === "unknown") ? "incomplete" : "passed";
   }
 
-  #changed(cluster: Cluster, ref: ObjectRef, action: Change["action"], phase: Phase): void {
-    this.#changes.push({ cluster: cluster.name, ...ref, action });
-    if (action !== "unchanged") this.#progress.event(phase, { cluster: cluster.name }, `${action} ${describe(ref)}`);
+  #changed(cluster: Cluster, phase: Phase, change: ObjectChange, would = ""): void {
+    this.#changes.push({ cluster: cluster.name, ...change });
+    if (change.action === "unchanged") return;
+    this.#progress.event(phase, { cluster: cluster.name }, `${would}${change.action} ${describe(change)}`);
   }
 
   #settle({ id, subject }: CheckRef, end: Finding, start?: number): void {

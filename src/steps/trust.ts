@@ -6,7 +6,7 @@ import { namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { cacerts } from "../mesh/objects/secrets.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import type { Run } from "./run.ts";
 
@@ -28,6 +28,11 @@ export function beginIssuing(mesh: MeshSpec, plan: TrustPlan, provided: RootCa |
   return { rootSha256, cacerts };
 }
 
+/** The control plane's namespace, ours or somebody else's. @param existing as it is now */
+export function trustNamespace(mesh: MeshSpec, spec: ClusterSpec, existing: KubernetesObject | undefined) {
+  return namespace(mesh, spec, !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER);
+}
+
 /** Makes the control plane's namespace and, where planned, its `cacerts`: istiod reads them when it starts. */
 export function establishTrust(
   run: Run,
@@ -37,8 +42,7 @@ export function establishTrust(
   issuing: Issuing,
 ): Promise<void> {
   return run.step("install.trust", { cluster: spec.name }, [], async (step) => {
-    const ours = !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER;
-    await step.apply(cluster, namespace(mesh, spec, ours));
+    await step.apply(cluster, trustNamespace(mesh, spec, existing));
     const files = await issuing.cacerts.get(spec.name);
     const sha256 = await issuing.rootSha256;
     if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };

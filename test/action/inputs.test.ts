@@ -47,6 +47,7 @@ describe("good inputs", () => {
       traffic: true,
       failOn: "unknown",
       uninstallScope: "mesh",
+      failOnChange: false,
       timeout: 600_000,
       root: undefined,
       istioctl: { mirror: "https://github.com/istio/istio/releases/download" },
@@ -69,6 +70,13 @@ describe("good inputs", () => {
     expect([...kubeconfigs.keys()]).toEqual(["cluster1", "cluster2"]);
     expect(kubeconfigs.get("cluster2")?.server).toBe("https://10.0.0.2:6443");
     expect(masked).toContain(`${CANARY}-token`);
+  });
+
+  test("a plan that fails where it has changes", async () => {
+    expect(await read({ ...good, command: "plan", "fail-on-change": "true" })).toMatchObject({
+      command: "plan",
+      failOnChange: true,
+    });
   });
 
   test("base64, in one line or wrapped", async () => {
@@ -484,6 +492,16 @@ const bad: Row[] = [
 
   // The rest.
   ["a flag that is neither", { verify: "yes" }, ['`verify` is "yes"; expected one of: true, false.']],
+  [
+    "an unknown fail-on-change",
+    { command: "plan", "fail-on-change": "yes" },
+    ['`fail-on-change` is "yes"; expected one of: true, false.'],
+  ],
+  [
+    "fail-on-change without a plan",
+    { "fail-on-change": "true" },
+    ["`fail-on-change` has an effect with `command: plan` only; leave it out, or set the command to plan."],
+  ],
   ["prune that is neither", { prune: "all" }, ['`prune` is "all"; expected one of: true, false.']],
   ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],
   [
@@ -494,7 +512,7 @@ const bad: Row[] = [
   [
     "an unknown command",
     { command: "destroy" },
-    ['`command` is "destroy"; expected one of: install, verify, rotate, uninstall, diagnose.'],
+    ['`command` is "destroy"; expected one of: install, verify, plan, rotate, uninstall, diagnose.'],
   ],
   [
     "an unknown installer",

@@ -204,8 +204,9 @@ describe("the contents of a namespace", () => {
   });
 });
 
+const ours = (fields: object) => ({ manager: "istio-mesh-action", operation: "Apply", time: "1", fieldsV1: fields });
+
 describe("applying", () => {
-  const ours = (fields: object) => ({ manager: "istio-mesh-action", operation: "Apply", time: "1", fieldsV1: fields });
   const theirs = { manager: "kubelet", operation: "Update", time: "2", fieldsV1: {} };
   const object = (resourceVersion: string, managedFields: object[], more: object = {}, generation?: number) => ({
     apiVersion: "v1",
@@ -246,7 +247,7 @@ describe("applying", () => {
       ),
     );
     const wanted = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace: "ns" }, data: { a: "1" } };
-    expect(await client().cluster.apply(wanted)).toEqual({ object: after, action });
+    expect(await client().cluster.apply(wanted)).toEqual({ object: after, action, ...(before ? { before } : {}) });
     expect(server.received[1]).toMatchObject({
       method: "PATCH",
       path: "/api/v1/namespaces/ns/secrets/s?fieldManager=istio-mesh-action",
@@ -260,6 +261,48 @@ describe("applying", () => {
     const wanted = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace: "ns" } };
     expect(await failure(client().cluster.apply(wanted))).toMatchObject({ status: 409 });
     expect(server.received.every(({ path }) => !path.includes("force"))).toBe(true);
+  });
+});
+
+describe("a dry run of applying", () => {
+  const wanted = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace: "ns" }, data: { a: "1" } };
+  // The resourceVersion stays in a dry run, whatever it would change.
+  const live = (fields: object, more: object = {}) => ({
+    ...wanted,
+    metadata: { ...wanted.metadata, resourceVersion: "1", managedFields: [ours(fields)] },
+    ...more,
+  });
+  test.each<[string, object | undefined, object, string]>([
+    ["what is not there", undefined, live({ a: {} }), "created"],
+    ["what would stay", live({ a: {} }, { status: { x: 1 } }), live({ a: {} }, { status: { x: 2 } }), "unchanged"],
+    ["what would differ", live({ a: {} }, { data: { a: "0" } }), live({ a: {} }), "updated"],
+    ["what would be managed by us, too", live({}), live({ a: {} }), "updated"],
+  ])("%s", async (_, before, after, action) => {
+    server.answer(
+      inTurn(
+        (_, response) => (before ? json(response, 200, before) : refuse(response, 404, "NotFound")),
+        (_, response) => json(response, 200, after),
+      ),
+    );
+    expect(await client().cluster.tryApply(wanted)).toMatchObject({ object: after, action });
+    expect(server.received[1]).toMatchObject({
+      method: "PATCH",
+      path: "/api/v1/namespaces/ns/secrets/s?fieldManager=istio-mesh-action&dryRun=All",
+      body: JSON.stringify(wanted),
+    });
+  });
+
+  test("is tried again, but not where a webhook does not answer", async () => {
+    const message = 'Internal error occurred: failed calling webhook "validation.istio.io"';
+    server.answer(
+      inTurn(
+        (_, response) => json(response, 200, live({})),
+        (_, response) => refuse(response, 503, "ServiceUnavailable"),
+        (_, response) => json(response, 500, { kind: "Status", reason: "InternalError", message }),
+      ),
+    );
+    expect(await failure(client().cluster.tryApply(wanted))).toMatchObject({ status: 500 });
+    expect(server.received.map(({ method }) => method)).toEqual(["GET", "PATCH", "PATCH"]);
   });
 });
 

@@ -28,6 +28,7 @@ import {
   meshSpec,
   NAMESPACE,
   notPassed,
+  putNamespace,
   resourceVersions,
   restricted,
   runInstall,
@@ -66,10 +67,6 @@ const inNamespace = (kube: Kube, apiVersion: string, kind: string, name: string)
 const secret = (kube: Kube, name: string) => inNamespace(kube, "v1", "Secret", name);
 const istio = (kube: Kube, name = "default"): Json =>
   kube.get({ apiVersion: "sailoperator.io/v1", kind: "Istio", name });
-
-function putNamespace(kube: Kube): void {
-  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
-}
 
 function putIstio(kube: Kube, global: Json): void {
   kube.put({

@@ -11,6 +11,7 @@ import { Deadline } from "../../src/cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import { install } from "../../src/commands/install.ts";
+import { plan } from "../../src/commands/plan.ts";
 import { rotate } from "../../src/commands/rotate.ts";
 import { uninstall } from "../../src/commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
@@ -89,6 +90,10 @@ export function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<O
   return runCommand("install", kubes, setup);
 }
 
+export function runPlan(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
+  return runCommand("plan", kubes, setup);
+}
+
 export function runVerify(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
   return runCommand("verify", kubes, setup);
 }
@@ -138,10 +143,10 @@ async function runCommand(
     const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
     const istioctl = istioctlFor(options, folder, [], deadline.signal);
     const run = new Run(command, mesh, members, progress);
-    const plan = run.plan.bind(run);
+    const announce = run.plan.bind(run);
     run.plan = (...steps) => {
       open += steps.length;
-      plan(...steps);
+      announce(...steps);
     };
     const probing: (string | undefined)[] = [];
     const verification = (traffic: boolean): VerifyTools => ({
@@ -157,6 +162,8 @@ async function runCommand(
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
     } else if (command === "uninstall") {
       await uninstall(run, mesh, members, scope);
+    } else if (command === "plan") {
+      await plan(run, mesh, members, { istioctl, root: setup.root, prune: setup.prune ?? false });
     } else {
       const ending = setup.verification && verification(setup.verification.traffic);
       if (command === "install")
@@ -241,13 +248,13 @@ function line({ id, subject, verdict, cause, hint }: Check): string {
   return `${verdict} ${id} ${Object.values(subject).join(" → ") || "mesh"}: ${cause}${hint ? ` | ${hint}` : ""}`;
 }
 
-/** The requests that can change something: all but reads, and reviews, which are posted and stored nowhere. */
+/** The requests that can change something: all but reads, dry runs, and reviews, which are stored nowhere. */
 export function writes(kube: Kube): LoggedRequest[] {
   return kube.requests.filter(isWrite);
 }
 
 export function isWrite({ method, path }: LoggedRequest): boolean {
-  return method !== "GET" && !path.includes("reviews");
+  return method !== "GET" && !path.includes("reviews") && !/[?&]dryRun=All(&|$)/.test(path);
 }
 
 const KINDS = [
@@ -269,7 +276,15 @@ const KINDS = [
 
 /** Everything that is there but pods. */
 export function everything(kube: Kube): Json[] {
-  return KINDS.flatMap(([apiVersion, kind]) => kube.list(apiVersion, kind));
+  const served = (apiVersion: string, kind: string) => {
+    const [group] = apiVersion.includes("/") ? apiVersion.split("/") : [""];
+    const of = (crd: Json) => crd.spec.group === group && crd.spec.names.kind === kind;
+    const custom = /sailoperator|networking\.istio/.test(apiVersion);
+    return !custom || kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition").some(of);
+  };
+  return KINDS.filter(([apiVersion, kind]) => served(apiVersion, kind)).flatMap(([apiVersion, kind]) =>
+    kube.list(apiVersion, kind),
+  );
 }
 
 export function resourceVersions(kube: Kube): Record<string, string> {
@@ -310,6 +325,10 @@ export function text(object: Json, key: string): string {
   return Buffer.from(object?.data?.[key] ?? "", "base64").toString();
 }
 
+export function putNamespace(kube: Kube): void {
+  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
+}
+
 /** A kubeconfig of a user who has these rights, or those of them that are picked, and no others. */
 export function restricted(
   kube: Kube,
@@ -324,8 +343,7 @@ export function restricted(
         rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
       })),
   );
-  if (!kube.get({ apiVersion: "v1", kind: "Namespace", name: NAMESPACE }))
-    kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
+  putNamespace(kube);
   const apiGroup = "rbac.authorization.k8s.io";
   const subjects = [{ kind: "User", name: "deployer", apiGroup }];
   for (const namespace of new Set(rules.map((each) => each.namespace))) {

@@ -9,6 +9,7 @@ import {
   failedMidway,
   healthy,
   passed,
+  planned,
   report,
   twoCauses,
   unlinked,
@@ -34,6 +35,15 @@ const rotated = (stuck = false) =>
       if (id === "rotate.adopted") return { verdict: "failed", cause: "It says syncing.", hint: "Run it again." };
       return id === "rotate.retired" ? { verdict: "skipped", cause: "Not reached." } : undefined;
     },
+  });
+
+/** A plan without a change. @param end of what was planned in the second cluster */
+const unchanged = (end: "passed" | "unknown" | "failed" = "passed") =>
+  report({
+    command: "plan",
+    action: "unchanged",
+    ends: (id, subject) =>
+      id === "plan.objects" && Object.values(subject).includes("cluster2") ? { verdict: end } : undefined,
   });
 
 describe("what comes first", () => {
@@ -84,6 +94,14 @@ describe("what comes first", () => {
     ],
     ["not removed", allFailed({ command: "uninstall" }), /^## ❌ Not all of mesh mesh1 could be removed$/],
     ["incomplete", unreachable(), /^## ❔ Not all of mesh mesh1 could be checked$/],
+    ["planned", planned(), /^## 📝 `install` would change 6 objects in mesh mesh1$/],
+    ["planned, nothing", unchanged(), /^## ✅ `install` would change nothing in mesh mesh1$/],
+    ["planned in part", unchanged("unknown"), /^## ❔ `install` would change nothing in mesh mesh1$/],
+    [
+      "planned, with what stands in the way",
+      unchanged("failed"),
+      /^## ❌ `install` would not get through in mesh mesh1$/,
+    ],
   ])("the verdict: %s", (_, sample, line) => {
     expect(toMarkdown(sample).split("\n")[0]).toMatch(line);
   });
@@ -143,6 +161,22 @@ describe("what comes first", () => {
       "how far it came",
       failedMidway({ clusters: 3 }),
       "2 root causes. No requests between workloads were sent. 6 objects changed; a new run goes on from here. 12.3 s.",
+    ],
+    [
+      "what would be done, and where",
+      planned({ clusters: 3 }),
+      "3 objects would be deleted in cluster1, cluster2, cluster3; 4 objects would be updated in cluster1, cluster2, cluster3; 2 objects would be created in cluster2, cluster3. Nothing was changed. 12.3 s.",
+    ],
+    ["that nothing would be done", unchanged(), "Nothing was changed. 12.3 s."],
+    [
+      "that there may be more",
+      unchanged("unknown"),
+      "1 thing could not be checked, so there may be more. Nothing was changed.",
+    ],
+    [
+      "what stands in the way",
+      unchanged("failed"),
+      "1 root cause. Of what could be planned: No object would be changed. Nothing was changed.",
     ],
     [
       "how many root causes and pairs there are",

@@ -1,12 +1,13 @@
 import { CHECKS, type CheckId } from "../../src/mesh/catalogue.ts";
 import { explained } from "../../src/mesh/causes.ts";
-import type { Action, Check, ClusterReport, Phase, Report, Subject, Verdict } from "../../src/mesh/report.ts";
+import { HIDDEN } from "../../src/mesh/diff.ts";
+import type { Action, Change, Check, ClusterReport, Phase, Report, Subject, Verdict } from "../../src/mesh/report.ts";
 import { orderedPairs } from "../../src/mesh/spec.ts";
 
 type End = Partial<Check> & { verdict: Verdict };
 
 export interface Options {
-  command?: "install" | "verify" | "rotate" | "uninstall";
+  command?: "install" | "verify" | "plan" | "rotate" | "uninstall";
   clusters?: number;
   /** Whether the mesh is verified, requests between workloads included. As `verify` does, unless told otherwise. */
   traffic?: boolean;
@@ -21,10 +22,10 @@ export interface Options {
   wholly?: boolean;
 }
 
+const PREFLIGHT: readonly CheckId[] = ["preflight.api", "preflight.rights", "preflight.operator"];
+const PLANNED: readonly CheckId[] = ["plan.objects", "plan.remote-secrets"];
 const INSTALLED: readonly CheckId[] = [
-  "preflight.api",
-  "preflight.rights",
-  "preflight.operator",
+  ...PREFLIGHT,
   "install.trust",
   "install.reconciled",
   "install.healthy",
@@ -85,6 +86,7 @@ function subjectsOf(
     "pair.request",
     { source: pair.observer, target: pair.target },
   ]);
+  if (command === "plan") return [["preflight.distinct", {}], ...perCluster([...PREFLIGHT, ...PLANNED])];
   return [
     ...(command === "install" ? installed : []),
     ...(command === "rotate" ? rotated : []),
@@ -153,8 +155,8 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
       ? names.filter((name) => !unreachable.includes(name)).flatMap((name) => changesOf(name, action, supplied))
       : [],
     phases: [
-      ...(command === "install" ? [spent("preflight", 1.1)] : []),
-      ...(changing ? [spent("trust", 2)] : []),
+      ...(command === "verify" ? [] : [spent("preflight", 1.1)]),
+      ...(changing ? [spent(command === "plan" ? "plan" : "trust", 2)] : []),
       ...(traffic ? [spent("verification", 0.9), spent("traffic", 4.2)] : []),
     ],
     traffic,
@@ -357,4 +359,42 @@ export const unlinked = (options: Options = {}): Report => {
   const secret = { apiVersion: "v1", kind: "Secret", namespace: "istio-system", name: options.supplied ?? "by-hand" };
   const why = "It has no label app.kubernetes.io/managed-by=istio-mesh-action: this action did not make it.";
   return { ...sample, left: [{ cluster: "cluster1", ...secret, why }] };
+};
+
+/** A plan of a change of values in one cluster, and of a cluster that is new to the mesh. */
+export const planned = ({ supplied, clusters = 2, ...more }: Options = {}): Report => {
+  const sample = report({ command: "plan", clusters, action: "unchanged", ...more, ...(supplied ? { supplied } : {}) });
+  const gateway = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    namespace: "istio-system",
+    name: "istio-eastwestgateway",
+  };
+  const text = (usual: string) => supplied ?? usual;
+  return {
+    ...sample,
+    changed: true,
+    changes: sample.clusters.flatMap(({ name: cluster }, i): Change[] => [
+      {
+        cluster,
+        ...gateway,
+        action: "updated",
+        diff: [
+          { path: text("spec.template.spec.containers"), before: [text("old")], after: [text("new")] },
+          { path: `metadata.labels["${text("a.b/c")}"]`, before: text("gone") },
+        ],
+        note: text("The webhook for it does not answer."),
+      },
+      {
+        cluster,
+        apiVersion: "v1",
+        kind: "Secret",
+        namespace: "istio-system",
+        name: text("istio-remote-secret-east"),
+        action: i === 0 ? "updated" : "created",
+        diff: [{ path: `data["${text("east")}"]`, ...(i === 0 ? { before: HIDDEN } : {}), after: HIDDEN }],
+      },
+      { cluster, apiVersion: "v1", kind: "Pod", namespace: "istio-system", name: text("gateway-1"), action: "deleted" },
+    ]),
+  };
 };

@@ -9,6 +9,7 @@ import {
   healthy,
   otherRoot,
   passed,
+  planned,
   twoCauses,
   unlinked,
   unreachable,
@@ -27,6 +28,7 @@ const SAMPLES: [string, Report][] = [
   ["incomplete", unreachable()],
   ["of many clusters", twoCauses()],
   ["of an uninstallation, with what was left", unlinked()],
+  ["planned", planned()],
   ["with a root", { ...passed(), mesh: { ...passed().mesh, rootSha256: "1a".repeat(32) } }],
 ];
 
@@ -39,6 +41,9 @@ test("the samples have all that a report can have", () => {
   expect(new Set(checks.map(({ verdict }) => verdict)).size).toBe(4);
   expect(new Set(checks.flatMap((check) => Object.keys(check)))).toEqual(
     new Set(Object.keys(schema.$defs.check.properties)),
+  );
+  expect(new Set(SAMPLES.flatMap(([, { changes }]) => changes.flatMap((change) => Object.keys(change))))).toEqual(
+    new Set(Object.keys(schema.$defs.change.properties)),
   );
   expect(new Set(checks.flatMap(({ subject }) => Object.keys(subject).join()))).toEqual(
     new Set(["", "cluster", "observer,target", "source,target"]),
@@ -120,6 +125,9 @@ describe("a report is refused", () => {
       "with something left for no reason",
       (draft) => draft.left.push({ cluster: "a", apiVersion: "v1", kind: "Secret", name: "b" }),
     ],
+    ["with a field that has no path", (draft) => Object.assign(draft.changes[0], { diff: [{ before: 1, after: 2 }] })],
+    ["with a field without values", (draft) => Object.assign(draft.changes[0], { diff: [{ path: "spec" }] })],
+    ["with an empty note", (draft) => Object.assign(draft.changes[0], { note: "" })],
     ["with a phase's time as text", (draft) => Object.assign(draft.phases[0].clusters, { cluster1: "1 s" })],
   ])("%s", (_, mutate) => {
     const draft = structuredClone(failedMidway({ clusters: 3, traffic: true })) as Draft;

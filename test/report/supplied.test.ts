@@ -4,7 +4,7 @@ import type { Report } from "../../src/mesh/report.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../../src/report/markdown.ts";
 import { escaped } from "../../src/report/text.ts";
 import { allTables, decoded, elements, headings, picture, table, tables, unfolded } from "./reading.ts";
-import { allFailed, failedInPreflight, failedMidway, healthy, passed, report, unlinked } from "./sample.ts";
+import { allFailed, failedInPreflight, failedMidway, healthy, passed, planned, report, unlinked } from "./sample.ts";
 
 /** What a cluster might say. Each would change what is shown, were it not escaped. */
 const HOSTILE: Readonly<Record<string, string>> = {
@@ -45,6 +45,7 @@ const SAMPLES: [string, (options?: { supplied?: string }) => Report][] = [
   ],
   ["verified", (options) => healthy(options)],
   ["taken apart", (options) => unlinked(options)],
+  ["planned", (options) => planned(options)],
   ["all failed in the verification", (options) => allFailed({ command: "verify", clusters: 3, ...options })],
 ];
 
@@ -97,8 +98,8 @@ describe("what clusters supplied", () => {
   test("mentions, links and references nobody", () => {
     const html = marked.parse(toMarkdown(failedMidway({ clusters: 3, supplied: EVERYTHING }))) as string;
     expect(html).not.toMatch(/<a |<img|<script/);
-    // GitHub makes mentions and references of the text as it is read.
-    const text = decoded(html);
+    // GitHub makes mentions and references of the text as it is read, but not in blocks of code.
+    const text = decoded(html.replace(/<pre>.*?<\/pre>/gs, ""));
     expect(text).toContain("octocat");
     expect(text).not.toMatch(/@[a-z0-9]/i);
     expect(text).not.toMatch(/#\d/);
@@ -150,6 +151,7 @@ describe("the size", () => {
       (clusters) => allFailed({ ...full, clusters, supplied: "漢字|🎉".repeat(500) }),
     ],
     ["each failed in its own way", (clusters) => differently(clusters)],
+    ["planned, each otherwise", (clusters) => plannedDifferently(clusters)],
   ])("of 20 and of 64 clusters is below the platform's limit: %s", (_, sample) => {
     for (const clusters of [20, 64]) {
       const found = sample(clusters);
@@ -166,6 +168,17 @@ describe("the size", () => {
     const ends = () => ({ verdict: "failed" as const, cause: text("Cause"), hint: text("Do"), warning: text("Mind") });
     const sample = report({ ...full, clusters, ends });
     return { ...sample, checks: sample.checks.map(({ because: _, ...check }) => check) };
+  }
+
+  /** Every cluster would change in its own way, and much, and every check failed at length. */
+  function plannedDifferently(clusters: number): Report {
+    const sample = planned({ clusters, supplied: "long | <wide> `x`".repeat(50), ends: () => ({ verdict: "failed" }) });
+    const changes = sample.changes.map((change, i) => ({
+      ...change,
+      name: `${change.name}${i}`,
+      diff: Array.from({ length: 100 }, (_, n) => ({ path: `spec.values.field${i}.${n}`, after: change.name })),
+    }));
+    return { ...sample, changes };
   }
 
   test("what has no room is counted", () => {

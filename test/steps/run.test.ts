@@ -347,6 +347,30 @@ describe("changes", () => {
     ]);
   });
 
+  test("that are only planned are told as such, with their fields and notes", async () => {
+    const { run, told } = begin();
+    run.plan(planned("plan.objects", A));
+    const change = {
+      ...secretRef,
+      action: "updated",
+      diff: [{ path: "type", after: "Opaque" }],
+      note: "Mind this.",
+    } as const;
+    await run.step("plan.objects", A, [], async (step) => {
+      step.would(clusterOf("a"), change);
+      step.would(clusterOf("a"), { ...secretRef, action: "unchanged" });
+      return seen();
+    });
+    const { changes, changed } = run.report();
+    expect(changes).toEqual([
+      { cluster: "a", ...change },
+      { cluster: "a", ...secretRef, action: "unchanged" },
+    ]);
+    expect(changed).toBe(true);
+    expect(told.lines[0]).toBe("plan a: would be updated Secret istio-system/s");
+    expect(told.lines).toHaveLength(2);
+  });
+
   test("what was not there to be deleted is none", async () => {
     const { run } = begin();
     const cluster = clusterOf("a", { delete: async () => false });

@@ -35,6 +35,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     list: unexpected("list"),
     contents: unexpected("contents"),
     apply: unexpected("apply"),
+    tryApply: unexpected("tryApply"),
     create: unexpected("create"),
     dryRun: unexpected("dryRun"),
     delete: unexpected("delete"),

@@ -1,0 +1,57 @@
+import { installRights } from "../checks/rights.ts";
+import type { Survey } from "../checks/survey.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckRef } from "../mesh/report.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { versionOf } from "../mesh/versions.ts";
+import { planObjects, planRemoteSecrets } from "../steps/plan.ts";
+import { planPreflight, preflight } from "../steps/preflight.ts";
+import { attempt, type Run } from "../steps/run.ts";
+import type { Tools } from "./install.ts";
+
+/**
+ * Says what `install` would change, and changes nothing: after the same preflight every object that `install` would apply
+ * is tried by a server-side dry run. What is only made by `install` (keys, tokens) is not made, and istioctl is needed only
+ * where the control planes are of its making.
+ */
+export async function plan(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  { istioctl, root, prune }: Pick<Tools, "istioctl" | "root" | "prune">,
+): Promise<void> {
+  const needed = mesh.installer === "istioctl";
+  run.plan(...planPreflight(mesh, { istioctl: needed, helm: false }), ...planPlan(mesh));
+
+  // A dry run takes the rights of the real one.
+  const rights = installRights(mesh, prune);
+  const tools = { istioctl: needed ? istioctl : undefined, helm: undefined };
+  const ready = await preflight(run, mesh, members, { ...tools, root, rights, begin() {} });
+  if (!ready) return run.skipRest("The preflight found what must be mended first.");
+  const { served, surveys, trust } = ready;
+  const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
+
+  if (trust.warning) run.warn(trust.warning);
+  if (trust.rootSha256) run.trusts(trust.rootSha256);
+  for (const member of served) {
+    const image = survey(member).istiods[0]?.spec.template.spec.containers[0]?.image;
+    const istioVersion = image && versionOf(image);
+    if (istioVersion) run.clusterReport(member.spec.name).istioVersion = istioVersion;
+  }
+
+  await Promise.all(
+    served.map(async (member) => {
+      const others = served.filter((other) => other !== member);
+      // One after the other, so that the report has them in one order.
+      await attempt(planObjects(run, mesh, member, survey(member), trust, istioctl));
+      await attempt(planRemoteSecrets(run, mesh, member, others, surveys, prune));
+    }),
+  );
+}
+
+/** The steps after the preflight, for the run's plan. */
+function planPlan(mesh: MeshSpec): CheckRef[] {
+  return mesh.clusters.flatMap(({ name: cluster }) =>
+    (["plan.objects", "plan.remote-secrets"] as const).map((id): CheckRef => ({ id, subject: { cluster } })),
+  );
+}
