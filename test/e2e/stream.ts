@@ -132,17 +132,24 @@ async function ended(source: Cluster, target: Cluster): Promise<Line[]> {
   const deadline = Date.now() + 60_000;
   for (;;) {
     const lines = await printed(source, target);
-    if (lines.at(-1)?.text === END) return lines.slice(0, -1);
+    if (lines.at(-1)?.text === END) {
+      // The log is that of the last container alone.
+      const { status } = await source.get("pod", podName(target), NAMESPACE);
+      const restarts = status.containerStatuses.map(({ restartCount }: KubernetesObject) => restartCount);
+      if (restarts.some(Boolean)) throw new Error(`The client of ${source.name} → ${target.name} was restarted.`);
+      return lines;
+    }
     if (Date.now() > deadline) throw new Error(`The client of ${source.name} → ${target.name} does not end.`);
     await delay(500);
   }
 }
 
-function resultOf(source: Cluster, target: Cluster, lines: readonly Line[]): StreamResult {
+/** @param all what was printed, the end included: without an answer until then that is a gap, too */
+function resultOf(source: Cluster, target: Cluster, all: readonly Line[]): StreamResult {
+  const lines = all.slice(0, -1);
   const failed = lines.filter((line) => !isAnswer(target, line));
   const good = lines.filter((line) => isAnswer(target, line)).map(({ at }) => at);
-  // Without an answer until its end it is the whole time.
-  const times = [lines[0]?.at ?? 0, ...good, lines.at(-1)?.at ?? 0];
+  const times = [all[0]?.at ?? 0, ...good, all.at(-1)?.at ?? 0];
   const gaps = times.slice(1).map((at, i) => at - (times[i] as number));
   return {
     source: source.name,
