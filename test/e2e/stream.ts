@@ -5,8 +5,6 @@ import { deploySample, NAMESPACE, PORT, removeSample } from "./sample.ts";
 
 /** Answers in a row that make a stream steady: from there on it counts. */
 const STEADY = 40;
-/** What a client prints when it was told to end, and all of its requests have. */
-const END = "that was all";
 
 export interface StreamResult {
   readonly source: string;
@@ -26,9 +24,12 @@ export interface Streams {
   stop(): Promise<StreamResult[]>;
 }
 
-/** A client that calls a target twenty times a second, whether or not the calls before were answered. */
+/**
+ * A client that calls a target, fifty milliseconds after each call again, for as long as it lives. One call at a time, so
+ * that a line more says that the last call is over.
+ */
 function client(target: Cluster, image: string): KubernetesObject {
-  const loop = `while [ ! -e /tmp/stop ]; do /sample get "$URL" & sleep 0.05; done; wait; echo; echo "${END}"; sleep 86400`;
+  const loop = 'while true; do /sample get "$URL"; sleep 0.05; done';
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -67,19 +68,7 @@ export async function startStreams(clusters: readonly Cluster[], image: string):
     async stop() {
       const results = await Promise.all(
         started.map(async ({ source, target, before }) => {
-          await source.kubectl([
-            "exec",
-            "-n",
-            NAMESPACE,
-            podName(target),
-            "-c",
-            "client",
-            "--",
-            "sh",
-            "-c",
-            ": >/tmp/stop",
-          ]);
-          return resultOf(source, target, (await ended(source, target)).slice(before));
+          return resultOf(source, target, (await oneMore(source, target)).slice(before));
         }),
       );
       await Promise.all(clusters.map(removeSample));
@@ -128,12 +117,18 @@ async function steady(source: Cluster, target: Cluster): Promise<number> {
   }
 }
 
-async function ended(source: Cluster, target: Cluster): Promise<Line[]> {
+/** All that was printed once the call that is under way is over. */
+async function oneMore(source: Cluster, target: Cluster): Promise<Line[]> {
+  const stopped = (await printed(source, target)).length;
   const deadline = Date.now() + 60_000;
   for (;;) {
     const lines = await printed(source, target);
-    if (lines.at(-1)?.text === END) return lines.slice(0, -1);
-    if (Date.now() > deadline) throw new Error(`The client of ${source.name} → ${target.name} does not end.`);
+    const { status } = await source.get("pod", podName(target), NAMESPACE);
+    const restarts = status.containerStatuses.map(({ restartCount }: KubernetesObject) => restartCount);
+    // The log is that of the last container alone.
+    if (restarts.some(Boolean)) throw new Error(`The client of ${source.name} → ${target.name} was restarted.`);
+    if (lines.length > stopped) return lines;
+    if (Date.now() > deadline) throw new Error(`The client of ${source.name} → ${target.name} does not go on.`);
     await delay(500);
   }
 }
@@ -141,7 +136,6 @@ async function ended(source: Cluster, target: Cluster): Promise<Line[]> {
 function resultOf(source: Cluster, target: Cluster, lines: readonly Line[]): StreamResult {
   const failed = lines.filter((line) => !isAnswer(target, line));
   const good = lines.filter((line) => isAnswer(target, line)).map(({ at }) => at);
-  // Without an answer until its end it is the whole time.
   const times = [lines[0]?.at ?? 0, ...good, lines.at(-1)?.at ?? 0];
   const gaps = times.slice(1).map((at, i) => at - (times[i] as number));
   return {
