@@ -19,8 +19,9 @@ import type {
   TokenSpec,
   Wait,
 } from "./cluster.ts";
+import { contentsOf } from "./contents.ts";
 import { type Deadline, sleep } from "./deadline.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, orUndefined } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
 import { apiError, Transport, WATCH_SECONDS } from "./transport.ts";
@@ -41,20 +42,6 @@ interface List<T> {
   metadata: { resourceVersion?: string };
   items: T[] | null;
 }
-
-/** What an API server serves, as its discovery says. */
-interface ApiGroups {
-  groups: { preferredVersion: { groupVersion: string }; versions: { groupVersion: string }[] }[];
-}
-interface ApiResource {
-  name: string;
-  kind: string;
-  namespaced: boolean;
-  verbs: string[];
-}
-
-/** Asks for the objects' metadata alone; an extension API that does not know how gives them whole. */
-const METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 interface Event {
   type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
@@ -111,56 +98,8 @@ class Client implements Cluster {
     return (await this.#list<T>(query)).items;
   }
 
-  async contents(namespace: string): Promise<KubernetesObject[]> {
-    const what = `list what is in namespace ${namespace}`;
-    const kinds = (await this.#served(what)).filter(({ namespaced, verbs }) => namespaced && verbs.includes("list"));
-    const lists = await Promise.all(
-      kinds.map(async ({ apiVersion, path, name, kind }) => {
-        const url = `${path}/namespaces/${encodeURIComponent(namespace)}/${name}`;
-        const list = await orUndefined(
-          this.#transport.json<List<KubernetesObject>>(`${what}: ${name}`, "GET", url, { accept: METADATA_ONLY }),
-        );
-        return (list?.items ?? []).map(({ metadata }): KubernetesObject => ({ apiVersion, kind, metadata }));
-      }),
-    );
-    // What has no UID is computed (metrics, say), not stored; and some kinds are served by two groups.
-    const byUid = new Map(
-      lists
-        .flat()
-        .reverse()
-        .map((object) => [object.metadata.uid, object]),
-    );
-    byUid.delete(undefined);
-    return [...byUid.values()];
-  }
-
-  /** Every kind that is served, each once, in its group's preferred version where that has it. */
-  async #served(what: string): Promise<(ApiResource & { apiVersion: string; path: string })[]> {
-    const { groups } = await this.#transport.json<ApiGroups>(what, "GET", "/apis");
-    const read = async (apiVersion: string, path: string) => {
-      // An extension API that is down stays so for a while: then it is not known what is there.
-      const { resources } = await this.#transport.json<{ resources: ApiResource[] }>(
-        `${what}: read ${apiVersion}`,
-        "GET",
-        path,
-        { once: true },
-      );
-      return resources.map((resource) => ({ ...resource, apiVersion, path }));
-    };
-    const ofGroup = async ({ preferredVersion, versions }: ApiGroups["groups"][number]) => {
-      const names = new Set([preferredVersion, ...versions].map(({ groupVersion }) => groupVersion));
-      const served = await Promise.all([...names].map((version) => read(version, `/apis/${version}`)));
-      // Reversed, for of two with one name the Map keeps the later one.
-      return [
-        ...new Map(
-          served
-            .flat()
-            .reverse()
-            .map((each) => [each.name, each]),
-        ).values(),
-      ];
-    };
-    return (await Promise.all([read("v1", "/api/v1"), ...groups.map(ofGroup)])).flat();
+  contents(namespace: string): Promise<KubernetesObject[]> {
+    return contentsOf(this.#transport, namespace);
   }
 
   apply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
@@ -385,16 +324,6 @@ function sentence(text: string): string {
 
 function keyOf(object: KubernetesObject): string {
   return `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
-}
-
-/** A 404 as `undefined`: no such object, or a kind that is not served. */
-async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
 }
 
 /**

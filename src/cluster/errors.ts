@@ -110,3 +110,13 @@ export function unreachable(server: string, error: unknown): Failure {
     },
   );
 }
+
+/** What was answered, or `undefined` where the API server says that there is no such thing. */
+export async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}

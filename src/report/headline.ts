@@ -157,7 +157,7 @@ function requests(report: Report): string {
 /** A verification changes nothing that would be worth a word. */
 function changes(report: Report): string[] {
   const { command, changed: any, changes, result } = report;
-  if (command === "verify" || command === "plan") return [];
+  if (command !== "install" && command !== "rotate") return [];
   const writes = changed(changes).length;
   if (result === "passed") return [any ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
   if (endedEarly(report)) return ["Nothing was changed."];
