@@ -156,7 +156,8 @@ export class Transport {
   async #once(method: Dispatcher.HttpMethod, path: string, { body, contentType, accept }: Options): Promise<Response> {
     const { headers, dispatcher } = await this.#authenticate();
     this.requests++;
-    const response = await request(this.server + path, {
+    const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
+    const sent = request(this.server + path, {
       method,
       headers: {
         ...headers,
@@ -165,8 +166,9 @@ export class Transport {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(dispatcher ? { dispatcher } : {}),
-      signal: AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]),
+      signal,
     });
+    const response = await heeding(sent, signal);
     const text = await response.body.text();
     return {
       status: response.statusCode,
@@ -265,6 +267,20 @@ export class Transport {
     // A pool whose credentials ran out finishes what it has under way.
     if (known?.dispatcher) void known.dispatcher.close().catch(() => {});
     return { headers, dispatcher };
+  }
+}
+
+/** What comes of the work, or at once the signal's reason: undici heeds a signal only when it is connected. */
+async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  const over = Promise.withResolvers<never>();
+  const abort = () => over.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([work, over.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

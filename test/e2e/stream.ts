@@ -15,7 +15,7 @@ export interface StreamResult {
   readonly failed: number;
   /** The longest time without a good answer, in milliseconds. */
   readonly longestGap: number;
-  /** When the first few failed, and what the client got. */
+  /** When the first few failed, in seconds since it was steady, and what the client got. */
   readonly failures: readonly string[];
 }
 
@@ -24,12 +24,16 @@ export interface Streams {
   stop(): Promise<StreamResult[]>;
 }
 
+/** Where a client notes its calls: a container's log is not kept as reliably. */
+const CALLS = "/tmp/calls";
+
 /**
  * A client that calls a target, fifty milliseconds after each call again, for as long as it lives. One call at a time, so
- * that a line more says that the last call is over.
+ * that a line more says that the last call is over. What it needs is a shell's own, but for the pause.
  */
 function client(target: Cluster, image: string): KubernetesObject {
-  const loop = 'while true; do /sample get "$URL"; sleep 0.05; done';
+  const call = 'answer=$(/sample get "$URL"); read -r uptime rest </proc/uptime; echo "$uptime ${answer:-nothing}"';
+  const loop = `while true; do { ${call}; } >>${CALLS}; sleep 0.05; done`;
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -88,16 +92,29 @@ export function toldOf(results: readonly StreamResult[]): string {
 }
 
 interface Line {
+  /** Milliseconds, by the node's uptime. */
   readonly at: number;
   readonly text: string;
 }
 
-/** What a client printed so far; the time of each line is the container runtime's. */
-async function printed(source: Cluster, target: Cluster): Promise<Line[]> {
-  const log = await source.kubectl(["logs", "-n", NAMESPACE, podName(target), "-c", "client", "--timestamps"]);
-  return log.split("\n").flatMap((line) => {
-    const [, at = "", text = ""] = /^(\S+) (.*\S)\s*$/.exec(line) ?? [];
-    return text ? [{ at: Date.parse(at), text }] : [];
+/** The calls that a client made so far. */
+async function calls(source: Cluster, target: Cluster): Promise<Line[]> {
+  const read = `while read -r line; do echo "$line"; done <${CALLS}`;
+  const output = await source.kubectl([
+    "exec",
+    "-n",
+    NAMESPACE,
+    podName(target),
+    "-c",
+    "client",
+    "--",
+    "sh",
+    "-c",
+    read,
+  ]);
+  return output.split("\n").flatMap((line) => {
+    const [, uptime, text = ""] = /^(\d+\.\d+) (.*\S)\s*$/.exec(line) ?? [];
+    return uptime ? [{ at: Number(uptime) * 1000, text }] : [];
   });
 }
 
@@ -108,24 +125,24 @@ async function steady(source: Cluster, target: Cluster): Promise<number> {
   const deadline = Date.now() + 180_000;
   for (;;) {
     // Its container may not be there yet.
-    const lines = await printed(source, target).catch((): Line[] => []);
+    const lines = await calls(source, target).catch((): Line[] => []);
     const last = lines.slice(-STEADY);
     if (last.length === STEADY && last.every((line) => isAnswer(target, line))) return lines.length - 1;
     if (Date.now() > deadline)
-      throw new Error(`${source.name} → ${target.name} does not flow: ${last.at(-1)?.text ?? "nothing was printed"}`);
+      throw new Error(`${source.name} → ${target.name} does not flow: ${last.at(-1)?.text ?? "no call was made"}`);
     await delay(1_000);
   }
 }
 
-/** All that was printed once the call that is under way is over. */
+/** All calls, once the one that is under way is over. */
 async function oneMore(source: Cluster, target: Cluster): Promise<Line[]> {
-  const stopped = (await printed(source, target)).length;
+  const stopped = (await calls(source, target)).length;
   const deadline = Date.now() + 60_000;
   for (;;) {
-    const lines = await printed(source, target);
+    const lines = await calls(source, target);
     const { status } = await source.get("pod", podName(target), NAMESPACE);
     const restarts = status.containerStatuses.map(({ restartCount }: KubernetesObject) => restartCount);
-    // The log is that of the last container alone.
+    // The file is that of the last container alone.
     if (restarts.some(Boolean)) throw new Error(`The client of ${source.name} → ${target.name} was restarted.`);
     if (lines.length > stopped) return lines;
     if (Date.now() > deadline) throw new Error(`The client of ${source.name} → ${target.name} does not go on.`);
@@ -136,15 +153,16 @@ async function oneMore(source: Cluster, target: Cluster): Promise<Line[]> {
 function resultOf(source: Cluster, target: Cluster, lines: readonly Line[]): StreamResult {
   const failed = lines.filter((line) => !isAnswer(target, line));
   const good = lines.filter((line) => isAnswer(target, line)).map(({ at }) => at);
-  const times = [lines[0]?.at ?? 0, ...good, lines.at(-1)?.at ?? 0];
-  const gaps = times.slice(1).map((at, i) => at - (times[i] as number));
+  const start = lines[0]?.at ?? 0;
+  const times = [start, ...good, lines.at(-1)?.at ?? 0];
+  const gaps = times.slice(1).map((at, i) => Math.round(at - (times[i] as number)));
   return {
     source: source.name,
     target: target.name,
     sent: lines.length,
     failed: failed.length,
     longestGap: Math.max(...gaps),
-    failures: failed.slice(0, 5).map(({ at, text }) => `${new Date(at).toISOString()} ${text}`),
+    failures: failed.slice(0, 5).map(({ at, text }) => `after ${((at - start) / 1000).toFixed(1)} s: ${text}`),
   };
 }
 
