@@ -157,7 +157,8 @@ function requests(report: Report): string {
 /** A verification changes nothing that would be worth a word. */
 function changes(report: Report): string[] {
   const { command, changed: any, changes, result } = report;
-  if (command === "verify" || command === "plan") return [];
+  // An uninstallation has told of them already.
+  if (command === "verify" || command === "plan" || command === "uninstall") return [];
   const writes = changed(changes).length;
   if (result === "passed") return [any ? `${count(writes, "object")} changed.` : "Nothing had to be changed."];
   if (endedEarly(report)) return ["Nothing was changed."];
