@@ -269,6 +269,9 @@ export class Run {
   report(): Report {
     this.skipRest("It was not reached.");
     for (const { cluster } of this.#members) this.clusterReport(cluster.name).requests = cluster.requests;
+    // Clusters go side by side; told they are one after the other, in the same way each time.
+    const names = [...this.#clusters.keys()];
+    const order = ({ cluster }: Change) => names.indexOf(cluster);
     const round = (milliseconds: number) => Math.round(milliseconds) / 1000;
     const phases: PhaseReport[] = (Object.keys(PHASES) as Phase[]).flatMap((phase) => {
       const span = this.#spans.get(phase);
@@ -290,7 +293,7 @@ export class Run {
       clusters: [...this.#clusters.values()],
       checks: explained(this.#checks),
       warnings: this.#warnings,
-      changes: this.#changes,
+      changes: this.#changes.toSorted((a, b) => order(a) - order(b)),
       left: [...this.#left.values()],
       phases,
       traffic: this.traffic,

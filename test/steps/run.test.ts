@@ -347,6 +347,24 @@ describe("changes", () => {
     ]);
   });
 
+  test("are in the report in the order of the clusters, and of one in which they came", async () => {
+    const { run } = begin();
+    run.plan(planned(TRUST, AB));
+    await run.step(TRUST, AB, [], async (step) => {
+      for (const name of ["b", "a", "b"]) {
+        await step.apply(clusterOf(name, { apply: applying(name === "a" ? "created" : "updated") }), secret);
+      }
+      await step.delete(clusterOf("a", { delete: async () => true }), secretRef);
+      return seen();
+    });
+    expect(run.report().changes.map(({ cluster, action }) => `${cluster} ${action}`)).toEqual([
+      "a created",
+      "a deleted",
+      "b updated",
+      "b updated",
+    ]);
+  });
+
   test("that are only planned are told as such, with their fields and notes", async () => {
     const { run, told } = begin();
     run.plan(planned("plan.objects", A));
