@@ -190,23 +190,21 @@ describe("what a plan tells is what an install then does, on fresh clusters", ()
     expect(changed(plan)).toContain("cluster2 IstioCNI /default created");
   });
 
-  test("of which an install was cut off", async () => {
-    // Before any control plane, and amid the gateways.
-    for (const last of [3, 18]) {
-      const kubes = await clusters();
-      const cancel = new AbortController();
-      let count = 0;
-      for (const kube of kubes) {
-        kube.intercept((sent) => {
-          if (!isWrite(sent) || ++count < last) return undefined;
-          cancel.abort();
-          return { destroy: true };
-        });
-      }
-      expect((await runInstall(kubes, { cancel: cancel.signal })).report.result).toBe("failed");
-      for (const kube of kubes) kube.intercept(undefined);
-      await planHolds(kubes);
+  // Before any control plane, and amid the gateways.
+  test.each([3, 18])("of which an install was cut off at write %i", async (last) => {
+    const kubes = await clusters();
+    const cancel = new AbortController();
+    let count = 0;
+    for (const kube of kubes) {
+      kube.intercept((sent) => {
+        if (!isWrite(sent) || ++count < last) return undefined;
+        cancel.abort();
+        return { destroy: true };
+      });
     }
+    expect((await runInstall(kubes, { cancel: cancel.signal })).report.result).toBe("failed");
+    for (const kube of kubes) kube.intercept(undefined);
+    await planHolds(kubes);
   });
 });
 
