@@ -343,7 +343,8 @@ export function restricted(
         rule: { apiGroups: [group], resources: [subresource ? `${resource}/${subresource}` : resource], verbs: [verb] },
       })),
   );
-  putNamespace(kube);
+  // One that is there keeps its labels.
+  if (!kube.get({ apiVersion: "v1", kind: "Namespace", name: NAMESPACE })) putNamespace(kube);
   const apiGroup = "rbac.authorization.k8s.io";
   const subjects = [{ kind: "User", name: "deployer", apiGroup }];
   for (const namespace of new Set(rules.map((each) => each.namespace))) {
