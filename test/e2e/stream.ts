@@ -32,7 +32,7 @@ const CALLS = "/tmp/calls";
  * that a line more says that the last call is over. What it needs is a shell's own, but for the pause.
  */
 function client(target: Cluster, image: string): KubernetesObject {
-  const call = 'answer=$(/sample get "$URL"); read -r uptime rest </proc/uptime; echo "$uptime ${answer:-nothing}"';
+  const call = 'answer=$(/sample get "$URL"); read -r uptime rest </proc/uptime; echo "$uptime [$answer]"';
   const loop = `while true; do { ${call}; } >>${CALLS}; sleep 0.05; done`;
   return {
     apiVersion: "v1",
@@ -113,7 +113,7 @@ async function calls(source: Cluster, target: Cluster): Promise<Line[]> {
     read,
   ]);
   return output.split("\n").flatMap((line) => {
-    const [, uptime, text = ""] = /^(\d+\.\d+) (.*\S)\s*$/.exec(line) ?? [];
+    const [, uptime, text = ""] = /^(\d+\.\d+) \[(.*)\]$/.exec(line) ?? [];
     return uptime ? [{ at: Number(uptime) * 1000, text }] : [];
   });
 }
