@@ -204,7 +204,7 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
     return failed(
       `istiod has not read ${name}: ${not.map(({ pod, status }) => `${pod} says ${status}`).join(", ")}.${call}`,
       secret
-        ? `Make istiod look at the Secret once more: kubectl -n ${namespace} annotate secret ${secret.metadata.name} looked-at="$(date)" --overwrite. If it stays so: ${log}`
+        ? `Make istiod look at the Secret once more: kubectl -n ${namespace} annotate secret ${secret.metadata.name} looked-at="$(date)" --overwrite. If it stays so, restart istiod: kubectl -n ${namespace} rollout restart deployment -l app=istiod`
         : `Does istiod reach ${name}'s API server, and are token and CA in the remote secret right? ${log}`,
       reading,
     );

@@ -195,10 +195,16 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
         { id: "remote.secret", subject: pair, cause: /There is no remote secret for .* holds elsewhere instead/ },
         { id: "remote.strangers", subject: { cluster: source.name }, cause: /for elsewhere/ },
       ],
-      make: () =>
-        replace(source, "secret", secretName, (secret) => {
+      make: async () => {
+        const mend = await replace(source, "secret", secretName, (secret) => {
           secret.data = { elsewhere: secret.data[target.name] };
-        }),
+        });
+        return async () => {
+          await mend();
+          // Seen with the Secret right again: an istiod that does not register the cluster any more until it is restarted.
+          await restartIstiod(source);
+        };
+      },
     },
     {
       name: "two remote secrets for one cluster",
@@ -209,9 +215,8 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
         await source.apply([second]);
         return async () => {
           await kubectl(source, "delete", "secret", "a-second-one", "-n", SYSTEM);
-          // Which of the two istiod had taken is chance; the other one it looks at again only when that changes.
-          await kubectl(source, "annotate", "secret", secretName, "-n", SYSTEM, `looked-at=${Date.now()}`);
-          await kubectl(source, "annotate", "secret", secretName, "-n", SYSTEM, "looked-at-");
+          // Which of the two istiod had taken is chance; the other one it does not come back to by itself.
+          await restartIstiod(source);
         };
       },
     },
