@@ -108,9 +108,9 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
   );
   const identity = chosen.then(({ revision, istiod }) => readIdentity(config, revision, istiod));
   const root = config("istio-ca-root-cert").then((found) => found?.data?.["root-cert.pem"]);
-  const servers = apiServerAddress(cluster).then((address) =>
-    [spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined),
-  );
+  const servers = apiServerAddress(cluster).then((address) => [
+    ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
+  ]);
   const [ours, rbac] = [`${MANAGED_BY}=${MANAGER}`, "rbac.authorization.k8s.io/v1"];
   return settled({
     spec,

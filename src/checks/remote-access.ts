@@ -137,7 +137,7 @@ function kubeconfigLeadsThere(mesh: MeshSpec, { observer, target, access }: Remo
     return passed(`${server} is not an address that is known here, but istiod has read ${name} by it.`, reading);
   }
   return failed(
-    `The remote secret for ${name} names the server ${server}, which is none of ${name}'s (${target.servers().join(", ")})${call ? ` and cannot be used from here either: ${call.problem}` : ""}.`,
+    `The remote secret for ${name} names the server ${server}, which is none of ${name}'s (${target.servers().join(", ")})${call ? ` and cannot be used from here either: ${call.problem.replace(/\.$/, "")}` : ""}.`,
     `If ${server} is right, let ${mesh.namespace}'s istiod reach it; else: ${RERUN}`,
     reading,
   );

@@ -1,3 +1,4 @@
+import { addressesOf } from "../checks/gateway.ts";
 import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
@@ -123,9 +124,7 @@ export function isUninjected({ spec }: Pod): boolean {
 /** IPs and host names of the network's gateway. A NodePort Service has none of its own: istiod takes the nodes'. */
 export function addressed(services: readonly Service[]): Probe<string[]> {
   if (services.length === 0) return { seen: "there is no Service with the network's labels" };
-  const addresses = services.flatMap(({ status }) =>
-    (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
-  );
+  const addresses = addressesOf(services);
   if (addresses.length > 0 || services.some(({ spec }) => spec?.type === "NodePort")) return { done: addresses };
   const names = services.map(({ metadata }) => metadata.name).join(", ");
   return { seen: `Service ${names} has no address yet; is there a load balancer controller?` };

@@ -1,17 +1,10 @@
-import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { startClusters } from "../embedded/cluster.ts";
-import type { Json, Kube } from "../embedded/kube.ts";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import type { Kube } from "../embedded/kube.ts";
+import { type Clusters, testClusters } from "./clusters.ts";
 import { clusterSpec, failures, MANAGER, notPassed, runInstall, runVerify, writes } from "./mesh.ts";
 
 const CNI = { apiVersion: "sailoperator.io/v1", kind: "IstioCNI", name: "default" };
-const running: Kube[] = [];
-
-async function clusters(): Promise<[Kube, Kube]> {
-  const started = (await startClusters(2)) as [Kube, Kube];
-  running.push(...started);
-  return started;
-}
+const clusters = testClusters();
 
 /** Has a cluster serve what only OpenShift serves. */
 function makeOpenShift(kube: Kube): void {
@@ -39,21 +32,10 @@ function putCni(kube: Kube, version: string, withNamespace = true): void {
   kube.put({ ...CNI, metadata: { name: "default" }, spec: { version, namespace: "istio-cni" } });
 }
 
-beforeAll(() => {
-  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
-});
-
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
-});
-
 describe("the CNI plugin", () => {
-  let kubes: [Kube, Kube];
+  let kubes: Clusters;
   beforeAll(async () => {
-    kubes = await clusters();
+    kubes = await clusters(2);
   });
 
   test("is made on OpenShift, where its namespace is made, too; and nowhere else", async () => {
@@ -94,7 +76,7 @@ describe("the CNI plugin", () => {
 
 describe("a CNI plugin of somebody else", () => {
   test("stays as it is where it is healthy and of a neighbouring version", async () => {
-    const kubes = await clusters();
+    const kubes = await clusters(2);
     makeOpenShift(kubes[0]);
     putCni(kubes[0], "v1.25.5");
     await vi.waitFor(() => expect(kubes[0].get(CNI).status?.state).toBe("Healthy"));
@@ -108,7 +90,7 @@ describe("a CNI plugin of somebody else", () => {
     ["not healthy", "v1.26.3", false, /is ReconcileError: validation error: namespace "istio-cni" doesn't exist/],
     ["too old", "v1.24.6", true, /has version v1\.24\.6, which does not go with Istio 1\.26\.3/],
   ])("is told before anything is changed where it is %s", async (_, version, withNamespace, message) => {
-    const kubes = await clusters();
+    const kubes = await clusters(2);
     makeOpenShift(kubes[0]);
     putCni(kubes[0], version, withNamespace);
     await vi.waitFor(() => expect(kubes[0].get(CNI).status).toBeDefined());

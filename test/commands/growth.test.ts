@@ -1,16 +1,14 @@
-// Meshes that grow and shrink, and meshes of which a cluster cannot be reached.
-import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { installRights } from "../../src/checks/rights.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import { subjectName } from "../../src/mesh/report.ts";
 import { toMarkdown } from "../../src/report/markdown.ts";
-import { startClusters } from "../embedded/cluster.ts";
 import { encode } from "../embedded/controllers/support.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
+import { testClusters } from "./clusters.ts";
 import {
   failures,
   meshSpec,
@@ -24,24 +22,12 @@ import {
   writes,
 } from "./mesh.ts";
 
-const running: Kube[] = [];
+const clusters = testClusters();
 let root: RootCa;
 
 beforeAll(async () => {
-  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 1024 } : algorithm, ...rest)) as never);
   root = await generateRoot();
 });
-afterAll(() => Promise.all(running.map((kube) => kube.stop())));
-
-async function clusters(count: number): Promise<Kube[]> {
-  const kubes = await startClusters(count);
-  running.push(...kubes);
-  return kubes;
-}
-
 const TRAFFIC = { verification: { traffic: true } };
 /** Without a verification. */
 const QUICK = { verification: undefined };

@@ -1,22 +1,18 @@
-import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { Helm } from "../../src/helm/helm.ts";
 import { Failure } from "../../src/mesh/failure.ts";
-import { startClusters } from "../embedded/cluster.ts";
 import { definitions } from "../embedded/controllers/crds.ts";
 import { operator } from "../embedded/controllers/operator.ts";
-import type { Json, Kube } from "../embedded/kube.ts";
+import type { Kube } from "../embedded/kube.ts";
+import { testClusters } from "./clusters.ts";
 import { failures, notPassed, runInstall, writes } from "./mesh.ts";
 
 const mesh = { operator: { version: "1.26.3", chart: "./chart" } } as const;
-const running: Kube[] = [];
+const started = testClusters();
 
-async function clusters(...operators: boolean[]): Promise<[Kube, Kube]> {
-  const of = (index: number) => (operators[index] ? {} : { operator: false as const });
-  const started = (await startClusters(operators.length, of)) as [Kube, Kube];
-  running.push(...started);
-  return started;
-}
+/** Clusters with the operator or without. */
+const clusters = (...operators: boolean[]) =>
+  started(operators.length, (index) => (operators[index] ? {} : { operator: false }));
 
 /** A Helm that does on the embedded clusters what the real one does. */
 function fakeHelm(kubes: readonly Kube[]) {
@@ -30,17 +26,6 @@ function fakeHelm(kubes: readonly Kube[]) {
   };
   return { helm, installed };
 }
-
-beforeAll(() => {
-  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
-});
-
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
-});
 
 test("the operator is installed where there is none, before the control plane; and never again", async () => {
   const kubes = await clusters(false, true);

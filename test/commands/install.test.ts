@@ -6,19 +6,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { Agent, request } from "undici";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { installRights } from "../../src/checks/rights.ts";
 import { inspectRoot } from "../../src/mesh/certificates/inspect.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
-import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
+import type { ClusterOptions } from "../embedded/cluster.ts";
 import { istiodChart } from "../embedded/controllers/chart.ts";
 import { definitions } from "../embedded/controllers/crds.ts";
 import { encode } from "../embedded/controllers/support.ts";
 import { fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { runAction } from "../runner.ts";
+import { testClusters } from "./clusters.ts";
 import {
   clusterSpec,
   everything,
@@ -41,26 +42,7 @@ const rights = installRights(meshSpec(2));
 const READER = "istio-reader-service-account";
 const GATEWAY = "istio-eastwestgateway";
 
-const running: Kube[] = [];
-async function clusters(
-  count: number,
-  options?: ClusterOptions | ((index: number) => ClusterOptions),
-): Promise<[Kube, Kube, ...Kube[]]> {
-  const started = (await startClusters(count, options)) as [Kube, Kube, ...Kube[]];
-  running.push(...started);
-  return started;
-}
-
-beforeAll(() => {
-  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
-});
-
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
-});
+const clusters = testClusters();
 
 const inNamespace = (kube: Kube, apiVersion: string, kind: string, name: string): Json =>
   kube.get({ apiVersion, kind, namespace: NAMESPACE, name });

@@ -1,31 +1,15 @@
-import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { installRights, merged } from "../../src/checks/rights.ts";
-import { startClusters } from "../embedded/cluster.ts";
 import { istiodChart } from "../embedded/controllers/chart.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
+import { type Clusters, testClusters } from "./clusters.ts";
 import { failures, MANAGER, meshSpec, NAMESPACE, notPassed, runInstall, runVerify, writes } from "./mesh.ts";
 
 const mesh = { installer: "istioctl" } as const;
-const running: Kube[] = [];
+const started = testClusters();
 
 /** Clusters without the operator. */
-async function clusters(count: number): Promise<[Kube, Kube]> {
-  const started = (await startClusters(count, { operator: false })) as [Kube, Kube];
-  running.push(...started);
-  return started;
-}
-
-beforeAll(() => {
-  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
-});
-
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
-});
+const clusters = (count: number) => started(count, { operator: false });
 
 const istiod = (kube: Kube): Json =>
   kube.get({ apiVersion: "apps/v1", kind: "Deployment", namespace: NAMESPACE, name: "istiod" });
@@ -46,7 +30,7 @@ function putIstiod(kube: Kube, metadata: Json = {}): void {
 }
 
 describe("clusters without the operator", () => {
-  let kubes: [Kube, Kube];
+  let kubes: Clusters;
   beforeAll(async () => {
     kubes = await clusters(2);
   });
@@ -151,8 +135,7 @@ describe("a control plane of somebody else is not taken over:", () => {
   });
 
   test("the operator's", async () => {
-    const kubes = (await startClusters(2)) as [Kube, Kube];
-    running.push(...kubes);
+    const kubes = await started(2);
     kubes[0].put({
       apiVersion: "sailoperator.io/v1",
       kind: "Istio",

@@ -1,5 +1,5 @@
 import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { installRights } from "../../src/checks/rights.ts";
 import type { Helm } from "../../src/helm/helm.ts";
 import { generateRoot } from "../../src/mesh/certificates/issue.ts";
@@ -7,11 +7,11 @@ import { ownership } from "../../src/mesh/objects/ownership.ts";
 import type { Report } from "../../src/mesh/report.ts";
 import type { ClusterSpec, MeshSpec } from "../../src/mesh/spec.ts";
 import { toMarkdown } from "../../src/report/markdown.ts";
-import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
 import { operator } from "../embedded/controllers/operator.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
 import { type RunResult, runAction } from "../runner.ts";
+import { testClusters } from "./clusters.ts";
 import {
   clusterSpec,
   everything,
@@ -34,25 +34,7 @@ const GATEWAY = "istio-eastwestgateway";
 const EXPOSURE = "cross-network-gateway";
 const TOKEN = "istio-reader-service-account-istio-remote-secret-token";
 
-const running: Kube[] = [];
-async function clusters(
-  options?: ClusterOptions | ((index: number) => ClusterOptions),
-): Promise<[Kube, Kube, ...Kube[]]> {
-  const started = (await startClusters(2, options)) as [Kube, Kube, ...Kube[]];
-  running.push(...started);
-  return started;
-}
-
-// Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-const keys = vi.spyOn(webcrypto.subtle, "generateKey");
-beforeAll(() => {
-  keys.mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 1024 } : algorithm, ...rest)) as never);
-});
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
-});
+const clusters = testClusters();
 
 /** Every object, and what becomes or would become of it. */
 function told({ changes }: Report): string[] {
@@ -89,6 +71,7 @@ async function settled(kubes: readonly Kube[]): Promise<void> {
 async function plan(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
   for (const kube of kubes) kube.requests.length = 0;
   const before = kubes.map(stored);
+  const keys = vi.mocked(webcrypto.subtle.generateKey);
   const made = keys.mock.calls.length;
   // Only where the control planes are of its making something has to be known from it.
   const none = setup.mesh?.installer === "istioctl" ? {} : { istioctl: "/there/is/no/istioctl" };
@@ -141,7 +124,7 @@ const fields = ({ changes }: Report) =>
 
 describe("what a plan tells is what an install then does, on fresh clusters", () => {
   test("as they are", async () => {
-    const { plan } = await planHolds(await clusters());
+    const { plan } = await planHolds(await clusters(2));
     expect(plan.changed).toBe(true);
     expect(plan.mesh.rootSha256).toBeUndefined();
     const notes = plan.changes.filter(({ cluster, note }) => cluster === "cluster1" && note);
@@ -153,7 +136,7 @@ describe("what a plan tells is what an install then does, on fresh clusters", ()
   });
 
   test("with a root of the user's, a revision, somebody's namespace, and a role for readers", async () => {
-    const kubes = await clusters();
+    const kubes = await clusters(2);
     for (const kube of kubes) {
       putNamespace(kube);
       const metadata = { name: "cluster-reader" };
@@ -167,12 +150,12 @@ describe("what a plan tells is what an install then does, on fresh clusters", ()
 
   test("whose control planes istioctl makes, with tokens that expire", async () => {
     const mesh = { installer: "istioctl", tokenTtl: 7_200 } as const;
-    const { plan } = await planHolds(await clusters({ operator: false }), { mesh });
+    const { plan } = await planHolds(await clusters(2, { operator: false }), { mesh });
     expect(changed(plan)).toContain(inNamespace(1, "Deployment", "istiod", "created"));
   });
 
   test("of which one has no operator, and both need the CNI plugin", async () => {
-    const kubes = await clusters((index) => (index === 0 ? { operator: false } : {}));
+    const kubes = await clusters(2, (index) => (index === 0 ? { operator: false } : {}));
     const values = { pilot: { cni: { enabled: true } } };
     const helm: Helm = {
       ready: async () => "/bin/helm",
@@ -192,7 +175,7 @@ describe("what a plan tells is what an install then does, on fresh clusters", ()
 
   // Before any control plane, and amid the gateways.
   test.each([3, 18])("of which an install was cut off at write %i", async (last) => {
-    const kubes = await clusters();
+    const kubes = await clusters(2);
     const cancel = new AbortController();
     let count = 0;
     for (const kube of kubes) {
@@ -211,7 +194,7 @@ describe("what a plan tells is what an install then does, on fresh clusters", ()
 describe("the same of clusters that were joined", () => {
   let kubes: [Kube, Kube, ...Kube[]];
   beforeAll(async () => {
-    kubes = await clusters();
+    kubes = await clusters(2);
     expect(notPassed(await runInstall(kubes))).toEqual([]);
   });
 
@@ -325,7 +308,7 @@ describe("what cannot be tried", () => {
   const UNTAKEN = status(400, "admission webhook x does not support dry run");
   let kubes: [Kube, Kube, ...Kube[]];
   beforeAll(async () => {
-    kubes = await clusters();
+    kubes = await clusters(2);
     expect(notPassed(await runInstall(kubes))).toEqual([]);
     kubes[1].delete({ apiVersion: "networking.istio.io/v1", kind: "Gateway", namespace: NAMESPACE, name: EXPOSURE });
   });
@@ -371,7 +354,7 @@ describe("what cannot be tried", () => {
 });
 
 test("what stands in the way of an install is found by the preflight, and nothing is planned", async () => {
-  const outcome = await plan(await clusters(), { mesh: { istioVersion: "1.27.0" } });
+  const outcome = await plan(await clusters(2), { mesh: { istioVersion: "1.27.0" } });
   expect(failures(outcome)[0]).toMatch(/^failed preflight\.operator cluster1: .*1\.27\.0/);
   expect(outcome.report.changes).toEqual([]);
   const skipped = outcome.report.checks.filter(({ id }) => id.startsWith("plan."));
@@ -379,14 +362,14 @@ test("what stands in the way of an install is found by the preflight, and nothin
 });
 
 test("the rights of an install are enough", async () => {
-  const kubes = await clusters();
+  const kubes = await clusters(2);
   const kubeconfigs = kubes.map((kube) => restricted(kube, installRights(meshSpec(2))));
   expect(notPassed(await plan(kubes, { kubeconfigs }))).toEqual([]);
   for (const kube of kubes) expect(kube.requests.filter(({ status }) => status === 403)).toEqual([]);
 });
 
 test("the built action fails the step for a plan with changes where it shall, and says why", async () => {
-  const kubes = await clusters();
+  const kubes = await clusters(2);
   const inputs = {
     command: "plan",
     "cluster1-kubeconfig": kubes[0].kubeconfig(),

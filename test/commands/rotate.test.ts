@@ -1,10 +1,10 @@
 import "reflect-metadata";
-import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
-import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
+import type { ClusterOptions } from "../embedded/cluster.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { serviceAccountToken } from "../embedded/reviews.ts";
+import { testClusters } from "./clusters.ts";
 import {
   failures,
   isWrite,
@@ -23,7 +23,7 @@ const READER = "istio-reader-service-account";
 const TOKEN = `${READER}-istio-remote-secret-token`;
 const TTL = { mesh: { tokenTtl: 7_200 } };
 
-const running: Kube[] = [];
+const clusters = testClusters();
 /**
  * Clusters that have been one mesh for a minute: a time in Kubernetes is in whole seconds, and what istiod logged of the
  * join is not to be in the same one as the rotation.
@@ -32,25 +32,13 @@ async function joined(
   count = 2,
   { options, setup }: { options?: (index: number) => ClusterOptions; setup?: Json } = {},
 ): Promise<[Kube, Kube, ...Kube[]]> {
-  const kubes = (await startClusters(count, options)) as [Kube, Kube, ...Kube[]];
-  running.push(...kubes);
+  const kubes = await clusters(count, options);
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 60_000 });
   const outcome = await runInstall(kubes, setup).finally(() => vi.useRealTimers());
   expect(notPassed(outcome)).toEqual([]);
   for (const kube of kubes) kube.requests.length = 0;
   return kubes;
 }
-
-beforeAll(() => {
-  // Keys of 4096 bits take seconds each; how long they are is tested elsewhere.
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
-});
-
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
-});
 
 const secretRef = (name: string) => ({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name });
 /** The Secrets that reader tokens stand with, by name. */

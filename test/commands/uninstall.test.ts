@@ -1,16 +1,16 @@
 // The polyfill has to be there before @peculiar/x509 is loaded.
 import "reflect-metadata";
-import { webcrypto } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { uninstallRights } from "../../src/checks/rights.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { namespace as namespaceObject } from "../../src/mesh/objects/control-plane.ts";
 import { cacerts } from "../../src/mesh/objects/secrets.ts";
 import type { UninstallScope } from "../../src/mesh/spec.ts";
 import { uninstallation, uninstallationHeadline } from "../../src/report/uninstallation.ts";
-import { type ClusterOptions, startClusters } from "../embedded/cluster.ts";
+import type { ClusterOptions } from "../embedded/cluster.ts";
 import { definitions } from "../embedded/controllers/crds.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
+import { testClusters } from "./clusters.ts";
 import {
   clusterSpec,
   everything,
@@ -27,12 +27,7 @@ import {
   runUninstall,
 } from "./mesh.ts";
 
-const running: Kube[] = [];
-async function clusters(count: number, options?: ClusterOptions | ((index: number) => ClusterOptions)) {
-  const started = (await startClusters(count, options)) as [Kube, Kube, ...Kube[]];
-  running.push(...started);
-  return started;
-}
+const clusters = testClusters();
 
 let files: Record<string, string>;
 
@@ -49,14 +44,7 @@ async function joined(count: number, options?: ClusterOptions): Promise<[Kube, K
 }
 
 beforeAll(async () => {
-  const generateKey = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-  vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((algorithm: Json, ...rest: unknown[]) =>
-    generateKey(algorithm.modulusLength ? { ...algorithm, modulusLength: 2048 } : algorithm, ...rest)) as never);
   files = { ...(await issueIntermediate(await generateRoot(), "any", NAMESPACE)) };
-});
-
-afterAll(async () => {
-  await Promise.all(running.map((kube) => kube.stop()));
 });
 
 const LABELS = { "app.kubernetes.io/managed-by": MANAGER, "app.kubernetes.io/part-of": "mesh1" };

@@ -1,6 +1,4 @@
 // The verification on a real mesh: green where all is well, and for every fault the check that is to find it.
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { rootCauses } from "../../src/mesh/causes.ts";
@@ -8,13 +6,13 @@ import { type Check, type Report, subjectName } from "../../src/mesh/report.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { type Fault, faults } from "./faults.ts";
+import { difference, istioctlViews, type Views } from "./istioctl-views.ts";
 import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
 import { settings } from "./settings.ts";
 
 const { kubeconfigs, istioctl, nodeShell, nextIstiod } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const [source, target] = clusters as [Cluster, Cluster];
-const command = promisify(execFile);
 
 function verify(inputs: Record<string, string> = {}): Promise<RunResult> {
   const list = clusters.map(({ name, network, kubeconfigPath }) => ({
@@ -126,7 +124,7 @@ describe("a cancelled verification", () => {
 
 describe("a fault", () => {
   beforeAll(async () => {
-    if (istioctl) healthy = await istioctlViews();
+    if (istioctl) healthy = await istioctlViews(istioctl, clusters);
   });
   const all = faults(source, target, clusters, { nodeShell, nextIstiod });
   const only = process.env.E2E_FAULTS;
@@ -192,33 +190,12 @@ async function mended(): Promise<RunResult> {
   }
 }
 
-/** What Istio's own tools make of it: whether they notice, by what they said of the healthy mesh. */
-let healthy: string[] | undefined;
+/** Whether Istio's own tools notice, by what they said of the healthy mesh. */
+let healthy: Views | undefined;
 async function asToldByIstioctl(): Promise<string[]> {
-  if (!istioctl) return [];
-  const now = await istioctlViews();
-  return now.map((text, i) => (text === healthy?.[i] ? "silent" : "notices"));
-}
-
-async function istioctlViews(): Promise<string[]> {
-  const view = async (args: string[]) => {
-    const call = command(istioctl as string, args, { timeout: 60_000 });
-    const { stdout, stderr } = await call.catch((error) => error as { stdout: string; stderr: string });
-    // Names of pods change with every restart.
-    return `${stdout}${stderr}`.replace(/istiod-[a-z0-9]+-[a-z0-9]+/g, "istiod").replace(/\d+(\.\d+)?m?s/g, "");
-  };
-  const remotes = await Promise.all(
-    clusters.map(({ kubeconfigPath }) => view(["remote-clusters", "--kubeconfig", kubeconfigPath])),
+  if (!istioctl || !healthy) return [];
+  const now = await istioctlViews(istioctl, clusters);
+  return [difference(healthy.remoteClusters, now.remoteClusters), difference(healthy.analyze, now.analyze)].map(
+    (news) => (news.length === 0 ? "silent" : `notices: ${news.join("; ").slice(0, 200)}`),
   );
-  const contexts = await Promise.all(clusters.map((cluster) => cluster.kubectl(["config", "current-context"])));
-  const [own, ...others] = contexts.map((context) => context.trim());
-  const analysis = await view([
-    "analyze",
-    "--all-namespaces",
-    "--kubeconfig",
-    clusters.map(({ kubeconfigPath }) => kubeconfigPath).join(":"),
-    `--context=${own}`,
-    ...others.map((context) => `--remote-contexts=${context}`),
-  ]);
-  return [remotes.join("\n"), analysis];
 }

@@ -6,9 +6,11 @@ import { PlainEnd } from "./reporter.ts";
 const FIRST_AND_LAST = [
   ["/join.test.ts", 0],
   ["/uninstall.test.ts", 2],
+  ["/beginnings.test.ts", 3],
+  ["/disturbances.test.ts", 4],
 ] as const;
 
-/** The join comes first, for it wants fresh clusters, and the uninstallation last, for it leaves no mesh. */
+/** The join comes first, for it wants fresh clusters; the uninstallation late, for it leaves no mesh; then other meshes. */
 class InOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = (file: TestSpecification) => FIRST_AND_LAST.find(([name]) => file.moduleId.endsWith(name))?.[1] ?? 1;

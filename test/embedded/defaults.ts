@@ -1,3 +1,4 @@
+import { clone } from "./clone.ts";
 import type { Json } from "./kube.ts";
 import type { Resource } from "./resources.ts";
 
@@ -208,7 +209,7 @@ function schemaDefaults(schema: Json, value: Json): void {
     if (typeof object !== "object" || object === null || Array.isArray(object) || !types) return;
     const properties = types.properties ?? {};
     for (const [name, inner] of Object.entries<Json>(properties)) {
-      if (object[name] === undefined && inner.default !== undefined) object[name] = structuredClone(inner.default);
+      if (object[name] === undefined && inner.default !== undefined) object[name] = clone(inner.default);
     }
     for (const [name, inner] of Object.entries(object)) {
       if (top && ["apiVersion", "kind", "metadata"].includes(name)) continue;

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { clone } from "./clone.ts";
 import type { Json } from "./kube.ts";
 import { KEY_DEFAULTS, type ListType, type Shape } from "./shape.ts";
 
@@ -177,7 +178,7 @@ function mergeLists(
 
 /** Without the fields at the paths, and without mappings and lists that were left empty. */
 export function remove(object: Json, paths: Iterable<string>, shape: Shape): Json {
-  const result = structuredClone(object);
+  const result = clone(object);
   const drop = (value: Json, elements: readonly string[], path: readonly string[]): void => {
     const [element = "", ...rest] = elements;
     if (element.startsWith("f:")) {

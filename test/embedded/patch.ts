@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { clone } from "./clone.ts";
 import { elementOf, isMapping } from "./fields.ts";
 import type { Json } from "./kube.ts";
 import type { Shape } from "./shape.ts";
@@ -47,14 +48,14 @@ export function strategicPatch(target: Json, patch: Json, shape: Shape, path: re
 /** RFC 6902. */
 export function jsonPatch(target: Json, operations: Json): Json {
   if (!Array.isArray(operations)) throw badRequest("a JSON patch is a list of operations");
-  const result = structuredClone(target);
+  const result = clone(target);
   for (const { op, path, from, value } of operations) {
     if (op === "test") {
       if (!isDeepStrictEqual(read(result, path), value))
         throw unprocessable(`testing value ${path} failed: test failed`);
     } else if (op === "remove") take(result, path);
     else if (op === "move") put(result, path, take(result, from), true);
-    else if (op === "copy") put(result, path, structuredClone(read(result, from)), true);
+    else if (op === "copy") put(result, path, clone(read(result, from)), true);
     else if (op === "add" || op === "replace") put(result, path, value, op === "add");
     else throw badRequest(`unknown operation ${op}`);
   }

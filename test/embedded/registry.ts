@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { apply, track, type Writer } from "./apply.ts";
+import { clone } from "./clone.ts";
 import { allocator, foldStringData, setDefaults } from "./defaults.ts";
 import type { Json } from "./kube.ts";
 import { apiVersionOf, type Resource } from "./resources.ts";
@@ -110,10 +111,10 @@ export class Registry {
     if (applied === live) return live;
     const { managedFields } = applied.metadata;
     if (live) {
-      const next = this.#prepared(resource, live, structuredClone(applied), options);
+      const next = this.#prepared(resource, live, clone(applied), options);
       return this.#commit(resource, live, { ...next, metadata: { ...next.metadata, managedFields } }, options);
     }
-    const object = structuredClone(applied);
+    const object = clone(applied);
     Object.assign(object.metadata, identity(resource));
     const admitted = this.#admitted(resource, object, options);
     validate(resource, admitted, undefined);
@@ -212,7 +213,7 @@ export class Registry {
       if (value === undefined) delete next.metadata[key];
       else next.metadata[key] = value;
     }
-    next = structuredClone(next);
+    next = clone(next);
     setDefaults(resource, next, live, this.#allocate);
     validate(resource, next, live);
     if (generation && !isDeepStrictEqual(wantedOf(next), wantedOf(live))) next.metadata.generation = generation + 1;
@@ -365,7 +366,7 @@ function identity({ generation }: Resource): Json {
 
 /** A copy with the kind and namespace that it was sent to, without what a client cannot say. */
 function cleaned(resource: Resource, given: Json, namespace: string): Json {
-  const object = structuredClone(given);
+  const object = clone(given);
   object.apiVersion = apiVersionOf(resource);
   object.kind = resource.kind;
   const { creationTimestamp: _, generation: __, selfLink: ___, ...metadata } = object.metadata ?? {};

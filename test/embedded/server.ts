@@ -7,6 +7,7 @@ import type { TLSSocket } from "node:tls";
 import { stringify } from "yaml";
 import { Authenticator, Authorizer, type User } from "./auth.ts";
 import { certificates } from "./certificates.ts";
+import { clone } from "./clone.ts";
 import { type ExecHandler, exec } from "./exec.ts";
 import { type Answer, type Api, authorize, handle, parseTarget } from "./handler.ts";
 import type { ExecRequest, Interference, Json, Kube, LoggedRequest, Ref } from "./kube.ts";
@@ -253,7 +254,6 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
 }
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const clone = <T>(value: T): T => structuredClone(value);
 
 function kindOf(registry: Registry, { apiVersion, kind }: { apiVersion: string; kind: string }): Resource {
   const found = registry.store.resources.byKind(apiVersion, kind);

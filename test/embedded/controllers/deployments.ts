@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { clone } from "../clone.ts";
 import type { Json, Kube, Ref } from "../kube.ts";
 import { ensure, ensureStatus, isReady, now, on, refOf } from "./support.ts";
 
@@ -100,7 +101,7 @@ function condition(deployment: Json, type: string, holds: boolean, reason: strin
 
 function podOf(deployment: Json, hash: string): Json {
   const { name, namespace, uid } = deployment.metadata;
-  const { metadata, spec } = structuredClone(deployment.spec.template);
+  const { metadata, spec } = clone(deployment.spec.template);
   const suffix = randomBytes(4).toString("hex").slice(0, 5);
   return {
     apiVersion: "v1",

@@ -1,3 +1,4 @@
+import { clone } from "../clone.ts";
 import type { Json, Kube } from "../kube.ts";
 import { forbidden, StatusError } from "../status.ts";
 import { hasLabels, isReady, on } from "./support.ts";
@@ -132,7 +133,7 @@ function injected(kube: Kube, pod: Json, istiod: Json): Json {
   const revision = istiod.metadata.labels?.["istio.io/rev"] ?? "default";
   const image = istiod.spec.containers[0].image.replace(/\/pilot([:@])/, "/proxyv2$1");
   const network = valuesOf(kube, istiod.metadata.namespace, revision).global?.network;
-  const result = structuredClone(pod);
+  const result = clone(pod);
   const { metadata, spec } = result;
   const gateway = metadata.annotations?.["inject.istio.io/templates"] === "gateway";
   const template = gateway || spec.containers.some((each: Json) => each.image === "auto") ? "gateway" : "sidecar";

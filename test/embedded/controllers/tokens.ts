@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { clone } from "../clone.ts";
 import type { Json, Kube } from "../kube.ts";
 import { encode, ensure, on } from "./support.ts";
 
@@ -41,7 +42,7 @@ export function tokens(kube: Kube): void {
 
 function fill(kube: Kube, seen: Json): void {
   const { namespace, name } = seen.metadata;
-  const secret = structuredClone(kube.get({ apiVersion: "v1", kind: "Secret", namespace, name }));
+  const secret = clone(kube.get({ apiVersion: "v1", kind: "Secret", namespace, name }));
   const accountName = secret?.metadata.annotations?.[ACCOUNT];
   if (!accountName || secret.metadata.uid !== seen.metadata.uid || secret.data?.token) return;
   const account = kube.get({ apiVersion: "v1", kind: "ServiceAccount", namespace, name: accountName });

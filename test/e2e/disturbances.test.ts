@@ -1,0 +1,168 @@
+// An installation while something breaks on one of its clusters: on fresh ones each time, for a mesh that is there already
+// would hide what was not done. What goes away for a while is waited for; what stays broken is named.
+import { execFile, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { type RunResult, runAction } from "../runner.ts";
+import { Cluster } from "./cluster.ts";
+import { settings } from "./settings.ts";
+
+const { kubeconfigs, istioVersion, istioctlMirror, nodeShell, nodePids } = settings();
+const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
+const [, target] = clusters as [Cluster, Cluster];
+const run = promisify(execFile);
+
+const withoutShell = nodeShell ? undefined : "E2E_NODE_SHELL is not set, so the node's network cannot be cut";
+const withoutPids = nodePids ? undefined : "E2E_NODE_PIDS is not set, so nothing on the node can be stopped";
+
+interface Disturbance {
+  readonly name: string;
+  readonly impossible?: string | undefined;
+  /** The line of the log at which it begins. */
+  readonly at: RegExp;
+  /** Begins it, and is over with it; ends sooner when the run has ended. */
+  readonly make: (over: AbortSignal) => Promise<unknown>;
+}
+
+const pid = (name: string) => Number(readFileSync(join(nodePids as string, `${name}.pid`), "utf8"));
+const inNetwork = (...words: string[]) => {
+  const [command, ...rest] = [...(nodeShell as string[]), ...words] as [string, ...string[]];
+  return run(command, rest);
+};
+const pause = (milliseconds: number, signal?: AbortSignal) =>
+  delay(milliseconds, undefined, { signal }).catch(() => {});
+
+const DISTURBANCES: Disturbance[] = [
+  {
+    name: "the API server is stopped, and started after 10 s",
+    impossible: withoutPids,
+    at: /Istio default/,
+    make: async () => {
+      const server = pid("apiserver");
+      const [program = "", ...args] = readFileSync(`/proc/${server}/cmdline`, "utf8").split("\0").slice(0, -1);
+      process.kill(server, "SIGKILL");
+      await pause(10_000);
+      // Where its database runs, there it ran itself.
+      const where = ["--target", String(pid("etcd")), "--mount", "--net"];
+      spawn("nsenter", [...where, program, ...args], { detached: true, stdio: "ignore" }).unref();
+    },
+  },
+  {
+    name: "etcd is slow: it stands still for two thirds of each second",
+    impossible: withoutPids,
+    at: /cluster2 .*(reachable|answers|Kubernetes)/,
+    make: async (over) => {
+      const etcd = pid("etcd");
+      try {
+        while (!over.aborted) {
+          process.kill(etcd, "SIGSTOP");
+          await pause(660);
+          process.kill(etcd, "SIGCONT");
+          await pause(340, over);
+        }
+      } finally {
+        process.kill(etcd, "SIGCONT");
+      }
+    },
+  },
+  {
+    name: "the node's network is cut for 20 s",
+    impossible: withoutShell,
+    at: /Istio default/,
+    make: async () => {
+      const rules = [
+        ["PREROUTING", "-i"],
+        ["OUTPUT", "-o"],
+      ].map(([chain = "", way = ""]) => [chain, "-t", "raw", way, "eth0", "-j", "DROP"]);
+      for (const rule of rules) await inNetwork("iptables", "-I", ...rule);
+      await pause(20_000);
+      for (const rule of rules) await inNetwork("iptables", "-D", ...rule);
+    },
+  },
+  {
+    name: "istiod is killed while the remote secrets are exchanged",
+    at: /istio-remote-secret-cluster1/,
+    make: () =>
+      target.kubectl(["delete", "pods", "-n", "istio-system", "-l", "app=istiod", "--force", "--grace-period=0"]),
+  },
+];
+
+async function install(values?: object, disturbance?: Disturbance): Promise<RunResult> {
+  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
+    name,
+    network,
+    "kubeconfig-file": kubeconfigPath,
+    ...(values && name === target.name ? { values } : {}),
+  }));
+  const over = new AbortController();
+  let made: Promise<unknown> | undefined;
+  const result = await runAction({
+    inputs: {
+      clusters: stringify(list),
+      "istio-version": istioVersion,
+      ...(istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {}),
+      timeout: values ? "90s" : "10m",
+    },
+    onLine: ({ text }) => {
+      if (disturbance?.at.test(text)) made ??= disturbance.make(over.signal);
+    },
+    timeoutMs: 12 * 60_000,
+  });
+  over.abort();
+  await made;
+  if (disturbance) expect(made, `no line of the log is ${disturbance.at}\n${textOf(result)}`).toBeDefined();
+  return result;
+}
+
+async function uninstall(): Promise<void> {
+  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
+    name,
+    network,
+    "kubeconfig-file": kubeconfigPath,
+  }));
+  const inputs = { command: "uninstall", "uninstall-scope": "all", clusters: stringify(list) };
+  const result = await runAction({ inputs, timeoutMs: 5 * 60_000 });
+  expect(result.exitCode, textOf(result)).toBe(0);
+}
+
+const textOf = ({ log }: RunResult) => log.map(({ text }) => text).join("\n");
+const bad = ({ report }: RunResult) =>
+  report?.checks.flatMap(({ id, verdict, cause, hint }) => (verdict === "failed" ? { id, cause, hint } : [])) ?? [];
+
+afterAll(uninstall);
+
+describe("an installation goes on when it is over", () => {
+  for (const disturbance of DISTURBANCES) {
+    const { name, impossible } = disturbance;
+    it.skipIf(impossible)(`${name}${impossible ? ` (skipped: ${impossible})` : ""}`, async () => {
+      await uninstall();
+      const result = await install(undefined, disturbance);
+      const retries = result.log.filter(({ text }) => /: try \d+ in /.test(text)).length;
+      console.log(
+        `${name}: ${result.seconds.toFixed(1)} s, exit code ${result.exitCode}, ${retries} requests tried again`,
+      );
+      expect(bad(result), textOf(result)).toEqual([]);
+      expect([result.exitCode, result.outputs.result]).toEqual([0, "passed"]);
+    });
+  }
+});
+
+describe("what stays broken is named", () => {
+  it("an image of the gateway that cannot be pulled, with the pod's own reason; and the next run is whole", async () => {
+    await uninstall();
+    const result = await install({ global: { proxy: { image: "no-such-proxy" } } });
+    console.log(`an image that cannot be pulled: ${result.seconds.toFixed(1)} s, ${JSON.stringify(bad(result))}`);
+    expect(result.exitCode).toBe(1);
+    const told = bad(result).find(({ id }) => id === "install.gateway-available");
+    expect(told?.cause).toMatch(/cluster2|no-such-proxy/);
+    expect(told?.cause).toMatch(/ImagePullBackOff|ErrImagePull/);
+    expect(told?.hint).toBeTruthy();
+    const again = await install();
+    expect(bad(again), textOf(again)).toEqual([]);
+    expect(again.outputs.result).toBe("passed");
+  });
+});
