@@ -41,6 +41,14 @@ export function podTrouble(pod: Pod): string | undefined {
   return `pod ${pod.metadata.name}: ${unscheduled?.message ?? `${pod.status?.phase ?? "Pending"}, not ready`}`;
 }
 
+/** Whether a container of the pod waits for an image that cannot be pulled, by the kubelet's own reasons. */
+export function cannotPull({ status }: Pod): boolean {
+  const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  return containers.some(({ state }) =>
+    /^(ErrImagePull|ImagePullBackOff|InvalidImageName)$/.test(state?.waiting?.reason ?? ""),
+  );
+}
+
 /** The proxy that injection adds, as a sidecar of its own kind or as a container; `undefined` where there is none. */
 export function proxyImage(pod: Pod): string | undefined {
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];

@@ -1,5 +1,5 @@
 import { addressesOf } from "../checks/gateway.ts";
-import { type Pod, rolledOut } from "../checks/pods.ts";
+import { cannotPull, type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
@@ -44,7 +44,7 @@ export function runGateway(
     const { revision } = await controlPlane;
     await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
-    const replaced = new Set<string>();
+    const outdated = new OutdatedPods(step, cluster);
     const { replicas } = await cluster.waitFor(
       `the gateway Deployment ${mesh.namespace}/${GATEWAY_NAME} to be available`,
       {
@@ -58,7 +58,7 @@ export function runGateway(
       },
       async (seen) => {
         const pods = (seen.pods as unknown as Pod[]).filter((pod) => !pod.metadata.deletionTimestamp);
-        await replaceUninjected(step, cluster, pods, replaced);
+        await outdated.replace(pods);
         return rolledOut(seen.deployment[0] as Deployment | undefined, pods);
       },
     );
@@ -98,21 +98,51 @@ export function exposeServices(run: Run, mesh: MeshSpec, { spec, cluster }: Memb
   });
 }
 
+/** How long a pod that replaces one without an image may be without one, in milliseconds, and how often that is tried. */
+const IMAGE_PATIENCE = 30_000;
+const IMAGE_TRIES = 3;
+
 /**
- * Pods that were made before istiod's webhook served keep the placeholder image for ever: only new ones are injected.
+ * Pods that will never run as they are, for only new ones are injected: those that were made before istiod's webhook
+ * served, which keep the placeholder image, and those of an earlier run that cannot pull an image which may be another by
+ * now. istiod takes up to a minute to notice that: its configuration is a volume.
  */
-async function replaceUninjected(
-  step: Step,
-  cluster: Cluster,
-  pods: readonly Pod[],
-  replaced: Set<string>,
-): Promise<void> {
-  for (const pod of pods.filter(isUninjected)) {
-    const { uid = "", namespace = "", name } = pod.metadata;
-    if (replaced.has(uid)) continue;
-    replaced.add(uid);
-    step.say(`Pod ${name} was made before injection served; it is replaced.`);
-    await step.delete(cluster, { apiVersion: "v1", kind: "Pod", namespace, name }, uid);
+class OutdatedPods {
+  readonly #step: Step;
+  readonly #cluster: Cluster;
+  readonly #replaced = new Set<string>();
+  /** Since when pods have been seen without an image, by UID. */
+  readonly #withoutImage = new Map<string, number>();
+  #tries: number | undefined;
+
+  constructor(step: Step, cluster: Cluster) {
+    this.#step = step;
+    this.#cluster = cluster;
+  }
+
+  async replace(pods: readonly Pod[]): Promise<void> {
+    for (const pod of pods.filter(isUninjected)) await this.#replace(pod, "was made before injection served");
+    const now = performance.now();
+    const stuck = pods.filter(cannotPull).map((pod) => ({ pod, since: this.#since(pod, now) }));
+    // What this run has made itself has the image that it is to have.
+    const first = this.#tries === undefined;
+    this.#tries ??= stuck.length > 0 ? IMAGE_TRIES : 0;
+    const due = stuck.filter(({ since }) => first || now - since >= IMAGE_PATIENCE);
+    if (due.length === 0 || this.#tries-- <= 0) return;
+    for (const { pod } of due) await this.#replace(pod, "cannot pull its image");
+  }
+
+  #since({ metadata: { uid = "" } }: Pod, now: number): number {
+    const since = this.#withoutImage.get(uid) ?? now;
+    this.#withoutImage.set(uid, since);
+    return since;
+  }
+
+  async #replace({ metadata: { uid = "", namespace = "", name } }: Pod, why: string): Promise<void> {
+    if (this.#replaced.has(uid)) return;
+    this.#replaced.add(uid);
+    this.#step.say(`Pod ${name} ${why}; it is replaced.`);
+    await this.#step.delete(this.#cluster, { apiVersion: "v1", kind: "Pod", namespace, name }, uid);
   }
 }
 

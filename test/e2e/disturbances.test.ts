@@ -22,8 +22,8 @@ const withoutPids = nodePids ? undefined : "E2E_NODE_PIDS is not set, so nothing
 interface Disturbance {
   readonly name: string;
   readonly impossible?: string | undefined;
-  /** The line of the log at which it begins. */
-  readonly at: RegExp;
+  /** It begins as soon as this is on the cluster: its kind and its name. */
+  readonly at: readonly [kind: string, name: string];
   /** Begins it, and is over with it; ends sooner when the run has ended. */
   readonly make: (over: AbortSignal) => Promise<unknown>;
 }
@@ -40,7 +40,7 @@ const DISTURBANCES: Disturbance[] = [
   {
     name: "the API server is stopped, and started after 10 s",
     impossible: withoutPids,
-    at: /Istio default/,
+    at: ["istios.sailoperator.io", "default"],
     make: async () => {
       const server = pid("apiserver");
       const [program = "", ...args] = readFileSync(`/proc/${server}/cmdline`, "utf8").split("\0").slice(0, -1);
@@ -54,7 +54,7 @@ const DISTURBANCES: Disturbance[] = [
   {
     name: "etcd is slow: it stands still for two thirds of each second",
     impossible: withoutPids,
-    at: /cluster2 .*(reachable|answers|Kubernetes)/,
+    at: ["namespace", "istio-system"],
     make: async (over) => {
       const etcd = pid("etcd");
       try {
@@ -72,7 +72,7 @@ const DISTURBANCES: Disturbance[] = [
   {
     name: "the node's network is cut for 20 s",
     impossible: withoutShell,
-    at: /Istio default/,
+    at: ["istios.sailoperator.io", "default"],
     make: async () => {
       const rules = [
         ["PREROUTING", "-i"],
@@ -85,11 +85,28 @@ const DISTURBANCES: Disturbance[] = [
   },
   {
     name: "istiod is killed while the remote secrets are exchanged",
-    at: /istio-remote-secret-cluster1/,
+    at: ["secret", "istio-remote-secret-cluster1"],
     make: () =>
       target.kubectl(["delete", "pods", "-n", "istio-system", "-l", "app=istiod", "--force", "--grace-period=0"]),
   },
 ];
+
+/** Waits for its moment; whether that came before the run was over. */
+async function begin({ at: [kind, name], make }: Disturbance, over: AbortSignal): Promise<boolean> {
+  const there = () =>
+    target.kubectl(["get", kind, name, "-n", "istio-system", "-o", "name"]).then(
+      () => true,
+      () => false,
+    );
+  while (!over.aborted) {
+    if (await there()) {
+      await make(over);
+      return true;
+    }
+    await pause(200);
+  }
+  return false;
+}
 
 async function install(values?: object, disturbance?: Disturbance): Promise<RunResult> {
   const list = clusters.map(({ name, network, kubeconfigPath }) => ({
@@ -99,7 +116,7 @@ async function install(values?: object, disturbance?: Disturbance): Promise<RunR
     ...(values && name === target.name ? { values } : {}),
   }));
   const over = new AbortController();
-  let made: Promise<unknown> | undefined;
+  const made = disturbance ? begin(disturbance, over.signal) : undefined;
   const result = await runAction({
     inputs: {
       clusters: stringify(list),
@@ -107,14 +124,10 @@ async function install(values?: object, disturbance?: Disturbance): Promise<RunR
       ...(istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {}),
       timeout: values ? "90s" : "10m",
     },
-    onLine: ({ text }) => {
-      if (disturbance?.at.test(text)) made ??= disturbance.make(over.signal);
-    },
     timeoutMs: 12 * 60_000,
   });
   over.abort();
-  await made;
-  if (disturbance) expect(made, `no line of the log is ${disturbance.at}\n${textOf(result)}`).toBeDefined();
+  if (disturbance) expect(await made, `the run was over before it began\n${textOf(result)}`).toBe(true);
   return result;
 }
 

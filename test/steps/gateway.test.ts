@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Cluster, ListQuery, Probe } from "../../src/cluster/cluster.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
 import { addressed, runGateway } from "../../src/steps/gateway.ts";
@@ -57,11 +57,15 @@ describe("the gateway's address", () => {
   });
 });
 
-describe("pods that were made before injection served", () => {
+describe("pods that cannot become ready as they are", () => {
   const pod = (name: string, image: string, more: object = {}) => ({
     metadata: { name, namespace: "istio-system", uid: `uid-${name}`, ...more },
     spec: { containers: [{ name: "istio-proxy", image }] },
     status: { phase: "Pending" },
+  });
+  const without = (name: string, reason: string) => ({
+    ...pod(name, "nowhere/proxyv2:1.26.3"),
+    status: { phase: "Pending", containerStatuses: [{ name: "istio-proxy", state: { waiting: { reason } } }] },
   });
   const available = {
     metadata: { name: "istio-eastwestgateway", generation: 1 },
@@ -99,7 +103,7 @@ describe("pods that were made before injection served", () => {
     return found;
   }
 
-  test("are replaced, each once, and only that very pod", async () => {
+  test("made before injection served, are replaced, each once, and only that very pod", async () => {
     expect(await deleted([pod("p", "auto")], [pod("p", "auto")], [pod("q", "proxyv2:1.26.3")])).toEqual([
       ["p", "uid-p"],
     ]);
@@ -115,5 +119,27 @@ describe("pods that were made before injection served", () => {
   test("those that are injected, or are going already, are left alone", async () => {
     const going = pod("p", "auto", { deletionTimestamp: "2026-11-20T12:00:00Z" });
     expect(await deleted([going, pod("q", "proxyv2:1.26.3")], [])).toEqual([]);
+  });
+
+  test.each(["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])(
+    "of an earlier run, whose image may be another by now (%s), are replaced",
+    async (reason) => {
+      expect(await deleted([without("p", reason)], [pod("q", "proxyv2:1.26.3")])).toEqual([["p", "uid-p"]]);
+    },
+  );
+
+  test("and so are those that come instead, if they are without an image for long, but not for ever", async () => {
+    const now = vi.spyOn(performance, "now");
+    onTestFinished(() => now.mockRestore());
+    const started = performance.now();
+    const looks = ["p", "q", "q", "r", "r", "s", "s"].map((name) => [without(name, "ImagePullBackOff")]);
+    let look = 0;
+    // Half a minute goes by from look to look.
+    now.mockImplementation(() => started + look++ * 31_000);
+    expect((await deleted(...looks, [])).map(([name]) => name)).toEqual(["p", "q", "r"]);
+  });
+
+  test("of this run, whose image is the one that they are to have, are left alone", async () => {
+    expect(await deleted([pod("p", "proxyv2")], [without("p", "ErrImagePull")], [])).toEqual([]);
   });
 });
