@@ -1,3 +1,6 @@
+import { Failure } from "../mesh/failure.ts";
+import { withoutSecrets } from "../mesh/redact.ts";
+
 /** Notes a problem: which input (or part of it), and what is found there and what is expected, without a full stop. */
 export type Report = (input: string, problem: string) => void;
 
@@ -22,3 +25,19 @@ export function withoutPassword(url: string): string {
 /** Why a secret is empty, most of the time. */
 export const FORK =
   "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets";
+
+/** Everything that is wrong with the inputs, at once. */
+export class InputError extends Failure {
+  readonly problems: readonly string[];
+
+  constructor(found: readonly string[]) {
+    // One secret may be given in the place of another input.
+    const problems = found.map(withoutSecrets);
+    super(
+      `The inputs cannot be used:\n${problems.map((problem) => `- ${problem}`).join("\n")}`,
+      "Nothing was changed.",
+    );
+    this.name = "InputError";
+    this.problems = problems;
+  }
+}

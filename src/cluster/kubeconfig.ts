@@ -93,7 +93,7 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
     server: server.replace(/\/+$/, ""),
     tlsServerName: text(cluster["tls-server-name"]),
     text: reduced,
-    secrets: secretsOf(user),
+    secrets: credentialsIn(user),
   };
 }
 
@@ -171,8 +171,9 @@ function isExecutable(command: string): boolean {
   );
 }
 
-/** The values to mask: the credentials themselves, a key as it is given and as it reads. */
-function secretsOf(user: Record<string, unknown>): string[] {
+/** What of a kubeconfig's user is secret: the credentials themselves, a key as it is given and as it reads. */
+export function credentialsIn(user: unknown): string[] {
+  if (typeof user !== "object" || user === null) return [];
   const found: string[] = [];
   const collect = (value: unknown, name: string) => {
     if (Array.isArray(value))
@@ -189,7 +190,8 @@ function secretsOf(user: Record<string, unknown>): string[] {
       if (name.endsWith("key-data")) found.push(Buffer.from(secret, "base64").toString("utf8"));
     }
   };
-  for (const key of ["token", "password", "client-key-data", "auth-provider", "exec"]) collect(user[key], key);
+  for (const key of ["token", "password", "client-key-data", "auth-provider", "exec"])
+    collect((user as Record<string, unknown>)[key], key);
   return found;
 }
 
