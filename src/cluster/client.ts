@@ -8,7 +8,7 @@ import {
   refOf,
 } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
-import { withhold } from "../mesh/redact.ts";
+import { withhold, withholdEncoded } from "../mesh/redact.ts";
 import type {
   Applied,
   Cluster,
@@ -54,6 +54,7 @@ interface Event {
 export function connect(name: string, kubeconfig: Kubeconfig, deadline: Deadline, watcher: Watcher): Cluster {
   // An API server, or what stands in its place, may quote what it was sent.
   kubeconfig.secrets.forEach(withhold);
+  withholdEncoded(kubeconfig.text);
   return new Client(
     name,
     new Transport(kubeconfig.config, kubeconfig.server, deadline, (message) => watcher.retrying(name, message)),

@@ -3,6 +3,8 @@ const SHORTEST = 8;
 /** Of a secret that was cut off, so much at its beginning is one, still. */
 const SHORTEST_PART = 16;
 const HIDDEN = "***";
+/** How long the lines are that base64 and openssl make. */
+const LINES = [76, 64];
 
 /** Every form of every secret that this process has come across, by its first characters. */
 const known = new Map<string, string[]>();
@@ -18,9 +20,17 @@ export function withhold(secret: string): void {
   noted.add(secret);
   const lines = secretLines(secret);
   if (lines.length === 0) return;
-  const whole = [secret, secret.trim()].map((text) => Buffer.from(text, "utf8").toString("base64"));
   const inUrl = lines.map((line) => encodeURIComponent(line.toWellFormed()));
-  for (const form of new Set([...lines, ...inUrl, ...whole])) note(form);
+  for (const form of new Set([...lines, ...inUrl])) note(form);
+  withholdEncoded(secret);
+  if (secret.trim() !== secret) withholdEncoded(secret.trim());
+}
+
+/** Notes the base64 of a text that is no secret as it reads, but holds one: as a whole, and in the lines that programs make. */
+export function withholdEncoded(text: string): void {
+  const whole = Buffer.from(text, "utf8").toString("base64");
+  const lines = LINES.flatMap((length) => whole.match(new RegExp(`.{1,${length}}`, "g")) ?? []);
+  for (const form of new Set([whole, ...lines])) if (form.length >= SHORTEST) note(form);
 }
 
 /** The lines of a secret that must not be told. A PEM's armour is no secret. */
@@ -91,12 +101,18 @@ export function withoutSecretsIn<T>(value: T): T {
  * token or password, long mixed strings.
  */
 export function redact(text: string): string {
-  return withoutSecrets(text)
-    .replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g, HIDDEN)
-    .replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g, HIDDEN)
-    .replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi, `$1${HIDDEN}`)
-    .replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi, `$1$2${HIDDEN}`)
-    .replace(/[A-Za-z0-9+_=-]{32,}/g, (word) =>
-      /[A-Z]/.test(word) && /[a-z]/.test(word) && /\d/.test(word) ? HIDDEN : word,
-    );
+  return (
+    withoutSecrets(text)
+      .replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g, HIDDEN)
+      .replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g, HIDDEN)
+      .replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi, `$1${HIDDEN}`)
+      .replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi, `$1$2${HIDDEN}`)
+      .replace(/[A-Za-z0-9+_=-]{32,}/g, mixed)
+      // Of base64 proper; a path begins otherwise.
+      .replace(/(?<![/\w+=-])[A-Za-z0-9+][A-Za-z0-9+/=]{39,}/g, mixed)
+  );
+}
+
+function mixed(word: string): string {
+  return /[A-Z]/.test(word) && /[a-z]/.test(word) && /\d/.test(word) ? HIDDEN : word;
 }
