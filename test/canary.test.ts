@@ -46,6 +46,8 @@ beforeAll(async () => {
   const kubeconfig = withPlugin(west);
   env = {
     RUNNER_DEBUG: "1",
+    // Much of a short run is the loading of the program.
+    NODE_COMPILE_CACHE: join(tmpdir(), "node-compile-cache"),
     WEST: base64(kubeconfig),
     // As a workflow's `env:` often has it for another step.
     KUBECONFIG_CONTENT: kubeconfig,

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import { parseYaml } from "./yaml.ts";
+import { parseYaml } from "../mesh/yaml.ts";
 
 /** A kubeconfig that was read and reduced to one context. It is a secret. */
 export interface Kubeconfig {

@@ -1,6 +1,6 @@
 import { withhold } from "../mesh/redact.ts";
+import { parseYaml } from "../mesh/yaml.ts";
 import { credentialsIn } from "./kubeconfig.ts";
-import { parseYaml } from "./yaml.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever an API server has
 type Json = any;
