@@ -77,7 +77,7 @@ function program(path: string, then: string): string {
     // What a kubeconfig sets for its plugin is meant for that one.
     `env | grep -v '^PLUGIN_SECRET=' >> '${seen}.env'`,
     `tr '\\0' '\\n' < /proc/$PPID/cmdline >> '${seen}.argv' 2> /dev/null`,
-    'for word in "$@"; do case "$word" in --kubeconfig=*) kubeconfig="${word#--kubeconfig=}" ;; esac; done',
+    'for word in "$@"; do case "$word" in --kubeconfig=*) kubeconfig=$(echo "$word" | cut -d= -f2-) ;; esac; done',
     `if [ -n "$kubeconfig" ]; then ls -ld "$kubeconfig" "$(dirname "$kubeconfig")" | cut -c1-10 >> '${join(dir, "modes")}'; fi`,
     then,
   ];

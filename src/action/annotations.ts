@@ -2,11 +2,10 @@ import * as core from "@actions/core";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import { Failure } from "../mesh/failure.ts";
-import { withoutSecrets } from "../mesh/redact.ts";
 import type { Check, Report, Verdict } from "../mesh/report.ts";
 import { changeSentence } from "../report/changes.ts";
 import { count, documentationOf, places, whereabouts } from "../report/words.ts";
-import { InputError } from "./messages.ts";
+import { InputError, printable } from "./messages.ts";
 
 /** What the platform shows of one step: ten annotations of a kind, of 4,096 characters each. */
 const MOST = 10;
@@ -106,7 +105,7 @@ function error(title: string, message: string, hint = ""): void {
 
 /** The hint is what helps, so where there is too much text it is the message that is cut. */
 function show({ title, message, rest }: Note, tell: typeof core.error): void {
-  tell(withoutSecrets(lines(cut(message, LONGEST - rest.length), rest)), { title });
+  tell(printable(lines(cut(message, LONGEST - rest.length), rest)), { title });
 }
 
 function lines(...parts: readonly string[]): string {

@@ -1,10 +1,10 @@
 import * as core from "@actions/core";
 import type { Watcher } from "../cluster/client.ts";
 import type { Wait } from "../cluster/cluster.ts";
-import { withoutSecrets } from "../mesh/redact.ts";
 import { MARKS, PHASES, type Phase, type Subject, subjectName, type Verdict } from "../mesh/report.ts";
 import type { Progress } from "../steps/run.ts";
 import { mask } from "./masking.ts";
+import { printable } from "./messages.ts";
 
 const ORDER = Object.keys(PHASES) as Phase[];
 /** Milliseconds between looks at what is waited for, and for how long an unchanged wait stays unmentioned. */
@@ -51,7 +51,7 @@ export class Log implements Progress, Watcher {
   }
 
   warning(text: string): void {
-    core.warning(withoutSecrets(text), { title: "Multi-cluster mesh" });
+    core.warning(printable(text), { title: "Multi-cluster mesh" });
   }
 
   secret(value: string): void {
@@ -106,12 +106,9 @@ export class Log implements Progress, Watcher {
 }
 
 /**
- * Clusters supply some of what is logged. No secret is in it, and none of it may be taken for a command by the runner: it takes `::x::` at the
+ * Clusters supply some of what is logged, and none of it may be taken for a command by the runner: it takes `::x::` at the
  * beginning of a line, and `##[x]` anywhere.
  */
 export function oneLine(text: string): string {
-  const told = withoutSecrets(text);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
-  const line = told.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
-  return line.replaceAll("##[", "## [");
+  return printable(text).replace(/\n+/g, " ").trim().replaceAll("##[", "## [");
 }

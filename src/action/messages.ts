@@ -1,13 +1,13 @@
 import { Failure } from "../mesh/failure.ts";
+import { quoted } from "../mesh/quoted.ts";
 import { withoutSecrets } from "../mesh/redact.ts";
 
 /** Notes a problem: which input (or part of it), and what is found there and what is expected, without a full stop. */
 export type Report = (input: string, problem: string) => void;
 
-/** A value for a message: quoted, on one line, not too long. */
+/** A value for a message. */
 export function shown(value: string): string {
-  if (value === "") return "empty";
-  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  return value === "" ? "empty" : quoted(value);
 }
 
 /** A name for a message, unless it looks like the kubeconfig itself, given where its name belongs. */
@@ -15,6 +15,12 @@ export function named(value: string): string {
   return value !== "" && /^[\w .:/\\~-]{1,100}$/.test(value)
     ? JSON.stringify(value)
     : "(not shown, for it looks like no name)";
+}
+
+/** A text from outside as the log may have it: without secrets and what a terminal would obey; its line breaks stay. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
+  return withoutSecrets(text).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
 }
 
 /** A URL for a message. */

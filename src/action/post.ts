@@ -3,11 +3,11 @@ import * as core from "@actions/core";
 import { connect } from "../cluster/client.ts";
 import { Deadline } from "../cluster/deadline.ts";
 import type { Kubeconfig } from "../cluster/kubeconfig.ts";
-import { withoutSecrets } from "../mesh/redact.ts";
 import { removeProbe } from "../steps/probe.ts";
 import { readInputs } from "./inputs.ts";
 import { oneLine } from "./log.ts";
 import { mask } from "./masking.ts";
+import { printable } from "./messages.ts";
 import { FOLDER_STATE, PROBE_STATE } from "./state.ts";
 
 /** Milliseconds for all clusters together, which are cleaned up side by side. */
@@ -47,6 +47,6 @@ async function warned(failure: string, work: () => Promise<void>): Promise<void>
   try {
     await work();
   } catch (error) {
-    core.warning(withoutSecrets(`${failure}: ${error instanceof Error ? error.message : String(error)}`));
+    core.warning(printable(`${failure}: ${error instanceof Error ? error.message : String(error)}`));
   }
 }

@@ -15,7 +15,7 @@ import { uninstall } from "../commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
 import { helmFor } from "../helm/helm.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
-import { holdsSecret, withoutSecrets } from "../mesh/redact.ts";
+import { holdsSecret } from "../mesh/redact.ts";
 import type { Report, Verdict } from "../mesh/report.ts";
 import { changeSentence } from "../report/changes.ts";
 import { toJson } from "../report/json.ts";
@@ -29,7 +29,7 @@ import { writeDiagnostics } from "./diagnostics.ts";
 import { type FailOn, type Inputs, readInputs } from "./inputs.ts";
 import { Log } from "./log.ts";
 import { mask } from "./masking.ts";
-import { InputError } from "./messages.ts";
+import { InputError, printable } from "./messages.ts";
 import { setOutputs } from "./outputs.ts";
 import { FOLDER_STATE, PROBE_STATE } from "./state.ts";
 
@@ -194,9 +194,7 @@ async function diagnostics(
     core.info(`Diagnostics of all clusters: ${file}. Keep them with actions/upload-artifact.`);
     return file;
   } catch (error) {
-    core.warning(
-      withoutSecrets(`The diagnostics could not be written: ${error instanceof Error ? error.message : error}`),
-    );
+    core.warning(printable(`The diagnostics could not be written: ${error instanceof Error ? error.message : error}`));
     return undefined;
   }
 }

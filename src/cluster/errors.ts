@@ -49,10 +49,10 @@ export class ApiError extends Failure {
     const conflicts = (body.details?.causes ?? [])
       .filter((cause) => cause.reason === "FieldManagerConflict")
       .map((cause) => ({ manager: /"([^"]*)"/.exec(cause.message ?? "")?.[1] ?? "?", field: cause.field ?? "?" }));
-    const reason = body.reason || `HTTP ${status}`;
+    const reason = clip(body.reason ?? "", 100) || `HTTP ${status}`;
     super(
       conflicts.length > 0
-        ? `Could not ${what}: somebody else set it differently: ${conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", ")}`
+        ? `Could not ${what}: somebody else set it differently: ${clip(conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", "))}`
         : `Could not ${what}: ${reason}${body.message ? `: ${clip(body.message)}` : ""}`,
       hintFor(status, conflicts.length > 0),
     );
