@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { parseTarGzip } from "nanotar";
 import { parse } from "yaml";
 import { decoded as withoutEntities } from "./report/reading.ts";
+import type { RunResult } from "./runner.ts";
 
 /** So many characters of a secret in a row are no chance. */
 const PIECE = 16;
@@ -163,19 +164,23 @@ function withoutMasks(text: string): string {
   return text.replaceAll(/^::add-mask::.*$/gm, "");
 }
 
-interface Told {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly postStdout: string;
-  readonly postStderr: string;
-  readonly summary: string;
-  readonly outputs: unknown;
-  readonly state: unknown;
-  readonly annotations: unknown;
-}
+/** What a run of the built action leaves for others to read. */
+export type Told = Pick<
+  RunResult,
+  | "stdout"
+  | "stderr"
+  | "postStdout"
+  | "postStderr"
+  | "summary"
+  | "outputs"
+  | "state"
+  | "annotations"
+  | "report"
+  | "left"
+>;
 
 /** Every place of a run of the built action where somebody may read. Masks are not trusted to hide anything. */
-export async function placesOf(result: Told, folder: string): Promise<Places> {
+export function toldBy(result: Told): Places {
   return {
     "the log": withoutMasks(result.stdout),
     "standard error": withoutMasks(result.stderr),
@@ -185,8 +190,14 @@ export async function placesOf(result: Told, folder: string): Promise<Places> {
     "the outputs": JSON.stringify(result.outputs),
     "the state": JSON.stringify(result.state),
     "the annotations": JSON.stringify(result.annotations),
-    ...(await placesIn(folder)),
+    "the report": JSON.stringify(result.report ?? {}),
+    ...Object.fromEntries(result.left.map(({ path, content }) => [`RUNNER_TEMP/${path}`, content])),
   };
+}
+
+/** The same, and every file that is below the run's folder. */
+export async function placesOf(result: Told, folder: string): Promise<Places> {
+  return { ...toldBy(result), ...(await placesIn(folder)) };
 }
 
 /** The same of a command that ran in this process. */
