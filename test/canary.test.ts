@@ -9,10 +9,10 @@ import { parse, stringify } from "yaml";
 import { secretLines } from "../src/mesh/redact.ts";
 import { Canaries, filesIn, placesIn, placesOf, placesOnCluster } from "./canary.ts";
 import { base64, rootCa, selfSigned } from "./cluster/certificates.ts";
-import { everything, NAMESPACE } from "./commands/mesh.ts";
+import { everything, NAMESPACE, putNamespace } from "./commands/mesh.ts";
 import { startClusters } from "./embedded/cluster.ts";
 import { fakeIstioctl } from "./embedded/istioctl.ts";
-import type { Kube } from "./embedded/kube.ts";
+import type { Json, Kube } from "./embedded/kube.ts";
 import { type RunOptions, type RunResult, runAction } from "./runner.ts";
 
 // Shell scripts stand in for the action's children and watch what these are given.
@@ -31,6 +31,7 @@ let clusters: [Kube, Kube];
 let root: { certificate: string; key: string };
 let env: Record<string, string>;
 const running: Kube[] = [];
+let intermediate: Json;
 
 beforeAll(async () => {
   if (!posix) return;
@@ -296,6 +297,7 @@ describe.skipIf(!posix)("nothing of a secret is anywhere but where it belongs", 
   });
 
   test("uninstall", async () => {
+    intermediate = clusters[0].get({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "cacerts" });
     const result = await run("uninstall", { inputs: { "uninstall-scope": "all" } });
     expect(result.outputs).toMatchObject({ result: "passed", changed: "true" });
   });
@@ -305,6 +307,12 @@ describe.skipIf(!posix)("nothing of a secret is anywhere but where it belongs", 
     running.push(...kubes);
     const west = kubes[1] as Kube;
     west.setToken(TOKEN, "kubernetes-admin");
+    for (const kube of kubes) {
+      canaries.watch("a cluster without an operator", kube);
+      putNamespace(kube);
+      // So that none is issued, which takes a while.
+      kube.put(intermediate);
+    }
     program("bin/helm", `${QUOTE}\nexit 1`);
     const before = env;
     env = { ...env, WEST: base64(withPlugin(west)), KUBECONFIG_CONTENT: "" };
