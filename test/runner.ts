@@ -74,6 +74,7 @@ export interface RunResult {
   readonly masks: readonly string[];
   readonly postExitCode: number | null;
   readonly postStdout: string;
+  readonly postStderr: string;
   /** What is still in RUNNER_TEMP after the post step. */
   readonly left: readonly LeftFile[];
   /** The file that the output `report` names. */
@@ -129,6 +130,7 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
       masks: log.masks,
       postExitCode: postStep === undefined ? 0 : postStep.exitCode,
       postStdout: postStep?.stdout ?? "",
+      postStderr: postStep?.stderr ?? "",
       left: await readTree(paths.temp),
       ...(report && { report }),
     };

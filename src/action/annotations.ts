@@ -5,7 +5,7 @@ import { Failure } from "../mesh/failure.ts";
 import type { Check, Report, Verdict } from "../mesh/report.ts";
 import { changeSentence } from "../report/changes.ts";
 import { count, documentationOf, places, whereabouts } from "../report/words.ts";
-import { InputError } from "./inputs.ts";
+import { InputError, printable } from "./messages.ts";
 
 /** What the platform shows of one step: ten annotations of a kind, of 4,096 characters each. */
 const MOST = 10;
@@ -105,7 +105,7 @@ function error(title: string, message: string, hint = ""): void {
 
 /** The hint is what helps, so where there is too much text it is the message that is cut. */
 function show({ title, message, rest }: Note, tell: typeof core.error): void {
-  tell(lines(cut(message, LONGEST - rest.length), rest), { title });
+  tell(printable(lines(cut(message, LONGEST - rest.length), rest)), { title });
 }
 
 function lines(...parts: readonly string[]): string {

@@ -2,11 +2,10 @@ import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
-import { Failure } from "../mesh/failure.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
 import { parseDuration } from "./duration.ts";
-import { FORK, named, type Report, shown, withoutPassword } from "./messages.ts";
+import { FORK, InputError, named, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
@@ -38,20 +37,6 @@ export interface Inputs {
   readonly timeout: number;
   readonly istioctl: { readonly mirror: string; readonly path?: string };
   readonly helm: { readonly mirror: string };
-}
-
-/** Everything that is wrong with the inputs, at once. */
-export class InputError extends Failure {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(
-      `The inputs cannot be used:\n${problems.map((problem) => `- ${problem}`).join("\n")}`,
-      "Nothing was changed.",
-    );
-    this.name = "InputError";
-    this.problems = problems;
-  }
 }
 
 const NO_EFFECT = "has no effect with `installer: existing`, which leaves the control planes alone; leave it out";

@@ -4,6 +4,7 @@ import type { Wait } from "../cluster/cluster.ts";
 import { MARKS, PHASES, type Phase, type Subject, subjectName, type Verdict } from "../mesh/report.ts";
 import type { Progress } from "../steps/run.ts";
 import { mask } from "./masking.ts";
+import { printable } from "./messages.ts";
 
 const ORDER = Object.keys(PHASES) as Phase[];
 /** Milliseconds between looks at what is waited for, and for how long an unchanged wait stays unmentioned. */
@@ -50,7 +51,7 @@ export class Log implements Progress, Watcher {
   }
 
   warning(text: string): void {
-    core.warning(text, { title: "Multi-cluster mesh" });
+    core.warning(printable(text), { title: "Multi-cluster mesh" });
   }
 
   secret(value: string): void {
@@ -108,8 +109,6 @@ export class Log implements Progress, Watcher {
  * Clusters supply some of what is logged, and none of it may be taken for a command by the runner: it takes `::x::` at the
  * beginning of a line, and `##[x]` anywhere.
  */
-function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed
-  const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
-  return line.replaceAll("##[", "## [");
+export function oneLine(text: string): string {
+  return printable(text).replace(/\n+/g, " ").trim().replaceAll("##[", "## [");
 }

@@ -5,7 +5,9 @@ import { Deadline } from "../cluster/deadline.ts";
 import type { Kubeconfig } from "../cluster/kubeconfig.ts";
 import { removeProbe } from "../steps/probe.ts";
 import { readInputs } from "./inputs.ts";
+import { oneLine } from "./log.ts";
 import { mask } from "./masking.ts";
+import { printable } from "./messages.ts";
 import { FOLDER_STATE, PROBE_STATE } from "./state.ts";
 
 /** Milliseconds for all clusters together, which are cleaned up side by side. */
@@ -29,7 +31,7 @@ async function removeProbes(namespace: string): Promise<void> {
   const watcher = {
     waiting() {},
     waited() {},
-    retrying: (cluster: string, text: string) => core.info(`${cluster}: ${text}`),
+    retrying: (cluster: string, text: string) => core.info(oneLine(`${cluster}: ${text}`)),
   };
   await Promise.all(
     inputs.mesh.clusters.map(async ({ name }) => {
@@ -45,6 +47,6 @@ async function warned(failure: string, work: () => Promise<void>): Promise<void>
   try {
     await work();
   } catch (error) {
-    core.warning(`${failure}: ${error instanceof Error ? error.message : String(error)}`);
+    core.warning(printable(`${failure}: ${error instanceof Error ? error.message : String(error)}`));
   }
 }

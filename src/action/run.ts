@@ -15,6 +15,7 @@ import { uninstall } from "../commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../commands/verify.ts";
 import { helmFor } from "../helm/helm.ts";
 import { istioctlFor } from "../istioctl/istioctl.ts";
+import { holdsSecret } from "../mesh/redact.ts";
 import type { Report, Verdict } from "../mesh/report.ts";
 import { changeSentence } from "../report/changes.ts";
 import { toJson } from "../report/json.ts";
@@ -25,9 +26,10 @@ import { goneOnWithout } from "../report/words.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateChanges, annotateError } from "./annotations.ts";
 import { writeDiagnostics } from "./diagnostics.ts";
-import { type FailOn, InputError, type Inputs, readInputs } from "./inputs.ts";
+import { type FailOn, type Inputs, readInputs } from "./inputs.ts";
 import { Log } from "./log.ts";
 import { mask } from "./masking.ts";
+import { InputError, printable } from "./messages.ts";
 import { setOutputs } from "./outputs.ts";
 import { FOLDER_STATE, PROBE_STATE } from "./state.ts";
 
@@ -62,7 +64,10 @@ function cancellation(): AbortSignal {
   return controller.signal;
 }
 
-/** Reads the inputs and takes those that are secret out of the environment, which every child would inherit. */
+/**
+ * Reads the inputs, and takes them and all that holds a secret out of the environment, which every child would inherit: a
+ * credential plugin is one, too.
+ */
 async function takeInputs(): Promise<{ inputs: Inputs; variables: string[] }> {
   const variables: string[] = [];
   const inputs = await readInputs(
@@ -75,8 +80,8 @@ async function takeInputs(): Promise<{ inputs: Inputs; variables: string[] }> {
     },
     mask,
   );
-  for (const name of Object.keys(process.env)) {
-    if (/^INPUT_.*(KUBECONFIG|CLUSTERS|KEY)$/i.test(name) || variables.includes(name)) delete process.env[name];
+  for (const [name, value = ""] of Object.entries(process.env)) {
+    if (/^INPUT_/i.test(name) || variables.includes(name) || holdsSecret(value)) delete process.env[name];
   }
   return { inputs, variables };
 }
@@ -189,7 +194,7 @@ async function diagnostics(
     core.info(`Diagnostics of all clusters: ${file}. Keep them with actions/upload-artifact.`);
     return file;
   } catch (error) {
-    core.warning(`The diagnostics could not be written: ${error instanceof Error ? error.message : error}`);
+    core.warning(printable(`The diagnostics could not be written: ${error instanceof Error ? error.message : error}`));
     return undefined;
   }
 }
@@ -198,7 +203,11 @@ async function diagnostics(
 async function publish(report: Report, diagnostics: string | undefined, drifted: boolean): Promise<void> {
   const name = join(process.env.RUNNER_TEMP || tmpdir(), `istio-mesh-report-${randomUUID()}`);
   const paths = { report: `${name}.json`, junit: `${name}.xml` };
-  await Promise.all([writeFile(paths.report, toJson(report)), writeFile(paths.junit, toJUnit(report))]);
+  const mode = 0o600;
+  await Promise.all([
+    writeFile(paths.report, toJson(report), { mode }),
+    writeFile(paths.junit, toJUnit(report), { mode }),
+  ]);
   const documentation = documentationUrl(process.env);
   setOutputs(report, { ...paths, ...(diagnostics ? { diagnostics } : {}) });
   annotate(report, documentation);

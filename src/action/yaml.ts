@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseYaml } from "../cluster/yaml.ts";
+import { parseYaml } from "../mesh/yaml.ts";
 import { type Report, shown } from "./messages.ts";
 
 const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);

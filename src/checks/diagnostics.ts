@@ -4,7 +4,7 @@ import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
-import { redact } from "../mesh/redact.ts";
+import { redact, withoutSecrets } from "../mesh/redact.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { istiodViews } from "./istiod.ts";
 import type { Pod } from "./pods.ts";
@@ -240,7 +240,9 @@ export async function diagnose(mesh: MeshSpec, cluster: Cluster, room: number): 
     Object.entries(sources).map(async ([path, source]) => {
       try {
         const found = await source();
-        return { exhibits: typeof found === "string" ? [{ path, text: found }] : found, missing: [] };
+        const exhibits = typeof found === "string" ? [{ path, text: found }] : found;
+        // Before it is cut, for the rest of a secret is one, too.
+        return { exhibits: exhibits.map(({ path, text }) => ({ path, text: withoutSecrets(text) })), missing: [] };
       } catch (error) {
         return {
           exhibits: [],

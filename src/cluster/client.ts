@@ -8,6 +8,7 @@ import {
   refOf,
 } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
+import { withhold, withholdEncoded } from "../mesh/redact.ts";
 import type {
   Applied,
   Cluster,
@@ -24,6 +25,7 @@ import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError, orUndefined } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
+import { withholdContents } from "./secrets.ts";
 import { apiError, Transport, WATCH_SECONDS } from "./transport.ts";
 
 /** Told of waits and retries as they happen. */
@@ -50,6 +52,9 @@ interface Event {
 
 /** A cluster behind its API server; nothing is sent before the first call. */
 export function connect(name: string, kubeconfig: Kubeconfig, deadline: Deadline, watcher: Watcher): Cluster {
+  // An API server, or what stands in its place, may quote what it was sent.
+  kubeconfig.secrets.forEach(withhold);
+  withholdEncoded(kubeconfig.text);
   return new Client(
     name,
     new Transport(kubeconfig.config, kubeconfig.server, deadline, (message) => watcher.retrying(name, message)),
@@ -267,6 +272,7 @@ class Client implements Cluster {
     try {
       for await (const line of this.#transport.lines(`watch ${query.kind}s`, listPath(query, parameters), signal)) {
         const event = JSON.parse(line) as Event;
+        withholdContents(event.object);
         if (event.type === "ERROR") return;
         if (event.type !== "BOOKMARK") yield event;
       }

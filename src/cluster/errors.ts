@@ -1,11 +1,41 @@
 import { Failure } from "../mesh/failure.ts";
+import { redact } from "../mesh/redact.ts";
 
 /** The body that the Kubernetes API answers an error with. */
 export interface Status {
+  status?: string;
   reason?: string;
   message?: string;
-  code?: number;
-  details?: { causes?: { reason?: string; message?: string; field?: string }[]; retryAfterSeconds?: number };
+  details?: { causes: { reason?: string; message?: string; field?: string }[] };
+}
+
+/**
+ * What of an answer is such a body. Proxies and unserved paths answer in plain text or HTML, or in JSON of their own, of
+ * which the HTTP status is enough.
+ */
+export function statusIn(text: string): Status {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return {};
+  }
+  const { details, ...rest } = fieldsOf(body);
+  const { causes } = fieldsOf(details);
+  return {
+    ...texts(rest),
+    ...(Array.isArray(causes) ? { details: { causes: causes.map((cause) => texts(fieldsOf(cause))) } } : {}),
+  };
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function texts(fields: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(fields).filter((field): field is [string, string] => typeof field[1] === "string"),
+  );
 }
 
 /** The API server answered, and said no. */
@@ -19,10 +49,10 @@ export class ApiError extends Failure {
     const conflicts = (body.details?.causes ?? [])
       .filter((cause) => cause.reason === "FieldManagerConflict")
       .map((cause) => ({ manager: /"([^"]*)"/.exec(cause.message ?? "")?.[1] ?? "?", field: cause.field ?? "?" }));
-    const reason = body.reason || `HTTP ${status}`;
+    const reason = clip(body.reason ?? "", 100) || `HTTP ${status}`;
     super(
       conflicts.length > 0
-        ? `Could not ${what}: somebody else set it differently: ${conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", ")}`
+        ? `Could not ${what}: somebody else set it differently: ${clip(conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", "))}`
         : `Could not ${what}: ${reason}${body.message ? `: ${clip(body.message)}` : ""}`,
       hintFor(status, conflicts.length > 0),
     );
@@ -42,9 +72,9 @@ function hintFor(status: number, conflict: boolean): string {
   return "A new run goes on from here. If it fails again, look at that object and its events in the cluster.";
 }
 
-/** Keeps a message that a cluster supplied to one line of readable length. */
+/** Keeps a message that a cluster supplied to one line of readable length, without what looks like a secret. */
 export function clip(text: string, length = 600): string {
-  const line = text.replace(/\s+/g, " ").trim();
+  const line = redact(text).replace(/\s+/g, " ").trim();
   return line.length > length ? `${line.slice(0, length)} …` : line;
 }
 

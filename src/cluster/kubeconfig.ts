@@ -3,7 +3,8 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import { parseYaml } from "./yaml.ts";
+import { quoted } from "../mesh/quoted.ts";
+import { parseYaml } from "../mesh/yaml.ts";
 
 /** A kubeconfig that was read and reduced to one context. It is a secret. */
 export interface Kubeconfig {
@@ -29,8 +30,8 @@ interface Entry {
   context?: Record<string, unknown>;
 }
 
-/** A name for a message: on one line, not too long. */
-const quoted = (name: string) => JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+const LONGEST_NAME = 100;
+const named = (name: string) => quoted(name, LONGEST_NAME);
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
 /**
@@ -47,21 +48,21 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
     const entries = document[key];
     return Array.isArray(entries) ? (entries as Entry[]).filter((entry) => entry && typeof entry === "object") : [];
   };
-  const named = (key: string, name: unknown) => list(key).find((entry) => entry.name === name);
+  const entryNamed = (key: string, name: unknown) => list(key).find((entry) => entry.name === name);
   const names = (key: string) =>
     list(key)
-      .flatMap((entry) => (text(entry.name) ? quoted(entry.name as string) : []))
+      .flatMap((entry) => (text(entry.name) ? named(entry.name as string) : []))
       .join(", ") || "none";
 
   const context = wanted || text(document["current-context"]);
   if (!context)
     return { problem: `has no current-context; expected the name of one of its contexts: ${names("contexts")}` };
-  const contextEntry = named("contexts", context)?.context;
-  if (!contextEntry) return { problem: `has no context ${quoted(context)}; expected one of: ${names("contexts")}` };
-  const of = `in its context ${quoted(context)}`;
-  const cluster = named("clusters", contextEntry.cluster)?.cluster;
+  const contextEntry = entryNamed("contexts", context)?.context;
+  if (!contextEntry) return { problem: `has no context ${named(context)}; expected one of: ${names("contexts")}` };
+  const of = `in its context ${named(context)}`;
+  const cluster = entryNamed("clusters", contextEntry.cluster)?.cluster;
   if (!cluster) return { problem: `names ${of} a cluster that it does not hold` };
-  const user = named("users", contextEntry.user)?.user;
+  const user = entryNamed("users", contextEntry.user)?.user;
   if (!user) return { problem: `names ${of} a user that it does not hold` };
 
   const server = text(cluster.server);
@@ -93,7 +94,7 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
     server: server.replace(/\/+$/, ""),
     tlsServerName: text(cluster["tls-server-name"]),
     text: reduced,
-    secrets: secretsOf(user),
+    secrets: credentialsIn(user),
   };
 }
 
@@ -148,7 +149,7 @@ function credentialProblem(user: Record<string, unknown>, now: Date): string | u
 function pluginProblem(user: Record<string, unknown>): string | undefined {
   const command = text((user.exec as Record<string, unknown> | undefined)?.command);
   if (!command || isExecutable(command)) return undefined;
-  return `a login by the program ${quoted(command)}, which is not on this runner's PATH; install it in a step before this one`;
+  return `a login by the program ${named(command)}, which is not on this runner's PATH; install it in a step before this one`;
 }
 
 function date(text: string): string {
@@ -171,8 +172,9 @@ function isExecutable(command: string): boolean {
   );
 }
 
-/** The values to mask: the credentials themselves, a key as it is given and as it reads. */
-function secretsOf(user: Record<string, unknown>): string[] {
+/** What of a kubeconfig's user is secret: the credentials themselves, a key as it is given and as it reads. */
+export function credentialsIn(user: unknown): string[] {
+  if (typeof user !== "object" || user === null) return [];
   const found: string[] = [];
   const collect = (value: unknown, name: string) => {
     if (Array.isArray(value))
@@ -189,7 +191,8 @@ function secretsOf(user: Record<string, unknown>): string[] {
       if (name.endsWith("key-data")) found.push(Buffer.from(secret, "base64").toString("utf8"));
     }
   };
-  for (const key of ["token", "password", "client-key-data", "auth-provider", "exec"]) collect(user[key], key);
+  for (const key of ["token", "password", "client-key-data", "auth-provider", "exec"])
+    collect((user as Record<string, unknown>)[key], key);
   return found;
 }
 

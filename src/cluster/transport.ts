@@ -2,9 +2,11 @@ import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import pLimit from "p-limit";
 import { type Dispatcher, request, WebSocket } from "undici";
 import { Failure } from "../mesh/failure.ts";
+import { withhold } from "../mesh/redact.ts";
 import type { ExecResult } from "./cluster.ts";
 import { type Deadline, sleep } from "./deadline.ts";
-import { ApiError, clip, isTransient, type Status, unreachable } from "./errors.ts";
+import { ApiError, clip, isTransient, statusIn, unreachable } from "./errors.ts";
+import { withholdContents } from "./secrets.ts";
 
 /** Requests to one API server under way at once; watches are not counted. */
 const CONCURRENCY = 8;
@@ -72,10 +74,14 @@ export class Transport {
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
   async json<T>(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<T> {
+    // Before anything is answered: it may be quoted in what is wrong with it.
+    withholdContents(options.body);
     const response = await this.send(what, method, path, options);
     if (response.status >= 400) throw apiError(what, response);
     try {
-      return JSON.parse(response.text) as T;
+      const answer = JSON.parse(response.text) as T;
+      withholdContents(answer);
+      return answer;
     } catch {
       throw new Failure(
         `Could not ${what}: ${this.server} answers, but not as an API server does.`,
@@ -140,7 +146,7 @@ export class Transport {
       socket.addEventListener("close", () => {
         const [, stdout = "", stderr = "", end = ""] = output;
         if (!end) return fail("the connection ended before the command did");
-        const status = JSON.parse(end) as Status & { status?: string };
+        const status = statusIn(end);
         const code = status.details?.causes?.find((cause) => cause.reason === "ExitCode")?.message;
         if (status.status !== "Success" && code === undefined)
           return fail(clip(status.message ?? "it could not be run"));
@@ -263,6 +269,7 @@ export class Transport {
         { cause: error },
       );
     }
+    for (const value of Object.values(headers)) withhold(String(value).replace(/^\w+ +/, ""));
     if (dispatcher) this.#dispatchers.add(dispatcher);
     // A pool whose credentials ran out finishes what it has under way.
     if (known?.dispatcher) void known.dispatcher.close().catch(() => {});
@@ -301,11 +308,5 @@ function parseable(text: string, contentType: string | string[] | undefined): st
 
 /** What an error status says. */
 export function apiError(what: string, response: Response): ApiError {
-  let body: Status = {};
-  try {
-    body = JSON.parse(response.text) as Status;
-  } catch {
-    // Proxies and unserved paths answer in plain text or HTML, of which the status is enough.
-  }
-  return new ApiError(what, response.status, body);
+  return new ApiError(what, response.status, statusIn(response.text));
 }

@@ -1,4 +1,5 @@
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
+import { parseYaml } from "./yaml.ts";
 
 /** What a remote secret's kubeconfig says, as istiod reads it. */
 export interface RemoteKubeconfig {
@@ -22,13 +23,9 @@ const FILES = ["tokenFile", "client-certificate", "client-key"] as const;
  */
 export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
   const none = { server: "", ca: "", token: "" };
-  let config: Fields;
-  try {
-    config = fields(parse(text));
-  } catch {
-    // The parser's message quotes the line that it stumbles over.
-    return { ...none, problems: ["The kubeconfig is not YAML."] };
-  }
+  const parsed = parseYaml(text);
+  if ("problem" in parsed) return { ...none, problems: ["The kubeconfig is not YAML."] };
+  const config = fields(parsed.value);
   const current = config["current-context"];
   const context = entry(config.contexts, current, "context");
   if (!context)

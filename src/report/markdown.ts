@@ -70,7 +70,8 @@ function warnings(report: Report): string {
   const told = (text: string, checks: readonly Check[]) =>
     `**${escaped(places(checks.map(({ subject }) => subject)))}**: ${prose(text)}`;
   const all = [
-    ...[...new Set(report.warnings)].map(prose),
+    // Where there is nothing to read, the list's mark would make a heading of the line before.
+    ...[...new Set(report.warnings)].map(prose).filter((text) => text.trim() !== ""),
     ...[...ofChecks].map(([text, checks]) => told(text, checks)),
   ];
   const room = new Room(WARNING_BYTES);

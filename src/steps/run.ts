@@ -6,6 +6,7 @@ import { explained } from "../mesh/causes.ts";
 import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
+import { withoutSecretsIn } from "../mesh/redact.ts";
 import type {
   Change,
   Check,
@@ -226,12 +227,12 @@ export class Run {
   leave(phase: Phase, cluster: string, ref: ObjectRef, why: string): void {
     const key = `${cluster} ${describe(ref)}`;
     if (this.#left.has(key)) return;
-    this.#left.set(key, { cluster, ...ref, why });
+    this.#left.set(key, { cluster, ...ref, why: withoutSecretsIn(why) });
     this.#progress.event(phase, { cluster }, `left ${describe(ref)}: ${why}`);
   }
 
   warn(text: string): void {
-    this.#warnings.push(text);
+    this.#warnings.push(withoutSecretsIn(text));
     this.#progress.warning(text);
   }
 
@@ -290,7 +291,11 @@ export class Run {
         namespace: this.#mesh.namespace,
         ...(this.#rootSha256 ? { rootSha256: this.#rootSha256 } : {}),
       },
-      clusters: [...this.#clusters.values()],
+      clusters: [...this.#clusters.values()].map(({ name, network, ...seen }) => ({
+        name,
+        network,
+        ...withoutSecretsIn(seen),
+      })),
       checks: explained(this.#checks),
       warnings: this.#warnings,
       changes: this.#changes.toSorted((a, b) => order(a) - order(b)),
@@ -309,7 +314,12 @@ export class Run {
   }
 
   #changed(cluster: Cluster, phase: Phase, change: ObjectChange, would = ""): void {
-    this.#changes.push({ cluster: cluster.name, ...change });
+    const { diff, note } = change;
+    this.#changes.push({
+      cluster: cluster.name,
+      ...change,
+      ...withoutSecretsIn({ ...(diff && { diff }), ...(note && { note }) }),
+    });
     if (change.action === "unchanged") return;
     this.#progress.event(phase, { cluster: cluster.name }, `${would}${change.action} ${describe(change)}`);
   }
@@ -317,7 +327,9 @@ export class Run {
   #settle({ id, subject }: CheckRef, end: Finding, start?: number): void {
     if (!this.#planned.delete(keyOf({ id, subject }))) return;
     const { category, phase } = CHECKS[id];
-    this.#checks.push({ id, category, phase, subject, readings: [], ...end });
+    const { verdict, clusters, ...told } = end;
+    const named = clusters ? { clusters } : {};
+    this.#checks.push({ id, category, phase, subject, verdict, readings: [], ...withoutSecretsIn(told), ...named });
     if (start !== undefined) this.#span(phase, subject, start);
     if (end.verdict !== "skipped") this.#progress.event(phase, subject, end.cause ?? end.evidence, end.verdict);
     const open = (this.#open.get(phase) ?? 1) - 1;

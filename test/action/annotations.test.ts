@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { annotate, annotateError } from "../../src/action/annotations.ts";
-import { InputError } from "../../src/action/inputs.ts";
+import { InputError } from "../../src/action/messages.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { Report } from "../../src/mesh/report.ts";
 import { deadGateway, healthy, otherRoot, report, twoCauses, unreachable } from "../report/sample.ts";

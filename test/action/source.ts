@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { type InputError, type Inputs, readInputs } from "../../src/action/inputs.ts";
+import { type Inputs, readInputs } from "../../src/action/inputs.ts";
+import type { InputError } from "../../src/action/messages.ts";
 import type { InputSource } from "../../src/action/source.ts";
 
 interface ActionYaml {

@@ -1,10 +1,6 @@
 // The polyfill has to be there before @peculiar/x509 is loaded.
 import "reflect-metadata";
-import { webcrypto, X509Certificate } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import * as x509 from "@peculiar/x509";
+import { X509Certificate } from "node:crypto";
 import { Agent, request } from "undici";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
@@ -12,13 +8,12 @@ import { installRights } from "../../src/checks/rights.ts";
 import { inspectRoot } from "../../src/mesh/certificates/inspect.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
+import { rootCa } from "../cluster/certificates.ts";
 import type { ClusterOptions } from "../embedded/cluster.ts";
 import { istiodChart } from "../embedded/controllers/chart.ts";
 import { definitions } from "../embedded/controllers/crds.ts";
 import { encode } from "../embedded/controllers/support.ts";
-import { fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
-import { runAction } from "../runner.ts";
 import { testClusters } from "./clusters.ts";
 import {
   clusterSpec,
@@ -513,7 +508,7 @@ test("a run that is cancelled ends at once, with a report", async () => {
 describe("trust", () => {
   test("comes from the root that was provided", async () => {
     const kubes = await clusters(2);
-    const { certificate, key } = await ecRoot();
+    const { certificate, key } = await rootCa();
     const root = await loadRoot(certificate, key);
     const outcome = await runInstall(kubes, {
       mesh: { trust: { mode: "provided" } },
@@ -531,26 +526,6 @@ describe("trust", () => {
     }
   });
 });
-
-async function ecRoot(): Promise<{ certificate: string; key: string }> {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
-  const usages = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: [{ O: ["Example"] }, { CN: ["Root"] }],
-    notBefore: new Date(Date.now() - 3_600_000),
-    notAfter: new Date(Date.now() + 3650 * 86_400_000),
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(usages, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return { certificate: certificate.toString("pem"), key: x509.PemConverter.encode(pkcs8, "PRIVATE KEY") };
-}
 
 test("control planes that somebody else installed are connected and left alone", async () => {
   const kubes = await clusters(2, { operator: false });
@@ -574,55 +549,4 @@ test("control planes that somebody else installed are connected and left alone",
   expect(notPassed(await runInstall(kubes, { mesh: { installer: "existing" } }))).toEqual([]);
   const after = kubes.map((kube) => inNamespace(kube, "apps/v1", "Deployment", "istiod").metadata.resourceVersion);
   expect(after).toEqual(before);
-});
-
-test("the built action joins two clusters, and nothing secret is left or shown", async () => {
-  const kubes = await clusters(2);
-  const folder = await mkdtemp(join(tmpdir(), "istioctl-"));
-  try {
-    const inputs = {
-      "cluster1-kubeconfig": kubes[0].kubeconfig(),
-      "cluster2-kubeconfig": Buffer.from(kubes[1].kubeconfig({ auth: "token" })).toString("base64"),
-      "istioctl-path": await fakeIstioctl(folder),
-    };
-    const result = await runAction({ inputs, timeoutMs: 60_000 });
-    expect(result.annotations.filter(({ level }) => level === "error")).toEqual([]);
-    expect(result.exitCode).toBe(0);
-    expect(result.outputs).toMatchObject({ result: "passed", changed: "true", "istio-version": "1.26.3" });
-    const addresses = JSON.parse(result.outputs["gateway-addresses"] ?? "{}");
-    expect(Object.keys(addresses)).toEqual(["cluster1", "cluster2"]);
-    expect(result.summary).toContain("cluster1");
-    expect(result.report?.result).toBe("passed");
-
-    const secrets = kubes.flatMap((kube, index) => {
-      const tokens = kube.list("v1", "Secret", NAMESPACE).flatMap(({ data }) => Object.entries<string>(data ?? {}));
-      const keys = tokens.filter(([name]) => /token|ca-key/.test(name));
-      const { user } = parse(kube.kubeconfig(index === 0 ? {} : { auth: "token" })).users[0];
-      const plain = keys.map(([, value]) => Buffer.from(value, "base64").toString());
-      return [...keys.map(([, value]) => value), ...plain, user.token, user["client-key-data"]].filter(
-        (value) => value,
-      );
-    });
-    expect(secrets.length).toBeGreaterThan(9);
-    const shown = [
-      result.stdout.replaceAll(/^::add-mask::.*$/gm, ""),
-      result.stderr,
-      result.postStdout,
-      result.summary,
-      JSON.stringify(result.outputs),
-      ...result.left.map(({ content }) => content),
-    ].join("\n");
-    const lines = secrets
-      .flatMap((value: string) => value.split("\n"))
-      .filter((line) => line.length > 20 && !line.startsWith("---"));
-    expect(lines.filter((line) => shown.includes(line))).toEqual([]);
-    const readers = kubes.map((kube) => text(secret(kube, `${READER}-istio-remote-secret-token`), "token"));
-    expect(result.masks).toEqual(expect.arrayContaining(readers));
-    expect(result.left.map(({ path }) => path)).toEqual([
-      expect.stringMatching(/^istio-mesh-report-.*\.json$/),
-      expect.stringMatching(/^istio-mesh-report-.*\.xml$/),
-    ]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 });

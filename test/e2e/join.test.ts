@@ -266,6 +266,6 @@ describe("a wrong kubeconfig is named, and nothing is touched", () => {
     // Which of the clusters it is: by its input, its variable, its place in the list or its name.
     expect(text).toMatch(/cluster2|KUBECONFIG_\d|clusters\[\d\]|cluster\d/);
     expect(await state()).toEqual(before);
-    expect(leaks(result, (await secretStrings(clusters)).add(secret))).toEqual([]);
+    expect(leaks(result, (await secretStrings(clusters)).add("the kubeconfig", secret))).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 // A stand-in for istioctl, as far as the action uses it. As a module it writes the program; as a program it is that.
+import { execFileSync } from "node:child_process";
 import { appendFileSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { request } from "node:https";
@@ -181,10 +182,11 @@ function connect(file: string, wanted: string | undefined): Api {
     key: decode(user["client-key-data"]),
     ...(cluster["tls-server-name"] ? { servername: cluster["tls-server-name"] } : {}),
   };
+  const token = user.token ?? (user.exec && pluginToken(user.exec));
   const headers = {
     accept: "application/json",
     "content-type": "application/json",
-    ...(user.token ? { authorization: `Bearer ${user.token}` } : {}),
+    ...(token ? { authorization: `Bearer ${token}` } : {}),
   };
   const call = (method: string, path: string, body?: Json): Promise<Json> =>
     new Promise((resolve, reject) => {
@@ -205,6 +207,13 @@ function connect(file: string, wanted: string | undefined): Api {
       sent.end(body && JSON.stringify(body));
     });
   return Object.assign(call, { server: cluster.server as string });
+}
+
+/** The token that a credential plugin gives. */
+function pluginToken({ command, args = [], env = [] }: Json): string {
+  const variables = Object.fromEntries(env.map(({ name, value }: Json) => [name, value]));
+  const told = execFileSync(command, args, { env: { ...process.env, ...variables }, encoding: "utf8" });
+  return JSON.parse(told).status.token;
 }
 
 if (import.meta.main) {
