@@ -31,6 +31,11 @@ export class Deadline {
   get passed(): boolean {
     return this.remaining() === 0;
   }
+
+  /** Every pause of a run, between tries and between looks: resolves after it, or at the deadline. */
+  pause(milliseconds: number): Promise<void> {
+    return sleep(milliseconds, this.signal);
+  }
 }
 
 /** Resolves after `milliseconds`, or as soon as the signal aborts. */
