@@ -51,3 +51,17 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
     signal?.addEventListener("abort", done, { once: true });
   });
 }
+
+/** What comes of the work, or at once the signal's reason: undici heeds a signal only when it is connected. */
+export async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  const over = Promise.withResolvers<never>();
+  const abort = () => over.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([work, over.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

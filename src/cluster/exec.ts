@@ -43,7 +43,13 @@ export function execute(
     };
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
-    socket.addEventListener("error", (event) => fail(clip(event.message || "the connection was refused")));
+    let opened = false;
+    socket.addEventListener("open", () => {
+      opened = true;
+    });
+    socket.addEventListener("error", ({ message }) =>
+      fail(opened ? "the connection broke" : clip(message || "the connection was refused")),
+    );
     socket.addEventListener("message", ({ data }) => {
       const bytes = new Uint8Array(data as ArrayBuffer);
       const stream = bytes[0] ?? 0;

@@ -3,7 +3,7 @@ import pLimit from "p-limit";
 import { type Dispatcher, request } from "undici";
 import { Failure } from "../mesh/failure.ts";
 import type { ExecResult } from "./cluster.ts";
-import type { Deadline } from "./deadline.ts";
+import { type Deadline, heeding } from "./deadline.ts";
 import { ApiError, isOverrun, isTransient, type Status, unreachable } from "./errors.ts";
 import { type Executed, execute } from "./exec.ts";
 import { plain, retryAfter } from "./headers.ts";
@@ -247,20 +247,6 @@ export class Transport {
     // A pool whose credentials ran out finishes what it has under way.
     if (known?.dispatcher) void known.dispatcher.close().catch(() => {});
     return { headers, dispatcher };
-  }
-}
-
-/** What comes of the work, or at once the signal's reason: undici heeds a signal only when it is connected. */
-async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {});
-  const over = Promise.withResolvers<never>();
-  const abort = () => over.reject(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  try {
-    return await Promise.race([work, over.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }
 

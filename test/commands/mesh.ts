@@ -140,8 +140,8 @@ async function runCommand(
   });
   try {
     const path = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion));
-    const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
-    const istioctl = istioctlFor(options, folder, [], deadline.signal);
+    const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path, deadline };
+    const istioctl = istioctlFor(options, folder, []);
     const run = new Run(command, mesh, members, progress);
     const announce = run.plan.bind(run);
     run.plan = (...steps) => {

@@ -51,6 +51,8 @@ const EVERYBODYS_RULES: readonly Json[] = [
 
 /** Who is there: client certificates of our authority, and known tokens. */
 export class Authenticator {
+  /** By connection: to take a certificate apart takes longer than most requests. */
+  readonly #certified = new WeakMap<TLSSocket, User>();
   readonly #tokens = new Map<string, string>();
   readonly #revoked = new Set<string>();
 
@@ -74,10 +76,14 @@ export class Authenticator {
       const name = this.#tokens.get(/^Bearer\s+(.+)$/i.exec(authorization)?.[1]?.trim() ?? "");
       if (name) return userNamed(name);
     } else if (socket.authorized) {
+      const known = this.#certified.get(socket);
+      if (known) return known;
       const { subject } = socket.getPeerCertificate();
       if (subject?.CN) {
         const groups = [subject.O ?? []].flat() as string[];
-        return { name: String(subject.CN), groups: [...groups, EVERYBODY] };
+        const user = { name: String(subject.CN), groups: [...groups, EVERYBODY] };
+        this.#certified.set(socket, user);
+        return user;
       }
     }
     throw new StatusError(401, "Unauthorized", "Unauthorized");
