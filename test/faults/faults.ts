@@ -1,0 +1,122 @@
+import { appendFileSync } from "node:fs";
+import pLimit from "p-limit";
+import { expect, inject, test } from "vitest";
+import { notPassed } from "../commands/mesh.ts";
+import type { Json, Kube } from "../embedded/kube.ts";
+import "./keys.ts";
+import { type Case, type Ended, runCase, type Target } from "./cases.ts";
+import { KINDS, type Kind } from "./kinds.ts";
+import { classOf } from "./requests.ts";
+import { begin, type Scenario, states, stop } from "./scenarios.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Where each file of the suite notes its counts. */
+    counts: string;
+  }
+}
+
+/** Cases side by side in one process: they wait more than they work. */
+const LANES = 4;
+
+export interface Undisturbed {
+  /** What is on the clusters in the end. */
+  readonly whole: Json;
+  /** The requests, in the order in which they came. */
+  readonly targets: readonly (Target & { readonly request: { method: string; path: string } })[];
+}
+
+export async function undisturbed(scenario: Scenario): Promise<Undisturbed> {
+  const kubes = await begin(scenario);
+  const sent: { cluster: number; request: { method: string; path: string } }[] = [];
+  kubes.forEach((kube, cluster) => {
+    kube.intercept((request) => {
+      sent.push({ cluster, request });
+      return undefined;
+    });
+  });
+  const outcome = await scenario.run(kubes);
+  expect(notPassed(outcome)).toEqual([]);
+  for (const kube of kubes) kube.intercept(undefined);
+  const whole = states(kubes);
+  await stop(kubes);
+  const counts = new Map<string, number>();
+  const targets = sent.map(({ cluster, request }) => {
+    const name = classOf(request);
+    const key = `${cluster} ${name}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    return { cluster, class: name, occurrence: counts.get(key) as number, request };
+  });
+  return { whole, targets };
+}
+
+/**
+ * The cases: every kind of fault that applies for each request that differs from others (method, resource, and what is asked
+ * of it), now in one cluster, now in the other; and for each of all requests at least one kind.
+ */
+export function casesOf(targets: Undisturbed["targets"]): Case[] {
+  const cases: Case[] = [];
+  const covered = new Set<unknown>();
+  const byClass = [...Map.groupBy(targets, (target) => target.class).values()];
+  byClass.forEach((same, number) => {
+    const kinds = KINDS.filter(({ applies }) => applies((same[0] as (typeof same)[number]).request));
+    kinds.forEach((kind, i) => {
+      const target = same[(i + number) % same.length] as (typeof same)[number];
+      covered.add(target);
+      cases.push({ kind, target });
+    });
+  });
+  targets.forEach((target, i) => {
+    if (covered.has(target)) return;
+    const kinds = KINDS.filter(({ applies }) => applies(target.request));
+    cases.push({ kind: kinds[i % kinds.length] as Kind, target });
+  });
+  return cases;
+}
+
+/** Runs the cases, several at once, each on clusters where the command begins. */
+export async function runCases(scenario: Scenario, cases: readonly Case[], whole: Json): Promise<(Case & Ended)[]> {
+  const limit = pLimit(LANES);
+  const idle: Kube[][] = [];
+  const ended = await Promise.all(
+    cases.map((each) =>
+      limit(async () => {
+        const kubes = idle.pop() ?? (await begin(scenario));
+        const end = await runCase(scenario, kubes, each, whole);
+        if (scenario.repeatable && end.problems.length === 0) idle.push(kubes);
+        else await stop(kubes);
+        return { ...each, ...end };
+      }),
+    ),
+  );
+  await Promise.all(idle.map(stop));
+  return ended;
+}
+
+export function line({ kind, target, result, problems }: Case & Ended): string {
+  const { cluster, class: name, occurrence } = target;
+  return `${kind.name} at ${name} (${occurrence}., cluster${cluster + 1}), result ${result}: ${problems.join("; ")}`;
+}
+
+/** A test for each kind of fault. */
+export async function faults(scenario: Scenario): Promise<void> {
+  const { whole, targets } = await undisturbed(scenario);
+  const cases = casesOf(targets);
+  const classes = new Set(targets.map((target) => target.class)).size;
+  console.log(`${scenario.name}: ${targets.length} requests, ${classes} that differ, ${cases.length} cases`);
+  for (const [kind, some] of Map.groupBy(cases, (each) => each.kind.name)) {
+    test(`${scenario.name}: ${kind}, ${some.length} cases`, async () => {
+      const ended = await runCases(scenario, some, whole);
+      const failed = ended.filter(({ problems }) => problems.length > 0);
+      const count = {
+        name: `${scenario.name}: ${kind}`,
+        cases: ended.length,
+        missed: ended.filter(({ hit }) => !hit).length,
+        passed: ended.filter(({ result }) => result === "passed").length,
+        failures: failed.length,
+      };
+      appendFileSync(inject("counts"), `${JSON.stringify(count)}\n`);
+      expect(failed.map(line)).toEqual([]);
+    });
+  }
+}

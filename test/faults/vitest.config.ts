@@ -1,0 +1,13 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: fileURLToPath(new URL("../..", import.meta.url)),
+    include: ["test/faults/**/*.test.ts"],
+    globalSetup: ["test/faults/setup.ts"],
+    testTimeout: 15 * 60_000,
+    hookTimeout: 60_000,
+    disableConsoleIntercept: true,
+  },
+});
