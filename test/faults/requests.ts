@@ -15,6 +15,10 @@ export function classOf({ method, path }: Sent): string {
     .replace(/\/pods\/istiod-[^/:]+/, "/pods/istiod-…")
     .replace(/(istio-remote-secret-token)-\d+$/, "$1-…")
     .replace(/cluster[12]\b/g, "cluster…");
+  // What is in a namespace is asked kind by kind, of whatever is served: the purpose is one.
+  if (method === "GET" && /^\/apis(\/[^/]+\/[^/]+)?$|^\/api\/v1$/.test(place)) return "GET what is served";
+  if (method === "GET" && query === "" && /\/namespaces\/[^/]+\/[^/]+$/.test(place))
+    return "GET all of a kind in a namespace";
   const asked = [...parameters].map(([name, value]) => `${name}=${value.replace(/(cluster|network)[12]\b/g, "$1…")}`);
   return `${method} ${named}${asked.length > 0 ? `?${asked.join("&").replace(/istio-mesh-probe-[0-9a-f]{8}/g, "istio-mesh-probe-…")}` : ""}`;
 }

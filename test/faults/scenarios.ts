@@ -1,3 +1,5 @@
+import type { Command } from "../../src/action/inputs.ts";
+import type { UninstallScope } from "../../src/mesh/spec.ts";
 import { notPassed, type Outcome, runCommand, type Setup, state } from "../commands/mesh.ts";
 import { startClusters } from "../embedded/cluster.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
@@ -19,12 +21,14 @@ const QUICK: Setup = { istioctl: quickIstioctl, pace: 0.02 };
 const TRAFFIC = { verification: { traffic: true } };
 
 type Run = Scenario["run"];
-const install: Run = (kubes, setup) => runCommand("install", kubes, { ...QUICK, ...setup });
-const verify: Run = (kubes, setup) => runCommand("verify", kubes, { ...QUICK, ...TRAFFIC, ...setup });
-const plan: Run = (kubes, setup) => runCommand("plan", kubes, { ...QUICK, ...setup });
-const rotate: Run = (kubes, setup) => runCommand("rotate", kubes, { ...QUICK, ...setup });
-const unlink: Run = (kubes, setup) => runCommand("uninstall", kubes, { ...QUICK, ...setup }, "mesh");
-const remove: Run = (kubes, setup) => runCommand("uninstall", kubes, { ...QUICK, ...setup }, "all");
+const runner =
+  (command: Command, own: Setup = {}, scope?: UninstallScope): Run =>
+  (kubes, setup) => {
+    // A token is quicker than a certificate.
+    const kubeconfigs = kubes.map((kube) => kube.kubeconfig({ auth: "token" }));
+    return runCommand(command, kubes, { ...QUICK, kubeconfigs, ...own, ...setup }, scope);
+  };
+const install = runner("install");
 
 async function joined(kubes: readonly Kube[]): Promise<void> {
   const problems = notPassed(await install(kubes));
@@ -34,11 +38,29 @@ async function joined(kubes: readonly Kube[]): Promise<void> {
 export const SCENARIOS = {
   install: { name: "install", run: install, before: async () => {}, repeatable: false, readOnly: false },
   again: { name: "install again", run: install, before: joined, repeatable: true, readOnly: true },
-  verify: { name: "verify with traffic", run: verify, before: joined, repeatable: true, readOnly: true },
-  plan: { name: "plan", run: plan, before: joined, repeatable: true, readOnly: true },
-  rotate: { name: "rotate", run: rotate, before: joined, repeatable: true, readOnly: false },
-  unlink: { name: "uninstall, scope mesh", run: unlink, before: joined, repeatable: false, readOnly: false },
-  remove: { name: "uninstall, scope all", run: remove, before: joined, repeatable: false, readOnly: false },
+  verify: {
+    name: "verify with traffic",
+    run: runner("verify", TRAFFIC),
+    before: joined,
+    repeatable: true,
+    readOnly: true,
+  },
+  plan: { name: "plan", run: runner("plan"), before: joined, repeatable: true, readOnly: true },
+  rotate: { name: "rotate", run: runner("rotate"), before: joined, repeatable: true, readOnly: false },
+  unlink: {
+    name: "uninstall, scope mesh",
+    run: runner("uninstall", {}, "mesh"),
+    before: joined,
+    repeatable: false,
+    readOnly: false,
+  },
+  remove: {
+    name: "uninstall, scope all",
+    run: runner("uninstall", {}, "all"),
+    before: joined,
+    repeatable: false,
+    readOnly: false,
+  },
 } satisfies Record<string, Scenario>;
 
 /** What is on the clusters; tokens of the reader are numbered on with each rotation. */
