@@ -7,7 +7,7 @@ import { removeProbe } from "../../src/steps/probe.ts";
 import { notPassed, type Outcome } from "../commands/mesh.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
 import { type Kind, LATE } from "./kinds.ts";
-import { classOf } from "./requests.ts";
+import { classOf, isOurs, isWatch } from "./requests.ts";
 import { type Scenario, states } from "./scenarios.ts";
 
 /** A request of a run: the how-many-eth of its class, to which cluster. */
@@ -51,7 +51,7 @@ export async function runCase(
   let passedAt = 0;
   let count = 0;
   kubes[target.cluster]?.intercept((request) => {
-    if (hit || classOf(request) !== target.class || ++count < target.occurrence) return undefined;
+    if (hit || !isOurs(request) || classOf(request) !== target.class || ++count < target.occurrence) return undefined;
     hit = request;
     if (kind.name !== LATE) return kind.fault;
     // The request is there before the deadline passes.
@@ -69,7 +69,9 @@ export async function runCase(
   if (afterDeadline > GRACE) problems.push(`It ended ${Math.round(afterDeadline)} ms after its deadline.`);
   problems.push(...told(outcome));
   const { result } = outcome.report;
-  if (kind.transient && hit && result === "passed" && outcome.retries.length === 0 && !quiet(outcome)) {
+  // A wait that another watch has ended needs this one no more.
+  const needed = hit && !isWatch(hit);
+  if (kind.transient && needed && result === "passed" && outcome.retries.length === 0) {
     problems.push("It was tried again, and the log does not say so.");
   }
 
@@ -94,11 +96,6 @@ export async function runCase(
     }
   }
   return { hit: hit !== undefined, result, problems };
-}
-
-/** istioctl's requests are not ours, and a run that passed all the same did not need them. */
-function quiet({ istioctl }: Outcome): boolean {
-  return istioctl.length > 0;
 }
 
 const unexpected = (line: string) => !line.startsWith("skipped");

@@ -12,7 +12,7 @@ import type { Json, Kube } from "../embedded/kube.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { differences, probesOf, type Target } from "./cases.ts";
 import { EVERY, LANES, type Undisturbed, undisturbed } from "./faults.ts";
-import { classOf, isStored } from "./requests.ts";
+import { classOf, isOurs, isStored } from "./requests.ts";
 import { begin, SCENARIOS, type Scenario, states, stop } from "./scenarios.ts";
 
 const SIGNALS = ["SIGKILL", "SIGINT", "SIGTERM"] as const;
@@ -68,7 +68,7 @@ async function kill(
   let count = 0;
   for (const kube of kubes) {
     kube.intercept((request) => {
-      if (classOf(request) === target.class && ++count === target.occurrence) now.abort();
+      if (isOurs(request) && classOf(request) === target.class && ++count === target.occurrence) now.abort();
       return undefined;
     });
   }

@@ -23,6 +23,9 @@ export function classOf({ method, path }: Sent): string {
   return `${method} ${named}${asked.length > 0 ? `?${asked.join("&").replace(/istio-mesh-probe-[0-9a-f]{8}/g, "istio-mesh-probe-…")}` : ""}`;
 }
 
+/** Whether the run sends it, and not an istiod that reads another cluster. */
+export const isOurs = ({ user }: LoggedRequest): boolean => user === "kubernetes-admin";
+
 export const isWatch = ({ path }: Sent): boolean => /[?&]watch=true(&|$)/.test(path);
 
 /** A list, or a watch: what is asked of a whole collection. */

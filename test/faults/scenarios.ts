@@ -20,6 +20,9 @@ export interface Scenario {
 const QUICK: Setup = { istioctl: quickIstioctl, pace: 0.02 };
 const TRAFFIC = { verification: { traffic: true } };
 
+/** Slow enough for a run to have to wait, by watch. */
+const SLOW = { operator: { slowMs: 100 }, kubelet: { delayMs: 100 } };
+
 type Run = Scenario["run"];
 const runner =
   (command: Command, own: Setup = {}, scope?: UninstallScope): Run =>
@@ -71,7 +74,7 @@ export function states(kubes: readonly Kube[]): Json {
 
 /** Clusters where the command begins. */
 export async function begin(scenario: Scenario): Promise<Kube[]> {
-  const kubes = await startClusters(2);
+  const kubes = await startClusters(2, SLOW);
   await scenario.before(kubes);
   for (const kube of kubes) kube.requests.length = 0;
   return kubes;
