@@ -152,6 +152,7 @@ function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic">
       }
     },
     probing: (namespace) => core.saveState(PROBE_STATE, namespace ?? ""),
+    isOver: () => deadline.passed,
     lastly: (member) => {
       if (!deadline.passed) return { cluster: member.cluster, patient: true };
       // Cancelled, the runner kills this process within seconds; the post step looks again.

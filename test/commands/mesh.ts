@@ -164,6 +164,7 @@ export async function runCommand(
       patience: 500,
       call: (kubeconfig) => callTarget(kubeconfig, progress),
       probing: (namespace) => probing.push(namespace),
+      isOver: () => deadline.passed,
       lastly: ({ spec, cluster, kubeconfig }) =>
         deadline.passed
           ? { cluster: connect(spec.name, kubeconfig, new Deadline(30_000), progress), patient: !deadline.cancelled }

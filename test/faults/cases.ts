@@ -71,6 +71,7 @@ export async function runCase(
   const { result } = outcome.report;
   // A wait that another watch has ended needs this one no more.
   const needed = hit && !isWatch(hit);
+  if (kind.name === LATE && needed && result === "passed") problems.push("It passed, though its deadline did, too.");
   if (kind.transient && needed && result === "passed" && outcome.retries.length === 0) {
     problems.push("It was tried again, and the log does not say so.");
   }

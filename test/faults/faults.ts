@@ -122,7 +122,7 @@ export async function faults(scenario: Scenario): Promise<void> {
         name: `${scenario.name}: ${kind}`,
         cases: ended.length,
         missed: ended.filter(({ hit }) => !hit).length,
-        passed: ended.filter(({ result }) => result === "passed").length,
+        passed: ended.filter(({ hit, result }) => hit && result === "passed").length,
         failures: failed.length,
       };
       appendFileSync(inject("counts"), `${JSON.stringify(count)}\n`);

@@ -7,8 +7,10 @@ import type {} from "./faults.ts";
 interface Count {
   readonly name: string;
   readonly cases: number;
+  /** Whose request did not come. */
   readonly missed: number;
-  readonly passed: number;
+  /** Absent where the process was ended. */
+  readonly passed?: number;
   readonly failures: number;
 }
 
@@ -27,10 +29,14 @@ export default function setup(project: TestProject): () => void {
     const sum = (of: (count: Count) => number) => counts.reduce((total, count) => total + of(count), 0);
     console.log("\nCases with a fault");
     for (const { name, cases, passed, missed, failures } of counts.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-      const rest = cases - passed - missed;
-      console.log(
-        `  ${name}: ${cases} cases, ${passed} passed all the same, ${rest} ended in an error that was told${missed > 0 ? `, ${missed} whose request did not come` : ""}; ${failures} failures`,
-      );
+      const parts = [
+        ...(passed === undefined
+          ? []
+          : [`${passed} passed all the same`, `${cases - passed - missed} ended in an error`]),
+        ...(missed > 0 ? [`${missed} whose request did not come`] : []),
+        `${failures} failures`,
+      ];
+      console.log(`  ${name}: ${cases} cases: ${parts.join(", ")}`);
     }
     console.log(`${sum(({ cases }) => cases)} cases, ${sum(({ failures }) => failures)} failures`);
   };
