@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/e2e/**"],
+    exclude: ["test/e2e/**", "test/faults/**"],
     // No file changes what another one sees, so the modules are loaded once a worker; and they wait for half of their time.
     isolate: false,
     maxWorkers: "150%",

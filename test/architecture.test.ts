@@ -52,7 +52,7 @@ describe("the arrows point down", () => {
   const ALLOWED: Record<string, string[]> = {
     mesh: [],
     cluster: ["mesh"],
-    tools: ["mesh"],
+    tools: ["mesh", "cluster"],
     istioctl: ["mesh", "cluster", "tools"],
     helm: ["mesh", "cluster", "tools"],
     checks: ["mesh", "cluster", "(istioctl)"],

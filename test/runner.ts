@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** Cancels the run as the button on GitHub's page does. */
   readonly cancel?: AbortSignal;
+  /** Ends the main step by a signal, as the machine does that it runs on. The post step follows all the same. */
+  readonly kill?: { readonly signal: NodeJS.Signals; readonly when: AbortSignal };
   /** Each line of the log as a person would see it: masks applied, commands taken apart. */
   readonly onLine?: (line: LogLine) => void;
   /** Words put before `node dist/main.js`, e.g. a program that measures it. A cancellation reaches only that program. */
@@ -224,7 +226,7 @@ async function step(
   env: Record<string, string>,
   entry: string,
   log: Log,
-  { timeoutMs, cancel, prefix = [] }: Pick<RunOptions, "timeoutMs" | "cancel" | "prefix">,
+  { timeoutMs, cancel, kill, prefix = [] }: Pick<RunOptions, "timeoutMs" | "cancel" | "kill" | "prefix">,
 ): Promise<Step> {
   const [command = "", ...args] = [...prefix, process.execPath, resolve(ROOT, entry)];
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
@@ -235,6 +237,8 @@ async function step(
   const cancelled = () => cancelAsRunnerDoes(child);
   abort.addEventListener("abort", cancelled);
   if (abort.aborted) cancelled();
+  const killed = () => child.kill(kill?.signal);
+  kill?.when.addEventListener("abort", killed);
 
   const read = async (stream: NodeJS.ReadableStream): Promise<string> => {
     const lines: string[] = [];
@@ -251,6 +255,7 @@ async function step(
     return { exitCode, timedOut: timeout?.aborted === true, seconds, stdout, stderr };
   } finally {
     abort.removeEventListener("abort", cancelled);
+    kill?.when.removeEventListener("abort", killed);
   }
 }
 

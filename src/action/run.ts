@@ -99,22 +99,13 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
     return { spec, kubeconfig, cluster: connect(spec.name, kubeconfig, deadline, log) };
   });
   const run = new Run(inputs.command, inputs.mesh, members, log);
+  const onProgress = (text: string) => run.say("preflight", {}, text);
   const istioctl = istioctlFor(
-    { version: inputs.mesh.istioVersion, ...inputs.istioctl, onProgress: (text) => run.say("preflight", {}, text) },
+    { version: inputs.mesh.istioVersion, ...inputs.istioctl, deadline, onProgress },
     folder,
     variables,
-    deadline.signal,
   );
-  const helm = helmFor(
-    {
-      ...inputs.helm,
-      remaining: () => deadline.remaining(),
-      onProgress: (text) => run.say("preflight", {}, text),
-    },
-    folder,
-    variables,
-    deadline.signal,
-  );
+  const helm = helmFor({ ...inputs.helm, deadline, onProgress }, folder, variables);
   const tools = verifyTools(deadline, log);
   const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
   try {
@@ -166,6 +157,7 @@ function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic">
       }
     },
     probing: (namespace) => core.saveState(PROBE_STATE, namespace ?? ""),
+    isOver: () => deadline.passed,
     lastly: (member) => {
       if (!deadline.passed) return { cluster: member.cluster, patient: true };
       // Cancelled, the runner kills this process within seconds; the post step looks again.

@@ -22,11 +22,12 @@ import type {
 } from "./cluster.ts";
 import { contentsOf } from "./contents.ts";
 import { type Deadline, sleep } from "./deadline.ts";
-import { ApiError, orUndefined } from "./errors.ts";
+import { ApiError, isReplaced, orUndefined } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
-import { withholdContents } from "./secrets.ts";
-import { apiError, Transport, WATCH_SECONDS } from "./transport.ts";
+import { pauseBefore } from "./retry.ts";
+import { apiError, type Response, Transport } from "./transport.ts";
+import { type Broken, watch } from "./watch.ts";
 
 /** Told of waits and retries as they happen. */
 export interface Watcher {
@@ -45,10 +46,8 @@ interface List<T> {
   items: T[] | null;
 }
 
-interface Event {
-  type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
-  object: KubernetesObject;
-}
+/** What a round of looking gave; nothing where it saw nothing new in its time. */
+type Round<R> = { readonly done: R } | { readonly broken: Broken } | undefined;
 
 /** A cluster behind its API server; nothing is sent before the first call. */
 export function connect(name: string, kubeconfig: Kubeconfig, deadline: Deadline, watcher: Watcher): Cluster {
@@ -125,7 +124,7 @@ class Client implements Cluster {
       {
         body: object,
         contentType: "application/apply-patch+yaml",
-        ...(dryRun ? { final: ({ status, text }) => status === 500 && text.includes("failed calling webhook") } : {}),
+        ...(dryRun ? { final: isWebhooks } : {}),
       },
     );
     if (!before) return { object: after, action: "created" };
@@ -139,14 +138,12 @@ class Client implements Cluster {
 
   dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
     const path = `${collectionPath(refOf(object))}?dryRun=All&fieldManager=${MANAGER}`;
-    // It asks what would be; a webhook that does not answer is an answer, too.
-    return this.#transport.json<T>(`try ${describe(refOf(object))}`, "POST", path, { body: object, once: true });
+    return this.#transport.json<T>(`try ${describe(refOf(object))}`, "POST", path, { body: object, final: isWebhooks });
   }
 
   async delete(ref: ObjectRef, uid?: string): Promise<boolean> {
     const body = { propagationPolicy: "Background", ...(uid ? { preconditions: { uid } } : {}) };
-    const gone = (error: unknown) =>
-      error instanceof ApiError && (error.status === 404 || (uid !== undefined && error.status === 409));
+    const gone = (error: unknown) => error instanceof ApiError && (error.status === 404 || isReplaced(error));
     return this.#transport.json(`delete ${describe(ref)}`, "DELETE", objectPath(ref), { body }).then(
       () => true,
       (error: unknown) => {
@@ -177,28 +174,31 @@ class Client implements Cluster {
 
       // All watches end when the first one has what is waited for, or breaks; then everything is listed afresh.
       const over = new AbortController();
-      const watching = names.map(async (name, i) => {
-        for await (const event of this.#watch(queries[name], lists[i]?.metadata.resourceVersion, over.signal)) {
-          if (over.signal.aborted) return;
-          if (event.type === "DELETED") seen.get(name)?.delete(keyOf(event.object));
-          else seen.get(name)?.set(keyOf(event.object), event.object);
-          if (await look()) return;
+      const watching = names.map(async (name, i): Promise<Broken | undefined> => {
+        const events = watch(this.#transport, queries[name], lists[i]?.metadata.resourceVersion, over.signal);
+        for (;;) {
+          const { value, done } = await events.next();
+          if (over.signal.aborted || done) return done ? value : undefined;
+          if (value.type === "DELETED") seen.get(name)?.delete(keyOf(value.object));
+          else seen.get(name)?.set(keyOf(value.object), value.object);
+          if (await look()) return undefined;
         }
       });
       // What a probe makes of the same objects may depend on how long they have been so.
-      const looking = (async () => {
+      const looking = (async (): Promise<undefined> => {
         while (!over.signal.aborted) {
           await sleep(LOOK_AGAIN, over.signal);
           if (over.signal.aborted || (await look())) return;
         }
       })();
+      let broken: Broken | undefined;
       try {
-        await Promise.race([...watching, looking]);
+        broken = await Promise.race([...watching, looking]);
       } finally {
         over.abort();
         await Promise.allSettled([...watching, looking]);
       }
-      return result;
+      return result ?? (broken ? { broken } : undefined);
     });
   }
 
@@ -215,14 +215,20 @@ class Client implements Cluster {
     );
   }
 
-  async proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyAnswer> {
-    const { status, headers, text } = await this.#transport.send(
+  async proxy(
+    pod: ObjectRef,
+    port: number,
+    path: string,
+    isPods: (answer: ProxyAnswer) => boolean,
+  ): Promise<ProxyAnswer> {
+    const answerOf = ({ status, headers, text }: Response) => ({ status, headers, body: text });
+    const response = await this.#transport.send(
       `ask ${describe(pod)}`,
       "GET",
       `${objectPath(pod)}:${port}/proxy/${path}`,
-      { once: true },
+      { final: (each) => isPods(answerOf(each)), passedOn: true },
     );
-    return { status, headers, body: text };
+    return answerOf(response);
   }
 
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {
@@ -240,7 +246,9 @@ class Client implements Cluster {
       parameters.set("limitBytes", String(LOG_BYTES));
     }
     const what = `read the log of ${describe(pod)}`;
-    const response = await this.#transport.send(what, "GET", `${objectPath(pod)}/log?${parameters}`, { once: true });
+    const response = await this.#transport.send(what, "GET", `${objectPath(pod)}/log?${parameters}`, {
+      passedOn: true,
+    });
     if (response.status >= 400) throw apiError(what, response);
     return response.text;
   }
@@ -267,29 +275,15 @@ class Client implements Cluster {
     return { items, metadata: list?.metadata ?? {} };
   }
 
-  async *#watch(query: ListQuery, resourceVersion: string | undefined, signal: AbortSignal): AsyncGenerator<Event> {
-    const parameters = { watch: "true", timeoutSeconds: String(WATCH_SECONDS), resourceVersion: resourceVersion ?? "" };
-    try {
-      for await (const line of this.#transport.lines(`watch ${query.kind}s`, listPath(query, parameters), signal)) {
-        const event = JSON.parse(line) as Event;
-        withholdContents(event.object);
-        if (event.type === "ERROR") return;
-        if (event.type !== "BOOKMARK") yield event;
-      }
-    } catch (error) {
-      // A watch that broke is begun anew by a list, whose own retries and errors tell what the matter is.
-      if (error instanceof ApiError && error.status === 403) throw error;
-    }
-  }
-
   /** Runs rounds until one gives a result; registers the wait for progress lines and ends it at the deadline. */
   async #observed<R>(
     what: string,
-    round: (wait: Wait) => Promise<{ done: R } | undefined>,
+    round: (wait: Wait) => Promise<Round<R>>,
     within = Number.POSITIVE_INFINITY,
   ): Promise<R> {
     const wait: Wait = { cluster: this.name, what, since: performance.now(), seen: "nothing yet" };
     this.#watcher.waiting(wait);
+    let broken = 0;
     try {
       for (let rounds = 0; ; rounds++) {
         const started = performance.now();
@@ -297,14 +291,19 @@ class Client implements Cluster {
           if (this.#deadline.passed) return undefined;
           throw error;
         });
-        if (result) return result.done;
+        if (result && "done" in result) return result.done;
         if (this.#deadline.passed) throw this.#late(wait);
         if (performance.now() - wait.since > within) {
           throw new Failure(`Waited ${Math.round(within / 1000)} s for ${what}. Last seen: ${wait.seen}.`);
         }
         // Short waits at first, for most things take a moment; a watch that lasted needs no pause.
-        const pause = Math.min(2_000, 150 * 1.5 ** rounds) - (performance.now() - started);
-        if (pause > 0) await sleep(pause, this.#deadline.signal);
+        let pause = Math.min(2_000, 150 * 1.5 ** rounds) - (performance.now() - started);
+        if (result) {
+          const { problem, after } = result.broken;
+          pause = pauseBefore(++broken, after);
+          this.#watcher.retrying(this.name, `${problem}; begun anew in ${(pause / 1000).toFixed(1)} s`);
+        }
+        if (pause > 0) await this.#deadline.pause(pause);
       }
     } finally {
       this.#watcher.waited(wait);
@@ -321,6 +320,11 @@ class Client implements Cluster {
       "If it is only slow, raise the input `timeout`; a new run goes on from here.",
     );
   }
+}
+
+/** The answer of a webhook that does not work: asked what would be, that is an answer, too. */
+function isWebhooks({ status, text }: Response): boolean {
+  return status === 500 && text.includes("failed calling webhook");
 }
 
 /** With a full stop, where it does not end in a mark of its own. */

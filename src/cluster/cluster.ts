@@ -98,11 +98,14 @@ export interface Cluster {
    * @param within milliseconds, where it is not worth the whole time until the deadline
    */
   poll<R>(what: string, probe: () => Promise<Probe<R>>, within?: number): Promise<R>;
-  /** Asks a pod's HTTP port through the API server, once: whatever comes back is the answer. */
-  proxy(pod: ObjectRef, port: number, path: string): Promise<ProxyAnswer>;
-  /** A part of a container's log, asked for once. */
+  /**
+   * Asks a pod's HTTP port through the API server.
+   * @param isPods tells the pod's own answer, whatever it is, from the API server's in its place
+   */
+  proxy(pod: ObjectRef, port: number, path: string, isPods: (answer: ProxyAnswer) => boolean): Promise<ProxyAnswer>;
+  /** A part of a container's log. */
   logs(pod: ObjectRef, container: string, part: LogPart): Promise<string>;
-  /** Runs a command in a pod's container. */
+  /** Runs a command in a pod's container; again where that broke off, so it must be one that may be repeated. */
   exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
   /** A token of a service account, by the TokenRequest API. */
   requestToken(account: ObjectRef, spec: TokenSpec): Promise<{ readonly token: string; readonly expires: Date }>;

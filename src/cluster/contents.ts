@@ -56,7 +56,7 @@ async function served(
       `${what}: read ${apiVersion}`,
       "GET",
       path,
-      { once: true },
+      { passedOn: true },
     );
     return resources.map((resource) => ({ ...resource, apiVersion, path }));
   };

@@ -31,6 +31,11 @@ export class Deadline {
   get passed(): boolean {
     return this.remaining() === 0;
   }
+
+  /** Every pause of a run, between tries and between looks: resolves after it, or at the deadline. */
+  pause(milliseconds: number): Promise<void> {
+    return sleep(milliseconds, this.signal);
+  }
 }
 
 /** Resolves after `milliseconds`, or as soon as the signal aborts. */
@@ -45,4 +50,18 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
     const timer = setTimeout(done, milliseconds);
     signal?.addEventListener("abort", done, { once: true });
   });
+}
+
+/** What comes of the work, or at once the signal's reason: undici heeds a signal only when it is connected. */
+export async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  const over = Promise.withResolvers<never>();
+  const abort = () => over.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([work, over.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -6,6 +6,7 @@ export interface Status {
   status?: string;
   reason?: string;
   message?: string;
+  code?: number;
   details?: { causes: { reason?: string; message?: string; field?: string }[] };
 }
 
@@ -20,10 +21,11 @@ export function statusIn(text: string): Status {
   } catch {
     return {};
   }
-  const { details, ...rest } = fieldsOf(body);
+  const { details, code, ...rest } = fieldsOf(body);
   const { causes } = fieldsOf(details);
   return {
     ...texts(rest),
+    ...(typeof code === "number" ? { code } : {}),
     ...(Array.isArray(causes) ? { details: { causes: causes.map((cause) => texts(fieldsOf(cause))) } } : {}),
   };
 }
@@ -44,8 +46,10 @@ export class ApiError extends Failure {
   readonly reason: string;
   /** Other field managers that own what we wanted to set, where that is the matter. */
   readonly conflicts: readonly { manager: string; field: string }[];
+  /** Milliseconds after which it asks to come back. */
+  readonly after: number | undefined;
 
-  constructor(what: string, status: number, body: Status) {
+  constructor(what: string, status: number, body: Status, after?: number) {
     const conflicts = (body.details?.causes ?? [])
       .filter((cause) => cause.reason === "FieldManagerConflict")
       .map((cause) => ({ manager: /"([^"]*)"/.exec(cause.message ?? "")?.[1] ?? "?", field: cause.field ?? "?" }));
@@ -60,7 +64,18 @@ export class ApiError extends Failure {
     this.status = status;
     this.reason = reason;
     this.conflicts = conflicts;
+    this.after = after;
   }
+}
+
+/** Whether a write met another one: with the object as it is now, the same write can succeed. */
+export function isOverrun(status: number, { reason, message = "" }: Status): boolean {
+  return status === 409 && reason === "Conflict" && message.includes("the object has been modified");
+}
+
+/** Whether the object is another one than the one that was meant, by its UID. */
+export function isReplaced({ status, message }: ApiError): boolean {
+  return status === 409 && /precondition/i.test(message);
 }
 
 function hintFor(status: number, conflict: boolean): string {

@@ -1,25 +1,32 @@
 import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import pLimit from "p-limit";
-import { type Dispatcher, request, WebSocket } from "undici";
+import { type Dispatcher, request } from "undici";
 import { Failure } from "../mesh/failure.ts";
 import { withhold } from "../mesh/redact.ts";
 import type { ExecResult } from "./cluster.ts";
-import { type Deadline, sleep } from "./deadline.ts";
-import { ApiError, clip, isTransient, statusIn, unreachable } from "./errors.ts";
+import { type Deadline, heeding } from "./deadline.ts";
+import { ApiError, isOverrun, isTransient, type Status, statusIn, unreachable } from "./errors.ts";
+import { type Executed, execute } from "./exec.ts";
+import { plain, retryAfter } from "./headers.ts";
+import {
+  type OnRetry,
+  PATIENCE,
+  PATIENCE_AT_FIRST,
+  PATIENCE_PASSED_ON,
+  retrying,
+  TRIED_AGAIN,
+  type Try,
+} from "./retry.ts";
 import { withholdContents } from "./secrets.ts";
 
 /** Requests to one API server under way at once; watches are not counted. */
 const CONCURRENCY = 8;
 /** An API server answers within this; a watch may be silent for longer. Milliseconds. */
 const REQUEST_TIMEOUT = 20_000;
-/** How long a watch is held before it is asked for anew; a connection that died silently is noticed by then. */
-export const WATCH_SECONDS = 45;
+/** A streamed answer may be silent for this long. Milliseconds. */
+const SILENCE = 60_000;
 /** Credentials are asked for again after this, for exec plugins hand out short-lived ones. Milliseconds. */
 const CREDENTIALS_AGE = 60_000;
-/** How long a cluster that was never reached is tried, and how long one that was. Milliseconds. */
-const PATIENCE_AT_FIRST = 15_000;
-const PATIENCE = 120_000;
-const RETRIED_STATUS = new Set([429, 500, 502, 503, 504]);
 
 export interface Response {
   readonly status: number;
@@ -36,14 +43,11 @@ interface Options {
   readonly body?: unknown;
   readonly contentType?: string;
   readonly accept?: string;
-  /** The first answer counts, whatever its status. */
-  readonly once?: boolean;
   /** What counts as an answer here, where it is tried again otherwise. */
   readonly final?: (response: Response) => boolean;
+  /** The API server hands on what somebody else says, who may be down for long: it is not insisted on. */
+  readonly passedOn?: boolean;
 }
-
-/** Says that a request is tried again, and why. */
-export type OnRetry = (message: string) => void;
 
 /** Requests to one API server: authentication, connections, deadline and retries; nothing of what is asked for. */
 export class Transport {
@@ -68,8 +72,7 @@ export class Transport {
 
   /** @param what names the request in messages, e.g. `apply Secret istio-system/cacerts` */
   async send(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<Response> {
-    const final = options.once ? () => true : (options.final ?? (() => false));
-    return this.#limit(() => this.#retrying(what, () => this.#once(method, path, options), final));
+    return this.#limit(() => this.#retrying(what, options, () => this.#once(method, path, options)));
   }
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
@@ -99,10 +102,11 @@ export class Transport {
       ...(dispatcher ? { dispatcher } : {}),
       signal: AbortSignal.any([signal, this.#deadline.signal]),
       headersTimeout: REQUEST_TIMEOUT,
-      bodyTimeout: (WATCH_SECONDS + 15) * 1000,
+      bodyTimeout: SILENCE,
     });
     if (response.statusCode >= 400) {
-      throw apiError(what, { status: response.statusCode, headers: {}, text: await response.body.text() });
+      const text = await response.body.text();
+      throw apiError(what, { status: response.statusCode, headers: plain(response.headers), text });
     }
     let rest = "";
     for await (const chunk of response.body.setEncoding("utf8")) {
@@ -112,47 +116,30 @@ export class Transport {
     }
   }
 
-  /** Kubernetes' exec protocol over a WebSocket: a message's first byte is its stream; stream 3 carries the end. */
+  /** Runs a command in a container. What broke off is run again. */
   async exec(what: string, path: string): Promise<ExecResult> {
-    const { headers, dispatcher } = await this.#authenticate();
-    this.requests++;
-    const socket = new WebSocket(this.server.replace(/^http/, "ws") + path, {
-      protocols: ["v5.channel.k8s.io", "v4.channel.k8s.io"],
-      headers,
-      ...(dispatcher ? { dispatcher } : {}),
-    });
-    socket.binaryType = "arraybuffer";
-    const output = ["", "", "", ""];
-    const decoders = output.map(() => new TextDecoder());
-    const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
-    return new Promise((resolve, reject) => {
-      const fail = (why: string) => {
-        reject(
-          new Failure(
-            `Could not ${what}: ${why}.`,
-            "The kubeconfig's user needs `get` and `create` on pods/exec there.",
-          ),
-        );
-        socket.close();
-      };
-      signal.addEventListener("abort", () => fail("no answer in time"), { once: true });
-      socket.addEventListener("error", (event) => fail(clip(event.message || "the connection was refused")));
-      socket.addEventListener("message", ({ data }) => {
-        const bytes = new Uint8Array(data as ArrayBuffer);
-        const stream = bytes[0] ?? 0;
-        if (stream < output.length)
-          output[stream] += decoders[stream]?.decode(bytes.subarray(1), { stream: true }) ?? "";
-      });
-      socket.addEventListener("close", () => {
-        const [, stdout = "", stderr = "", end = ""] = output;
-        if (!end) return fail("the connection ended before the command did");
-        const status = statusIn(end);
-        const code = status.details?.causes?.find((cause) => cause.reason === "ExitCode")?.message;
-        if (status.status !== "Success" && code === undefined)
-          return fail(clip(status.message ?? "it could not be run"));
-        resolve({ exitCode: Number(code ?? 0), stdout, stderr });
-      });
-    });
+    const attempt = async (tries: number): Promise<Try<ExecResult>> => {
+      const { headers, dispatcher } = await this.#authenticate();
+      this.requests++;
+      const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
+      const executed = await execute(this.server.replace(/^http/, "ws") + path, headers, dispatcher, signal);
+      if ("result" in executed) return { done: executed.result };
+      return this.#notExecuted(what, executed, tries);
+    };
+    return retrying(what, this.#rule(true), attempt);
+  }
+
+  #notExecuted(what: string, executed: Exclude<Executed, { result: ExecResult }>, tries: number): Try<never> {
+    const { problem, status, headers } = executed;
+    const end = (): never => {
+      const hint = "The kubeconfig's user needs `get` and `create` on pods/exec there.";
+      throw new Failure(`Could not ${what}: ${problem}.`, hint);
+    };
+    if (this.#deadline.passed) throw this.#late(what, "");
+    const expired = status === 401 && tries === 1;
+    if (expired) this.#credentials = undefined;
+    if (status !== undefined && !TRIED_AGAIN.has(status) && !expired) return end();
+    return { problem, after: retryAfter(headers["retry-after"]), end };
   }
 
   async close(): Promise<void> {
@@ -178,50 +165,43 @@ export class Transport {
     const text = await response.body.text();
     return {
       status: response.statusCode,
-      headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+      headers: plain(response.headers),
       text: parseable(text, response.headers["content-type"]),
     };
   }
 
-  /**
-   * The one place for retries. Every request of ours may be repeated: reads, reviews, server-side apply, and deletes.
-   * Tried again: no or half an answer, 429 and 5xx, with growing pauses or as long as Retry-After says, within the
-   * patience and the deadline; and once where credentials may have run out.
-   */
-  async #retrying(
-    what: string,
-    attempt: () => Promise<Response>,
-    final: (response: Response) => boolean,
-  ): Promise<Response> {
-    const started = performance.now();
+  #rule(passedOn: boolean | undefined) {
+    const patience = () => (!this.#answered ? PATIENCE_AT_FIRST : passedOn ? PATIENCE_PASSED_ON : PATIENCE);
+    return { deadline: this.#deadline, patience, onRetry: this.#onRetry };
+  }
+
+  /** The attempts of a request, as `retry.ts` has it. */
+  #retrying(what: string, { final, passedOn }: Options, attempt: () => Promise<Response>): Promise<Response> {
     let problem = "";
-    for (let tries = 1; ; tries++) {
-      let pause = Math.min(5_000, 100 * 2 ** tries) * (0.5 + Math.random() / 2);
-      const left = () =>
-        Math.min(
-          this.#deadline.remaining(),
-          started + (this.#answered ? PATIENCE : PATIENCE_AT_FIRST) - performance.now(),
-        );
+    return retrying(what, this.#rule(passedOn), async (tries): Promise<Try<Response>> => {
       try {
         const response = await attempt();
+        const { status, headers } = response;
         const first = !this.#answered;
         this.#answered = true;
-        if (response.status === 401 && tries === 1 && !first) this.#credentials = undefined;
-        else if (final(response) || !RETRIED_STATUS.has(response.status)) return response;
-        const retryAfter = Number(response.headers["retry-after"]);
-        if (retryAfter > 0) pause = retryAfter * 1000;
-        if (pause >= left()) return response;
-        problem = `HTTP ${response.status}`;
+        if (status === 401 && tries === 1 && !first) this.#credentials = undefined;
+        else if (final?.(response) || !(TRIED_AGAIN.has(status) || isOverrun(status, statusOf(response)))) {
+          return { done: response };
+        }
+        problem = `HTTP ${status}`;
+        return { problem, after: retryAfter(headers["retry-after"]), end: () => response };
       } catch (error) {
         if (error instanceof Failure) throw error;
         if (this.#deadline.passed && aborted(error)) throw this.#late(what, problem);
         const failure = unreachable(this.server, error);
-        if (!isTransient(error) || pause >= left()) throw failure;
+        if (!isTransient(error)) throw failure;
         problem = failure.message;
+        const end = () => {
+          throw failure;
+        };
+        return { problem, end };
       }
-      this.#onRetry(`${what}: try ${tries + 1} in ${(pause / 1000).toFixed(1)} s: ${problem}`);
-      await sleep(pause, this.#deadline.signal);
-    }
+    });
   }
 
   /** @param problem why an earlier try failed, if there was one */
@@ -277,20 +257,6 @@ export class Transport {
   }
 }
 
-/** What comes of the work, or at once the signal's reason: undici heeds a signal only when it is connected. */
-async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {});
-  const over = Promise.withResolvers<never>();
-  const abort = () => over.reject(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  try {
-    return await Promise.race([work, over.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
 function aborted(error: unknown): boolean {
   return error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
 }
@@ -308,5 +274,10 @@ function parseable(text: string, contentType: string | string[] | undefined): st
 
 /** What an error status says. */
 export function apiError(what: string, response: Response): ApiError {
-  return new ApiError(what, response.status, statusIn(response.text));
+  return new ApiError(what, response.status, statusOf(response), retryAfter(response.headers["retry-after"]));
+}
+
+/** What is no error need not be read twice. */
+function statusOf({ status, text }: Response): Status {
+  return status < 400 ? {} : statusIn(text);
 }

@@ -24,6 +24,8 @@ export interface VerifyTools {
   probing(namespace: string | undefined): void;
   /** A connection to clean up by, which outlives the run's deadline, and whether there is time to see that all is gone. */
   lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
+  /** Whether the run's deadline has passed, or it was cancelled: then `lastly` gives a connection of its own. */
+  isOver(): boolean;
 }
 
 const OF_CLUSTER: readonly CheckId[] = [

@@ -19,25 +19,18 @@ export interface Helm {
   installOperator(operator: OperatorSpec, target: Member): Promise<void>;
 }
 
-export interface HelmOptions extends Omit<ToolOptions, "version" | "path" | "signal"> {
-  /** Milliseconds that are left for the run. */
-  readonly remaining: () => number;
-}
+export type HelmOptions = Omit<ToolOptions, "version" | "path">;
 
 /**
  * @param directory where a kubeconfig is kept while Helm reads it; private to this user, and emptied after the run
  * @param kubeconfigVariables environment variables that hold kubeconfigs, which no child is given
  */
-export function helmFor(
-  { remaining, ...options }: HelmOptions,
-  directory: string,
-  kubeconfigVariables: readonly string[],
-  signal: AbortSignal,
-): Helm {
+export function helmFor(options: HelmOptions, directory: string, kubeconfigVariables: readonly string[]): Helm {
+  const { deadline } = options;
   let path: Promise<string> | undefined;
   const ready = () => {
     const found = onPath("helm");
-    path ??= found ? Promise.resolve(found) : ensureTool(HELM, { ...options, version: HELM_VERSION, signal });
+    path ??= found ? Promise.resolve(found) : ensureTool(HELM, { ...options, version: HELM_VERSION });
     return path;
   };
   return {
@@ -47,10 +40,10 @@ export function helmFor(
       const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
       try {
         await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
-        const args = buildArgs(operator, kubeconfigFile, kubeconfig.context, remaining());
+        const args = buildArgs(operator, kubeconfigFile, kubeconfig.context, deadline.remaining());
         const { code, stdout, stderr } = await runProgram(helm, args, {
           env: childEnvironment(process.env, kubeconfigVariables),
-          signal,
+          signal: deadline.signal,
           what: `the Sail Operator of ${spec.name}`,
           late: "Look at the pods of namespace sail-operator: is the operator's image pulled? `timeout` sets another deadline.",
           broken: "Is it a Helm for this machine's platform, and executable?",

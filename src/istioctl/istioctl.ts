@@ -29,15 +29,11 @@ export interface Istioctl {
  * @param directory where a kubeconfig is kept while istioctl reads it; private to this user, and emptied after the run
  * @param kubeconfigVariables environment variables that hold kubeconfigs, which no child is given
  */
-export function istioctlFor(
-  options: ToolOptions,
-  directory: string,
-  kubeconfigVariables: readonly string[],
-  signal: AbortSignal,
-): Istioctl {
+export function istioctlFor(options: ToolOptions, directory: string, kubeconfigVariables: readonly string[]): Istioctl {
+  const { signal } = options.deadline;
   let path: Promise<string> | undefined;
   const ready = () => {
-    path ??= ensureTool(ISTIOCTL, { ...options, signal });
+    path ??= ensureTool(ISTIOCTL, options);
     return path;
   };
   const env = () => childEnvironment(process.env, kubeconfigVariables);

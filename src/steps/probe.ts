@@ -2,7 +2,7 @@ import { failed, passed, unknown } from "../checks/finding.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Pod, podTrouble, proxyImage } from "../checks/pods.ts";
 import { type Attempt, type Call, type Endpoint, isAnswer } from "../checks/traffic.ts";
-import type { Cluster } from "../cluster/cluster.ts";
+import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -125,13 +125,15 @@ export async function tryPair(
   return { pair, namespace, ...context, first, tries, seconds, more, endpoints };
 }
 
+/** Envoy says who it is; what the API server answers in its place says nothing of the mesh. */
+const isEnvoys = ({ headers }: ProxyAnswer) => headers.server === "envoy";
 const podOf = (namespace: string): ObjectRef => ({ apiVersion: "v1", kind: "Pod", namespace, name: PROBE_POD });
 
 async function ask(cluster: Cluster, namespace: string, target: string): Promise<Call> {
   try {
-    const { status, headers, body } = await cluster.proxy(podOf(namespace), CALLER_PORT, callPath(target));
-    // Envoy says who it is; what the API server answers in its place says nothing of the mesh.
-    if (headers.server !== "envoy") return { status: undefined, body: messageOf(body) };
+    const answer = await cluster.proxy(podOf(namespace), CALLER_PORT, callPath(target), isEnvoys);
+    const { status, headers, body } = answer;
+    if (!isEnvoys(answer)) return { status: undefined, body: messageOf(body) };
     const time = Number(headers["x-envoy-upstream-service-time"]);
     const client = headers[CLIENT_HEADER];
     return { status, body, ...(Number.isFinite(time) ? { milliseconds: time } : {}), ...(client ? { client } : {}) };
@@ -163,7 +165,12 @@ interface ConfigDump {
 /** What the source's sidecar has for the target's probe. */
 async function endpointsOf(cluster: Cluster, namespace: string, target: string): Promise<Endpoint[] | string> {
   try {
-    const { status, body } = await cluster.proxy(podOf(namespace), CALLER_PORT, endpointsPath(namespace, target));
+    const { status, body } = await cluster.proxy(
+      podOf(namespace),
+      CALLER_PORT,
+      endpointsPath(namespace, target),
+      isEnvoys,
+    );
     if (status !== 200) return `its sidecar answered HTTP ${status}`;
     const { configs = [] } = JSON.parse(body) as ConfigDump;
     return configs

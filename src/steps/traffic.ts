@@ -18,6 +18,7 @@ export interface TrafficTools {
   readonly patience?: number;
   probing(namespace: string | undefined): void;
   lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
+  isOver(): boolean;
 }
 
 /** How long a pair is tried: endpoints take a moment to get from cluster to cluster. Milliseconds. */
@@ -107,21 +108,35 @@ async function request(
 async function remove(run: Run, members: readonly Member[], namespace: string, tools: TrafficTools): Promise<void> {
   const gone = await Promise.all(
     members.map(async (member) => {
-      const { cluster, patient } = tools.lastly(member);
       try {
-        await removeProbe(cluster, namespace, patient);
-        return patient;
+        return await removeFrom(member, namespace, tools);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         run.warn(
           `The probe's namespace ${namespace} could not be removed from ${member.spec.name}: ${error.message} kubectl delete namespace ${namespace}`,
         );
         return false;
-      } finally {
-        if (cluster !== member.cluster) await cluster.close();
       }
     }),
   );
   // Where it was not seen to be gone the post step tries again.
   if (gone.every(Boolean)) tools.probing(undefined);
+}
+
+/** @returns whether it was seen to be gone */
+async function removeFrom(member: Member, namespace: string, tools: TrafficTools): Promise<boolean> {
+  const { cluster, patient } = tools.lastly(member);
+  if (cluster !== member.cluster) {
+    return removeProbe(cluster, namespace, patient)
+      .then(() => patient)
+      .finally(() => cluster.close());
+  }
+  try {
+    await removeProbe(cluster, namespace, patient);
+    return patient;
+  } catch (error) {
+    // The run may have come to its deadline, or been cancelled, over this: then it is done by what outlives it.
+    if (!(error instanceof Failure) || !tools.isOver()) throw error;
+    return removeFrom(member, namespace, tools);
+  }
 }

@@ -4,6 +4,8 @@ import { access, chmod, constants, mkdir, readFile, rm, stat } from "node:fs/pro
 import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import * as cache from "@actions/tool-cache";
+import type { Deadline } from "../cluster/deadline.ts";
+import { download, type NotDownloaded } from "../cluster/download.ts";
 import { Failure } from "../mesh/failure.ts";
 
 /** A program that its project releases as an archive for each platform, with a SHA-256 sum beside it. */
@@ -36,7 +38,7 @@ export interface ToolOptions {
   readonly platform?: string;
   readonly arch?: string;
   /** Ends the download; what it leaves behind is removed all the same. */
-  readonly signal?: AbortSignal;
+  readonly deadline: Deadline;
   readonly onProgress?: (message: string) => void;
 }
 
@@ -59,7 +61,7 @@ export interface Release {
  */
 export function releaseOf(
   tool: Tool,
-  { version, mirror, platform = process.platform, arch = process.arch }: ToolOptions,
+  { version, mirror, platform = process.platform, arch = process.arch }: Omit<ToolOptions, "deadline">,
 ): Release {
   const release = tool.releases[`${platform}/${arch}`];
   if (!release)
@@ -114,10 +116,7 @@ export async function ensureTool(tool: Tool, options: ToolOptions): Promise<stri
     return join(cached, binary);
   }
   options.onProgress?.(`downloading ${release.url}`);
-  const { signal } = options;
-  const download = fetchAndCache(tool, release, options.version, binary);
-  if (!signal) return download;
-  return Promise.race([download, aborted(signal, tool, release.url)]);
+  return fetchAndCache(tool, release, options, binary);
 }
 
 async function usable({ inputs }: Tool, path: string): Promise<string> {
@@ -139,14 +138,14 @@ async function usable({ inputs }: Tool, path: string): Promise<string> {
   return full;
 }
 
-async function fetchAndCache(tool: Tool, release: Release, version: string, binary: string): Promise<string> {
+async function fetchAndCache(tool: Tool, release: Release, options: ToolOptions, binary: string): Promise<string> {
+  const { version } = options;
   // A directory of its own under its proper name: Windows' unpacker wants a file that ends in .zip.
   const work = join(process.env.RUNNER_TEMP!, `${tool.name}-${randomUUID()}`);
   const archive = join(work, release.file);
   try {
     await mkdir(work, { recursive: true });
-    const get = (suffix: string) =>
-      fetchFile(tool, `${release.url}${suffix}`, `${archive}${suffix}`, release.authorization);
+    const get = (suffix: string) => fetchFile(tool, release, suffix, `${archive}${suffix}`, options);
     // Both end before anything is removed or reported; the archive's own failure says more than its checksum's.
     const [file, sum] = await Promise.allSettled([get(""), get(tool.sum)]);
     for (const outcome of [file, sum]) if (outcome.status === "rejected") throw outcome.reason;
@@ -166,23 +165,29 @@ async function fetchAndCache(tool: Tool, release: Release, version: string, bina
   }
 }
 
-/** tool-cache tries three times, 10 to 20 seconds apart, except after an answer below 500, which it passes on at once. */
-async function fetchFile(tool: Tool, url: string, path: string, authorization: string | undefined): Promise<void> {
+async function fetchFile(
+  tool: Tool,
+  release: Release,
+  suffix: string,
+  path: string,
+  { deadline, onProgress = () => {} }: ToolOptions,
+): Promise<void> {
   const { inputs } = tool;
-  try {
-    await cache.downloadTool(url, path, authorization);
-  } catch (error) {
-    const status = error instanceof cache.HTTPError ? error.httpStatusCode : undefined;
-    if (status === 404)
-      throw new Failure(
-        `There is no ${url} (404).`,
-        `Either there is no such ${tool.project} release (${inputs.version}), or ${inputs.mirror} is wrong: it must serve ${tool.serves} and the \`${tool.sum}\` beside it.`,
-        { cause: error },
-      );
-    if (status !== undefined)
-      throw new Failure(`${url} was answered with HTTP status ${status}.`, mirrorHint(tool), { cause: error });
-    throw new Failure(`${url} could not be downloaded: ${reason(error)}.`, mirrorHint(tool), { cause: error });
-  }
+  const url = `${release.url}${suffix}`;
+  const { authorization } = release;
+  const problem: NotDownloaded = await download(url, path, { authorization, deadline, onRetry: onProgress });
+  if (!problem) return;
+  if (deadline.passed) throw new Failure(`${url} could not be downloaded in time.`, mirrorHint(tool));
+  if ("error" in problem)
+    throw new Failure(`${url} could not be downloaded: ${reason(problem.error)}.`, mirrorHint(tool), {
+      cause: problem.error,
+    });
+  if (problem.status === 404)
+    throw new Failure(
+      `There is no ${url} (404).`,
+      `Either there is no such ${tool.project} release (${inputs.version}), or ${inputs.mirror} is wrong: it must serve ${tool.serves} and the \`${tool.sum}\` beside it.`,
+    );
+  throw new Failure(`${url} was answered with HTTP status ${problem.status}.`, mirrorHint(tool));
 }
 
 function mirrorHint(tool: Tool): string {
@@ -218,12 +223,4 @@ async function verify({ project, sum }: Tool, archive: string, url: string): Pro
 
 async function isFile(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isFile() ?? false;
-}
-
-function aborted(signal: AbortSignal, tool: Tool, url: string): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = () => reject(new Failure(`${url} could not be downloaded in time.`, mirrorHint(tool)));
-    if (signal.aborted) fail();
-    else signal.addEventListener("abort", fail, { once: true });
-  });
 }

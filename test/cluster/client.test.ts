@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
 import type { Cluster, Probe, Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
@@ -16,6 +16,7 @@ afterAll(() => server.close());
 
 const open: Cluster[] = [];
 afterEach(async () => {
+  vi.restoreAllMocks();
   await Promise.all(open.splice(0).map((cluster) => cluster.close()));
 });
 
@@ -38,6 +39,19 @@ function passing() {
     },
   };
   return { deadline: deadline as unknown as Deadline, pass: () => controller.abort() };
+}
+
+/** A deadline whose pauses take no time, while they count as taken. */
+function skipping() {
+  let ahead = 0;
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + ahead);
+  class Skipping extends Deadline {
+    override async pause(milliseconds: number): Promise<void> {
+      ahead += milliseconds;
+    }
+  }
+  return { deadline: new Skipping(600_000), spent: () => ahead };
 }
 
 function client({ deadline = new Deadline(60_000) } = {}): { cluster: Cluster; watcher: Watched } {
@@ -178,19 +192,21 @@ describe("the contents of a namespace", () => {
     expect(found.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(["Bar b", "Foo f", "Pod p"]);
   });
 
-  test("are not known where an extension API does not answer, which is said at once", async () => {
+  test("are not known where an extension API does not answer, which is not insisted on", async () => {
     server.answer(({ path }, response) =>
       path === "/apis/x.io/v1alpha1"
         ? refuse(response, 503, "ServiceUnavailable")
         : json(response, 200, served[path] ?? {}),
     );
-    const { cluster, watcher } = client();
+    const { deadline, spent } = skipping();
+    const { cluster, watcher } = client({ deadline });
     expect(await failure(cluster.contents("ns"))).toMatchObject({
       message: expect.stringContaining(
         "Could not list what is in namespace ns: read x.io/v1alpha1: ServiceUnavailable",
       ),
     });
-    expect(watcher.told).toEqual([]);
+    expect(watcher.told.length).toBeGreaterThan(2);
+    expect(spent()).toBeLessThan(3_000);
   });
 
   test("are asked for without their content", async () => {
@@ -308,13 +324,16 @@ describe("a dry run of applying", () => {
 
 describe("deleting", () => {
   const ref = { ...pods, name: "a" };
+  const other = "the UID in the precondition (u-1) does not match the UID in record (u-2)";
   test.each<[string, number, string | undefined, boolean]>([
     ["what is there", 200, undefined, true],
     ["what is not there", 404, undefined, false],
     ["that very one", 200, "u-1", true],
     ["another one by that name", 409, "u-1", false],
   ])("%s", async (_, code, uid, deleted) => {
-    server.answer((_, response) => (code === 200 ? json(response, 200, {}) : refuse(response, code, "Tested")));
+    server.answer((_, response) =>
+      code === 200 ? json(response, 200, {}) : refuse(response, code, "Conflict", other),
+    );
     expect(await client().cluster.delete(ref, uid)).toBe(deleted);
     expect(JSON.parse(server.received[0]?.body ?? "")).toEqual({
       propagationPolicy: "Background",
@@ -324,7 +343,7 @@ describe("deleting", () => {
 
   test.each([403, 409])("what may not be deleted is an error: %i", async (code) => {
     server.answer((_, response) => refuse(response, code, "Tested"));
-    expect(await failure(client().cluster.delete(ref))).toMatchObject({ status: code });
+    expect(await failure(client().cluster.delete(ref, "u-1"))).toMatchObject({ status: code });
   });
 });
 
@@ -368,22 +387,34 @@ describe("waiting", () => {
     expect(server.received[1]?.path).toMatch(/[?&]resourceVersion=7(&|$)/);
   });
 
-  test.each<[string, Handler]>([
-    ["ends early", (_, response) => void response.end()],
-    ["is cut", (_, __, raw) => void raw.socket.destroy()],
+  test.each<[string, Handler, RegExp]>([
+    ["ends early", (_, response) => void response.end(), /^it ended after 0\.\d s; begun anew in 0\.\d s$/],
+    ["is cut", (_, __, raw) => void raw.socket.destroy(), /^.+; begun/],
     [
       "is too old",
       (_, response) => {
         event(response, "ERROR", { kind: "Status", code: 410, reason: "Expired" });
       },
+      /^HTTP 410 Expired; begun/,
     ],
-    ["is refused as too old", (_, response) => refuse(response, 410, "Expired")],
-    ["is spoilt", (_, response) => void response.end("{half\n")],
-    ["is not authorised any more", (_, response) => refuse(response, 401, "Unauthorized")],
-  ])("a watch that %s: everything is listed afresh", async (_, broken) => {
+    ["is refused as too old", (_, response) => refuse(response, 410, "Expired"), /^HTTP 410; begun/],
+    ["is spoilt", (_, response) => void response.end("{half\n"), /^.+; begun/],
+    ["is not authorised any more", (_, response) => refuse(response, 401, "Unauthorized"), /^HTTP 401; begun/],
+    [
+      "is too much",
+      (_, response) => json(response, 429, {}, { "retry-after": "7" }),
+      /^HTTP 429; begun anew in 7\.\d s$/,
+    ],
+  ])("a watch that %s: everything is listed afresh, which is said", async (_, broken, told) => {
     server.answer(split(inTurn(list(pod("a", "Pending")), list(pod("a", "Running"))), broken));
-    expect(await client().cluster.waitFor("x", { pods }, until("a Running"))).toBe("a Running");
+    const { cluster, watcher } = client(skipping());
+    expect(await cluster.waitFor("x", { pods }, until("a Running"))).toBe("a Running");
     expect(requests()).toEqual(["list", "watch", "list"]);
+    expect(watcher.told).toEqual([
+      "waiting for x",
+      expect.stringMatching(new RegExp(`^east: watch Pods: ${told.source.replace(/^\^/, "")}`)),
+      "waited for x",
+    ]);
   });
 
   test("a kind that is not served yet is waited for", async () => {

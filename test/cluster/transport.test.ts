@@ -115,6 +115,14 @@ describe("what is tried again", () => {
     expect(server.received).toEqual([expected, expected]);
   });
 
+  test("a write that met another one, for the object as it is now may take it", async () => {
+    const message =
+      'Operation cannot be fulfilled on secrets "x": the object has been modified; please apply your changes to the latest version and try again';
+    server.answer(inTurn((_, response) => json(response, 409, { reason: "Conflict", message }), ok));
+    expect(await transport().json("apply Secret x", "PATCH", "/x", { body: {} })).toEqual({ ok: true });
+    expect(retries).toEqual([expect.stringMatching(/: HTTP 409$/)]);
+  });
+
   test("again and again, with growing pauses", async () => {
     server.answer(inTurn(status(503), status(503), status(503), ok));
     await transport().json("read x", "GET", "/x");
@@ -140,6 +148,19 @@ describe("how long", () => {
     server.answer(inTurn(timed(status(429, { "retry-after": "1" })), timed(ok)));
     await transport().json("read x", "GET", "/x");
     expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThanOrEqual(990);
+  });
+
+  test.each<[string, () => string, RegExp]>([
+    ["seconds", () => "7", /in 7\.\d s/],
+    ["a date", () => new Date(Date.now() + 40_000).toUTCString(), /in (3|4)\d\.\d s/],
+    ["a date that has passed", () => new Date(0).toUTCString(), /in 0\.\d s/],
+    ["what is neither", () => "soon", /in 0\.\d s/],
+  ])("Retry-After may be %s", async (_, header, told) => {
+    server.answer(inTurn((...args) => status(503, { "retry-after": header() })(...args), ok));
+    const deadline = new Deadline(60_000);
+    vi.spyOn(deadline, "pause").mockResolvedValue();
+    await transport({ deadline }).json("read x", "GET", "/x");
+    expect(retries).toEqual([expect.stringMatching(told)]);
   });
 
   test("a Retry-After beyond the deadline is not waited for", async () => {

@@ -16,7 +16,7 @@ import { rotate } from "../../src/commands/rotate.ts";
 import { uninstall } from "../../src/commands/uninstall.ts";
 import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.ts";
 import type { Helm } from "../../src/helm/helm.ts";
-import { istioctlFor } from "../../src/istioctl/istioctl.ts";
+import { type Istioctl, istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
 import type { ClusterSpec, MeshSpec, UninstallScope } from "../../src/mesh/spec.ts";
@@ -56,8 +56,12 @@ export interface Setup {
   /** The deadline passes as soon as this holds: however slow the machine, all that is to be done before it is done. */
   readonly endWhen?: (now: Now) => boolean;
   readonly cancel?: AbortSignal;
-  /** Instead of one that works. */
-  readonly istioctl?: string;
+  /** The deadline passes when this aborts. */
+  readonly late?: AbortSignal;
+  /** By how much pauses between tries and between looks are shortened. */
+  readonly pace?: number;
+  /** Instead of one that works, as a program or in this process. */
+  readonly istioctl?: string | ((deadline: Deadline) => Istioctl);
   readonly prune?: boolean;
   /** Instead of one that must not be asked for. */
   readonly helm?: Helm;
@@ -84,6 +88,8 @@ export interface Outcome {
   readonly istioctl: readonly string[];
   /** The namespaces of probes that were told of, `undefined` for gone. */
   readonly probing: readonly (string | undefined)[];
+  /** What was said of retries, the cluster's name first. */
+  readonly retries: readonly string[];
 }
 
 export function runInstall(kubes: readonly Kube[], setup: Setup = {}): Promise<Outcome> {
@@ -106,21 +112,24 @@ export function runUninstall(kubes: readonly Kube[], scope: UninstallScope, setu
   return runCommand("uninstall", kubes, setup, scope);
 }
 
-async function runCommand(
+export async function runCommand(
   command: Command,
   kubes: readonly Kube[],
   setup: Setup,
   scope: UninstallScope = "mesh",
 ): Promise<Outcome> {
   const mesh = meshSpec(kubes.length, setup.mesh);
-  const deadline = new EarlyDeadline(setup.timeoutMs ?? 60_000, setup.cancel);
+  const deadline = new EarlyDeadline(setup);
   const waits = new Set<Wait>();
   let open = 0;
-  const look = setInterval(() => {
-    if (setup.endWhen?.({ open, seen: [...waits].map(({ seen }) => seen) })) deadline.pass();
-  }, 25);
+  const look =
+    setup.endWhen &&
+    setInterval(() => {
+      if (setup.endWhen?.({ open, seen: [...waits].map(({ seen }) => seen) })) deadline.pass();
+    }, 25);
   const warnings: string[] = [];
   const secrets: string[] = [];
+  const retries: string[] = [];
   const progress: Progress & Watcher = {
     event: (_phase, _subject, _text, verdict) => {
       if (verdict) open--;
@@ -131,7 +140,7 @@ async function runCommand(
     secret: (value) => secrets.push(value),
     waiting: (wait) => waits.add(wait),
     waited: (wait) => waits.delete(wait),
-    retrying() {},
+    retrying: (cluster, message) => retries.push(`${cluster}: ${message}`),
   };
   const folder = await mkdtemp(join(tmpdir(), "install-"));
   const members: Member[] = mesh.clusters.map((spec, index) => {
@@ -139,9 +148,9 @@ async function runCommand(
     return { spec, kubeconfig, cluster: connect(spec.name, kubeconfig, deadline, progress) };
   });
   try {
-    const path = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion));
-    const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", path };
-    const istioctl = istioctlFor(options, folder, [], deadline.signal);
+    const given = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion));
+    const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", deadline };
+    const istioctl = typeof given === "string" ? istioctlFor({ ...options, path: given }, folder, []) : given(deadline);
     const run = new Run(command, mesh, members, progress);
     const announce = run.plan.bind(run);
     run.plan = (...steps) => {
@@ -155,7 +164,11 @@ async function runCommand(
       patience: 500,
       call: (kubeconfig) => callTarget(kubeconfig, progress),
       probing: (namespace) => probing.push(namespace),
-      lastly: (member) => ({ cluster: member.cluster, patient: true }),
+      isOver: () => deadline.passed,
+      lastly: ({ spec, cluster, kubeconfig }) =>
+        deadline.passed
+          ? { cluster: connect(spec.name, kubeconfig, new Deadline(30_000), progress), patient: !deadline.cancelled }
+          : { cluster, patient: true },
     });
     if (command === "verify") {
       run.plan(...planVerify(mesh));
@@ -186,6 +199,7 @@ async function runCommand(
       secrets,
       istioctl: calls.split("\n").filter((line) => line !== ""),
       probing,
+      retries,
     };
   } finally {
     clearInterval(look);
@@ -214,18 +228,21 @@ async function callTarget(text: string, watcher: Watcher): Promise<{ uid: string
   }
 }
 
-/** A deadline that can be made to pass. */
+/** A deadline that can be made to pass, and whose pauses can be made short. */
 class EarlyDeadline extends Deadline {
   readonly #early = new AbortController();
+  readonly #pace: number;
   override readonly signal: AbortSignal;
 
-  constructor(milliseconds: number, cancelled: AbortSignal | undefined) {
-    super(milliseconds, cancelled);
-    this.signal = AbortSignal.any([
-      this.#early.signal,
-      AbortSignal.timeout(milliseconds),
-      ...(cancelled ? [cancelled] : []),
-    ]);
+  constructor({ timeoutMs = 60_000, cancel, late, pace = 1 }: Setup) {
+    super(timeoutMs, cancel);
+    this.#pace = pace;
+    const others = [cancel, late].filter((signal) => signal !== undefined);
+    this.signal = AbortSignal.any([this.#early.signal, AbortSignal.timeout(timeoutMs), ...others]);
+  }
+
+  override pause(milliseconds: number): Promise<void> {
+    return super.pause(milliseconds * this.#pace);
   }
 
   pass(): void {

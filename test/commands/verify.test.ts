@@ -55,6 +55,25 @@ describe("a healthy mesh", () => {
     expect(pair?.evidence).toMatch(/spiffe:\/\/cluster\.local\/ns\/istio-mesh-probe-\w+\/sa\/probe-cluster1/);
   });
 
+  test.each(["cancelled", "late"] as const)("leaves no probe where it is %s just as it removes them", async (how) => {
+    const end = new AbortController();
+    const removes = ({ method, path }: { method: string; path: string }) =>
+      method === "DELETE" && /\/namespaces\/istio-mesh-probe-\w+$/.test(path);
+    // The deletion itself is lost, too.
+    kubes[0]?.intercept((request) => {
+      if (!removes(request) || end.signal.aborted) return undefined;
+      end.abort();
+      return { destroy: true };
+    });
+    const outcome = await runVerify(kubes, how === "late" ? { late: end.signal } : { cancel: end.signal });
+    kubes[0]?.intercept(undefined);
+    expect(end.signal.aborted).toBe(true);
+    expect(outcome.warnings).toEqual([]);
+    // Cancelled, it does not wait until they are gone: that is left to the post step.
+    expect(outcome.probing.at(-1)).toEqual(how === "late" ? undefined : expect.stringMatching(/^istio-mesh-probe-/));
+    await vi.waitFor(() => expect(probeNamespaces()).toEqual([]));
+  });
+
   test("without traffic passes all else, and nothing at all is written", async () => {
     const before = kubes.map((kube) => writes(kube).length);
     const outcome = await runVerify(kubes, QUIET);

@@ -22,12 +22,20 @@ export function exec(
   head: Buffer,
   handler: ExecHandler,
   request: ExecRequest,
+  { late, half = false }: { late?: Promise<unknown> | undefined; half?: boolean } = {},
 ): void {
   sockets.handleUpgrade(incoming, socket, head, (client) => {
     const send = (stream: number, text: string) => client.send(Buffer.concat([Buffer.of(stream), Buffer.from(text)]));
     void (async () => {
       try {
         const { exitCode, stdout, stderr } = await handler(request);
+        await late;
+        if (half) {
+          client.send(Buffer.concat([Buffer.of(STDOUT), Buffer.from(stdout.slice(0, stdout.length / 2))]), () =>
+            client.terminate(),
+          );
+          return;
+        }
         if (stdout) send(STDOUT, stdout);
         if (stderr) send(STDERR, stderr);
         send(STATUS, JSON.stringify(ending(exitCode)));

@@ -60,13 +60,22 @@ export interface LoggedRequest {
   status: number;
 }
 
-/** What an interceptor does to a request instead of the server: nothing (`undefined`), an answer, or a cut connection. */
+/**
+ * What an interceptor does to a request: nothing (`undefined`); an answer, whole or half, instead of the server's, or a cut
+ * connection; or the server's own answer cut in half, the request done later, or done and answered later.
+ */
 export type Interference =
   | undefined
-  | { readonly status: number; readonly body?: Json; readonly headers?: Record<string, string> }
+  | {
+      readonly status: number;
+      readonly body?: Json;
+      readonly headers?: Record<string, string>;
+      readonly half?: boolean;
+    }
   | { readonly destroy: true }
   | { readonly truncate: true }
-  | { readonly delayMs: number };
+  | { readonly delayMs: number }
+  | { readonly answerAfter: Promise<unknown> };
 
 /** An embedded Kubernetes API. What controllers and tests do goes past authentication and server-side apply. */
 export interface Kube {

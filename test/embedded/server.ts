@@ -65,7 +65,7 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
     if (latencyMs > 0) await pause(latencyMs);
     const what = await interceptor?.(logged, requests.length);
     if (what && "delayMs" in what) await pause(what.delayMs);
-    if (what === undefined || "delayMs" in what || "truncate" in what) {
+    if (what === undefined || !("status" in what || "destroy" in what)) {
       if (!user) {
         logged.status = 401;
         throw problem;
@@ -77,6 +77,7 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let log: LoggedRequest | undefined;
     let truncate = false;
+    let late: Promise<unknown> | undefined;
     const reply = ({ status, body }: Answer, headers: Readonly<Record<string, string>> = {}) => {
       if (log) log.status = status;
       const text = typeof body === "string" ? body : body === undefined ? "" : JSON.stringify(body);
@@ -96,12 +97,16 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
       }
       if (what && "status" in what) {
         request.resume();
+        truncate = what.half === true;
         return reply({ status: what.status, body: what.body ?? status(what.status) }, what.headers);
       }
       truncate = what !== undefined && "truncate" in what;
+      if (what && "answerAfter" in what) late = what.answerAfter;
       const target = parseTarget(request.url ?? "/");
       authorize(api, user, request.method ?? "GET", target);
       const answer = await handle(api, user, target, request, response);
+      await late;
+      if (response.destroyed) return;
       if (answer) reply(answer, answer.headers);
       else log.status = 200;
     } catch (error) {
@@ -118,9 +123,9 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
       const admitted = await admit(request);
       log = admitted.log;
       const { user, what } = admitted;
-      if (what && ("destroy" in what || "truncate" in what)) return void socket.destroy();
+      if (what && "destroy" in what) return void socket.destroy();
       if (what && "status" in what)
-        return refuse(socket, { status: what.status, body: what.body ?? status(what.status) }, log);
+        return refuse(socket, { status: what.status, body: what.body ?? status(what.status) }, log, what.headers);
       const target = parseTarget(request.url ?? "/");
       authorize(api, user, "GET", target);
       const { namespace = "", name = "", subresource, plural, parameters } = target;
@@ -136,7 +141,9 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
         command: parameters.getAll("command"),
       };
       log.status = 101;
-      exec(request, socket, head, execHandler, wanted);
+      const late = what && "answerAfter" in what ? what.answerAfter : undefined;
+      const half = what !== undefined && "truncate" in what;
+      exec(request, socket, head, execHandler, wanted, { late, half });
     } catch (error) {
       refuse(socket, answerTo(error), log);
     }
@@ -303,10 +310,20 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /** Answers a request for a WebSocket with an error instead. */
-function refuse(socket: Duplex, { status, body }: Answer, log: LoggedRequest | undefined): void {
+function refuse(
+  socket: Duplex,
+  { status, body }: Answer,
+  log: LoggedRequest | undefined,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   if (log) log.status = status;
   const text = JSON.stringify(body ?? {});
-  socket.end(
-    `HTTP/1.1 ${status} Error\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
-  );
+  const all = {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+    connection: "close",
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} Error\r\n${lines.join("")}\r\n${text}`);
 }

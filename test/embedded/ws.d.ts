@@ -4,7 +4,8 @@ declare module "ws" {
   import type { Duplex } from "node:stream";
 
   export interface WebSocket {
-    send(data: Uint8Array): void;
+    send(data: Uint8Array, sent?: () => void): void;
+    terminate(): void;
     close(code?: number): void;
   }
 

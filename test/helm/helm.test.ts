@@ -15,6 +15,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Deadline } from "../../src/cluster/deadline.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import { buildArgs, helmFor } from "../../src/helm/helm.ts";
 import { HELM, HELM_VERSION } from "../../src/helm/release.ts";
@@ -58,8 +59,8 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-const helm = (signal = new AbortController().signal) =>
-  helmFor({ mirror, remaining: () => 90_000, platform: "linux", arch: "x64" }, join(dir, "secret"), ["EAST"], signal);
+const helm = (deadline = new Deadline(90_000)) =>
+  helmFor({ mirror, deadline, platform: "linux", arch: "x64" }, join(dir, "secret"), ["EAST"]);
 
 /** A Helm on the PATH that keeps what it was given, and then does this. */
 function fake(script = ""): void {
@@ -139,7 +140,7 @@ describe.skipIf(process.platform === "win32")(
     test("is ended at the deadline", async () => {
       fake("exec sleep 60");
       const controller = new AbortController();
-      const installing = helm(controller.signal).installOperator(OPERATOR, member);
+      const installing = helm(new Deadline(90_000, controller.signal)).installOperator(OPERATOR, member);
       await vi.waitFor(() => expect(existsSync(join(dir, "mode"))).toBe(true), { timeout: 20_000 });
       controller.abort();
       await expect(installing).rejects.toThrow(/did not finish the Sail Operator of east in time/);

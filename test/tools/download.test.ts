@@ -15,6 +15,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Deadline } from "../../src/cluster/deadline.ts";
 import { ISTIOCTL } from "../../src/istioctl/release.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { ensureTool, releaseOf, type ToolOptions } from "../../src/tools/download.ts";
@@ -28,6 +29,7 @@ let mirror: string;
 /** Path → body, or what to do with the socket. */
 let files: Map<string, Buffer | string | ((socket: Socket) => void)>;
 let requests: { path: string; authorization: string | undefined }[];
+let progress: string[];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "download-"));
@@ -36,12 +38,13 @@ beforeEach(async () => {
   vi.stubEnv("RUNNER_TOOL_CACHE", join(dir, "cache"));
   // A proxy of the machine that the tests run on has no part in this.
   for (const name of ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"]) vi.stubEnv(name, undefined);
-  // tool-cache's own switches for tests: no pause between its three attempts.
-  vi.stubGlobal("TEST_DOWNLOAD_TOOL_RETRY_MIN_SECONDS", 0);
-  vi.stubGlobal("TEST_DOWNLOAD_TOOL_RETRY_MAX_SECONDS", 0);
   vi.spyOn(process.stdout, "write").mockReturnValue(true);
   files = new Map();
   requests = [];
+  progress = [];
+  ahead = 0;
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + ahead);
   server = createServer((request, response) => {
     const path = request.url ?? "";
     requests.push({ path, authorization: request.headers.authorization });
@@ -57,11 +60,19 @@ beforeEach(async () => {
 afterEach(async () => {
   vi.restoreAllMocks();
   vi.unstubAllEnvs();
-  vi.unstubAllGlobals();
   server.closeAllConnections();
   await new Promise((done) => server.close(done));
   rmSync(dir, { recursive: true, force: true });
 });
+
+/** A deadline whose pauses take no time, while they count as taken. */
+class Unhurried extends Deadline {
+  override async pause(milliseconds: number): Promise<void> {
+    ahead += milliseconds;
+  }
+}
+/** Milliseconds that the clock runs ahead. */
+let ahead = 0;
 
 const sum = (body: Buffer) => createHash("sha256").update(body).digest("hex");
 
@@ -80,7 +91,15 @@ function serve(kind: "tar" | "zip", file: string, binary = "istioctl", under = "
 
 const LINUX = `istioctl-${VERSION}-linux-amd64.tar.gz`;
 const ensure = (options: Partial<ToolOptions> = {}) =>
-  ensureTool(ISTIOCTL, { version: VERSION, mirror, platform: "linux", arch: "x64", ...options });
+  ensureTool(ISTIOCTL, {
+    version: VERSION,
+    mirror,
+    platform: "linux",
+    arch: "x64",
+    deadline: new Unhurried(60_000),
+    onProgress: (line) => void progress.push(line),
+    ...options,
+  });
 const failure = async (options: Partial<ToolOptions> = {}): Promise<Failure> => {
   const error = await ensure(options).then(
     (path) => new Error(`unexpected: ${path}`),
@@ -126,16 +145,14 @@ describe("the release for a machine", () => {
 describe("a download", () => {
   test.each(["", "/", "/releases/"])("is unpacked, executable and cached (mirror ends in %j)", async (end) => {
     serve("tar", LINUX, "istioctl", end.replace(/\/$/, ""));
-    const progress: string[] = [];
-    const onProgress = (line: string) => void progress.push(line);
-    const path = await ensure({ mirror: `${mirror}${end}`, onProgress });
+    const path = await ensure({ mirror: `${mirror}${end}` });
     expect(path).toBe(join(dir, "cache", "istioctl", VERSION, "x64", "istioctl"));
     expect(execFileSync(path, { encoding: "utf8" })).toBe("fake istioctl\n");
     expect(readdirSync(join(dir, "temp"))).toEqual([]);
     expect(requests).toHaveLength(2);
 
     // The second time nothing is asked of the mirror.
-    expect(await ensure({ mirror: `${mirror}${end}`, onProgress })).toBe(path);
+    expect(await ensure({ mirror: `${mirror}${end}` })).toBe(path);
     expect(requests).toHaveLength(2);
     expect(progress).toEqual([expect.stringMatching(/^downloading http/), `istioctl ${VERSION} is in the tool cache`]);
   });
@@ -163,19 +180,52 @@ describe("a download", () => {
 
   test("logs in at a mirror whose URL holds a password, and does not show it", async () => {
     serve("tar", LINUX);
-    const progress: string[] = [];
-    await ensure({ mirror: mirror.replace("//", "//me:s%40crt@"), onProgress: (line) => void progress.push(line) });
+    await ensure({ mirror: mirror.replace("//", "//me:s%40crt@") });
     expect(requests.map(({ authorization }) => authorization)).toEqual(Array(2).fill(`Basic ${btoa("me:s@crt")}`));
     expect(progress.join()).not.toContain("crt");
   });
 
-  test("survives a connection that breaks once", async () => {
+  const answer = (head: string, body = "") => `HTTP/1.1 ${head}\r\nconnection: close\r\n\r\n${body}`;
+  test.each<[string, (socket: Socket) => void, RegExp]>([
+    ["a connection that breaks", (socket) => void socket.destroy(), /in 0\.\d s: /],
+    [
+      "an archive that breaks off",
+      (socket) => void socket.end(answer("200 OK\r\ncontent-length: 5000", "half of it")),
+      /in 0\.\d s: /,
+    ],
+    ["503", (socket) => void socket.end(answer("503 Busy\r\ncontent-length: 0")), /in 0\.\d s: HTTP 503$/],
+    [
+      "429 with Retry-After",
+      (socket) => void socket.end(answer("429 Slow down\r\nretry-after: 7\r\ncontent-length: 0")),
+      /in 7\.\d s: HTTP 429$/,
+    ],
+  ])("is tried again after %s, by the rule of all requests, and says so", async (_, fault, told) => {
     const body = serve("tar", LINUX);
     files.set(`/${VERSION}/${LINUX}`, (socket) => {
       files.set(`/${VERSION}/${LINUX}`, body);
-      socket.destroy();
+      fault(socket);
     });
     expect(existsSync(await ensure())).toBe(true);
+    expect(progress).toEqual([
+      expect.stringMatching(/^downloading /),
+      expect.stringMatching(new RegExp(`^download http.*${LINUX}: try 2 ${told.source}`)),
+    ]);
+  });
+
+  test("follows to where the release file is, without the password of the mirror", async () => {
+    const body = serve("tar", LINUX);
+    const other = createServer((request, response) => {
+      requests.push({ path: "elsewhere", authorization: request.headers.authorization });
+      response.end(body);
+    });
+    await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
+    const { port } = other.address() as AddressInfo;
+    const head = `302 Found\r\nlocation: http://127.0.0.1:${port}/x\r\ncontent-length: 0`;
+    files.set(`/${VERSION}/${LINUX}`, (socket) => void socket.end(answer(head)));
+    expect(existsSync(await ensure({ mirror: mirror.replace("//", "//me:secret@") }))).toBe(true);
+    other.closeAllConnections();
+    await new Promise((done) => other.close(done));
+    expect(requests.find(({ path }) => path === "elsewhere")).toEqual({ path: "elsewhere", authorization: undefined });
   });
 });
 
@@ -223,12 +273,20 @@ describe("a download is refused", () => {
   });
 
   test("at once after a 404, and when the time is up", async () => {
-    vi.stubGlobal("TEST_DOWNLOAD_TOOL_RETRY_MIN_SECONDS", 60);
-    vi.stubGlobal("TEST_DOWNLOAD_TOOL_RETRY_MAX_SECONDS", 60);
     await failure();
+    expect(requests).toHaveLength(2);
     serve("tar", LINUX);
     files.set(`/${VERSION}/${LINUX}`, () => {});
-    expect((await failure({ signal: AbortSignal.timeout(50) })).message).toMatch(/in time/);
+    expect((await failure({ deadline: new Deadline(50) })).message).toMatch(/in time/);
+    expectNothing();
+  });
+
+  test("after a Retry-After beyond the deadline, at once", async () => {
+    serve("tar", LINUX);
+    const busy = "HTTP/1.1 503 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    files.set(`/${VERSION}/${LINUX}`, (socket) => void socket.end(busy));
+    expect((await failure()).message).toMatch(/was answered with HTTP status 503/);
+    expect(progress).toHaveLength(1);
   });
 
   test.each(["RUNNER_TOOL_CACHE", "RUNNER_TEMP"])("without %s", async (name) => {

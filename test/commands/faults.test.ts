@@ -1,0 +1,20 @@
+// A sample of what `npm run faults` does with every command and every request.
+import { expect, test } from "vitest";
+import { casesOf, isIstioctls, line, runCases, undisturbed } from "../faults/faults.ts";
+import { KINDS } from "../faults/kinds.ts";
+import { SCENARIOS } from "../faults/scenarios.ts";
+
+test("an install with a fault passes, or says why it cannot, and the next one completes it: one of each kind", async () => {
+  const { whole, targets } = await undisturbed(SCENARIOS.install);
+  const cases = casesOf(targets).filter(({ target }) => !isIstioctls(target));
+  const sample = KINDS.map(({ name }, i) => {
+    const some = cases.filter(({ kind }) => kind.name === name);
+    expect(some, name).not.toEqual([]);
+    return some[Math.floor((some.length * i) / KINDS.length)]!;
+  });
+  const ended = await runCases(SCENARIOS.install, sample, whole);
+  expect(ended.filter(({ problems }) => problems.length > 0).map(line)).toEqual([]);
+  expect(ended.map(({ kind, hit, result }) => `${kind.name}: ${hit ? result : "did not come"}`)).toEqual(
+    KINDS.map(({ name, transient }) => `${name}: ${transient ? "passed" : "failed"}`),
+  );
+}, 300_000);

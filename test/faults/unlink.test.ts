@@ -1,0 +1,4 @@
+import { faults } from "./faults.ts";
+import { SCENARIOS } from "./scenarios.ts";
+
+await faults(SCENARIOS.unlink);
