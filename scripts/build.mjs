@@ -27,8 +27,6 @@ const { metafile } = await build({
   platform: "node",
   format: "esm",
   target: "node24",
-  // Packages that come in both kinds: of modules only what is used is taken.
-  mainFields: ["module", "main"],
   // The licenses go into a file of their own.
   legalComments: "none",
   metafile: true,

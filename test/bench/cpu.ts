@@ -1,0 +1,12 @@
+import { readFile } from "node:fs/promises";
+
+/** Words that run a command and write its CPU time, with that of all its children, to a file: the shell's own `time`. */
+export function measured(file: string): string[] {
+  return ["bash", "-c", 'exec 3>&2; TIMEFORMAT="%U %S"; { time "$@" 2>&3; } 2>"$0"', file];
+}
+
+/** User and system time that `measured` has written. */
+export async function cpuSeconds(file: string): Promise<number> {
+  const [user = 0, system = 0] = (await readFile(file, "utf8")).trim().split(/\s+/).slice(-2).map(Number);
+  return user + system;
+}
