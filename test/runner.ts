@@ -307,7 +307,8 @@ class Log {
 
   /** As the runner does: the value as a whole, and each of its lines. */
   #mask(value: string): void {
-    for (const part of new Set([value, ...value.split(/[\r\n]+/)])) if (part.trim() !== "") this.masks.push(part);
+    for (const part of new Set([value, ...value.split(/[\r\n]+/)]))
+      if (part.trim() !== "" && !this.masks.includes(part)) this.masks.push(part);
     // A mask may be a part of another: the longer one is to be applied first, or its rest would show.
     this.masks.sort((a, b) => b.length - a.length);
   }

@@ -8,6 +8,8 @@ import { ApiError, clip, isTransient, type Status, unreachable } from "./errors.
 
 /** Requests to one API server under way at once; watches are not counted. */
 const CONCURRENCY = 8;
+/** The same to all of them together: more keep the runner busy without being answered any sooner. */
+const ALL = pLimit(128);
 /** An API server answers within this; a watch may be silent for longer. Milliseconds. */
 const REQUEST_TIMEOUT = 20_000;
 /** How long a watch is held before it is asked for anew; a connection that died silently is noticed by then. */
@@ -67,7 +69,7 @@ export class Transport {
   /** @param what names the request in messages, e.g. `apply Secret istio-system/cacerts` */
   async send(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<Response> {
     const final = options.once ? () => true : (options.final ?? (() => false));
-    return this.#limit(() => this.#retrying(what, () => this.#once(method, path, options), final));
+    return this.#limit(() => this.#retrying(what, () => ALL(() => this.#once(method, path, options)), final));
   }
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
@@ -156,25 +158,26 @@ export class Transport {
   async #once(method: Dispatcher.HttpMethod, path: string, { body, contentType, accept }: Options): Promise<Response> {
     const { headers, dispatcher } = await this.#authenticate();
     this.requests++;
-    const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
-    const sent = request(this.server + path, {
-      method,
-      headers: {
-        ...headers,
-        accept: accept ?? "application/json",
-        ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(dispatcher ? { dispatcher } : {}),
-      signal,
+    return within(REQUEST_TIMEOUT, this.#deadline.signal, async (signal) => {
+      const sent = request(this.server + path, {
+        method,
+        headers: {
+          ...headers,
+          accept: accept ?? "application/json",
+          ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(dispatcher ? { dispatcher } : {}),
+        signal,
+      });
+      const response = await heeding(sent, signal);
+      const text = await response.body.text();
+      return {
+        status: response.statusCode,
+        headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+        text: parseable(text, response.headers["content-type"]),
+      };
     });
-    const response = await heeding(sent, signal);
-    const text = await response.body.text();
-    return {
-      status: response.statusCode,
-      headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
-      text: parseable(text, response.headers["content-type"]),
-    };
   }
 
   /**
@@ -267,6 +270,29 @@ export class Transport {
     // A pool whose credentials ran out finishes what it has under way.
     if (known?.dispatcher) void known.dispatcher.close().catch(() => {});
     return { headers, dispatcher };
+  }
+}
+
+/**
+ * Does the work with a signal that aborts after a while, or with another one. Nothing of it is left behind: a signal of
+ * `AbortSignal.timeout` would be kept for all of its time, whenever the work was done.
+ */
+async function within<T>(
+  milliseconds: number,
+  outer: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const abort = () => controller.abort(outer.reason);
+  const late = () => new DOMException("The operation was aborted due to timeout", "TimeoutError");
+  const timer = setTimeout(() => controller.abort(late()), milliseconds);
+  outer.addEventListener("abort", abort);
+  if (outer.aborted) abort();
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    outer.removeEventListener("abort", abort);
   }
 }
 

@@ -103,6 +103,14 @@ export async function judgePairs(
     return known;
   };
 
+  const calls = new Map<string, ReturnType<typeof call>>();
+  /** So is its kubeconfig called, where it is in doubt. */
+  const callOnce = (kubeconfig: string) => {
+    const known = calls.get(kubeconfig) ?? call(kubeconfig);
+    calls.set(kubeconfig, known);
+    return known;
+  };
+
   const users = await Promise.all(
     orderedPairs(members.map(({ spec }) => spec.name)).map(async (pair) => {
       const [observer, target] = await Promise.all([seenOf(member(pair.observer)), seenOf(member(pair.target))]);
@@ -112,7 +120,7 @@ export async function judgePairs(
         const { expires } = tokenClaims(token);
         if (expires) run.tokenExpires(expires);
       }
-      const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), call);
+      const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), callOnce);
       judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access });
       const status = readable(access.review);
       return status?.username ? { target: pair.target, username: status.username } : undefined;

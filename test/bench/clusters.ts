@@ -2,7 +2,7 @@
 // Started by scale.ts: `clusters.ts COUNT LATENCY_MS`.
 import { CALLER_PORT, CLIENT_HEADER, probeName } from "../../src/mesh/objects/probe.ts";
 import { startClusters } from "../embedded/cluster.ts";
-import type { Json, Kube } from "../embedded/kube.ts";
+import type { Kube } from "../embedded/kube.ts";
 
 /** What scale.ts asks for. */
 export type Question = "figures" | "stop";
@@ -28,17 +28,15 @@ const nameOf = (index: number) => `cluster${index + 1}`;
 function answerProbes(kube: Kube): void {
   const headers = { server: "envoy", "x-envoy-upstream-service-time": "2" };
   const targets = new Map(kubes.map((target, index) => [probeName(nameOf(index)), { target, name: nameOf(index) }]));
-  const client = (pod: Json): Record<string, string> => ({
-    [CLIENT_HEADER]: `URI=spiffe://cluster.local/ns/${pod.metadata.namespace}/sa/${pod.spec.serviceAccountName}`,
-  });
-  kube.onProxy(({ namespace, pod: name, port, path, query }) => {
+  const own = probeName(nameOf(kubes.indexOf(kube)));
+  kube.onProxy(({ namespace, port, path, query }) => {
     if (port !== CALLER_PORT) return undefined;
     const asked = /(probe-[^\\./]+)/.exec(path === "/endpoints" ? (query.get("name_regex") ?? "") : path)?.[1] ?? "";
     const found = targets.get(asked);
     if (!found) return { status: 404, headers, body: "" };
     if (path !== "/endpoints") {
-      const pod = kube.get({ apiVersion: "v1", kind: "Pod", namespace, name });
-      return { status: 200, headers: { ...headers, ...client(pod) }, body: found.name };
+      const client = `URI=spiffe://cluster.local/ns/${namespace}/sa/${own}`;
+      return { status: 200, headers: { ...headers, [CLIENT_HEADER]: client }, body: found.name };
     }
     const service = { apiVersion: "v1", kind: "Service", namespace: "istio-system", name: "istio-eastwestgateway" };
     const address = found.target.get(service)?.status.loadBalancer.ingress[0].ip;
@@ -51,6 +49,8 @@ function answerProbes(kube: Kube): void {
 const [count, latencyMs] = process.argv.slice(2).map(Number);
 const kubes = await startClusters(count ?? 2, (index) => ({
   kube: { name: nameOf(index), latencyMs: latencyMs ?? 40 },
+  // With many of them on one machine a reading takes its time.
+  istiod: { timeout: 60_000 },
 }));
 for (const kube of kubes) answerProbes(kube);
 

@@ -11,7 +11,6 @@ import { ROOT, type RunResult, runAction } from "../runner.ts";
 import { scaleChart } from "./chart.ts";
 import type { Figures, Question, Ready } from "./clusters.ts";
 import { cpuSeconds, measured } from "./cpu.ts";
-import type { Gauge } from "./gauge.ts";
 import { median, table } from "./table.ts";
 
 const LATENCY = 40;
@@ -20,6 +19,21 @@ const SLOPE = [40, 240] as const;
 const SLOPE_ROUNDS = 3;
 const KINDS = ["install", "re-run", "verify"] as const;
 type Kind = (typeof KINDS)[number];
+
+/** What gauge.mjs writes of the action's process. */
+export interface Gauge {
+  /** From the start of the process to the first request. */
+  readonly firstRequestSeconds: number;
+  readonly peakMegabytes: number;
+  /** User and system time, without the process's children. */
+  readonly cpuSeconds: number;
+  /** By the API servers: connections open at once, at most. */
+  readonly connections: Readonly<Record<string, number>>;
+  /** Open at once to all of them together, at most. */
+  readonly allConnections: number;
+  /** Requests under way at once to all of them together, watches included, at most. */
+  readonly inFlight: number;
+}
 
 interface Run {
   readonly seconds: number;
@@ -100,7 +114,7 @@ async function run(clusters: Clusters, kind: Kind, folder: string): Promise<Run>
       "istioctl-path": await fakeIstioctl(folder),
       timeout: "30m",
     },
-    env: { NODE_OPTIONS: `--import=${join(import.meta.dirname, "gauge.ts")}`, GAUGE_FILE: files.gauge },
+    env: { NODE_OPTIONS: `--import=${join(import.meta.dirname, "gauge.mjs")}`, GAUGE_FILE: files.gauge },
     prefix: measured(files.times),
     timeoutMs: 30 * 60_000,
   });

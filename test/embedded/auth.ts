@@ -53,6 +53,8 @@ const EVERYBODYS_RULES: readonly Json[] = [
 export class Authenticator {
   readonly #tokens = new Map<string, string>();
   readonly #revoked = new Set<string>();
+  /** Whose certificate a connection began with. */
+  readonly #certified = new WeakMap<TLSSocket, User>();
 
   setToken(token: string, user: string | undefined): void {
     if (user !== undefined) this.#tokens.set(token, user);
@@ -74,10 +76,14 @@ export class Authenticator {
       const name = this.#tokens.get(/^Bearer\s+(.+)$/i.exec(authorization)?.[1]?.trim() ?? "");
       if (name) return userNamed(name);
     } else if (socket.authorized) {
+      const known = this.#certified.get(socket);
+      if (known) return known;
       const { subject } = socket.getPeerCertificate();
       if (subject?.CN) {
         const groups = [subject.O ?? []].flat() as string[];
-        return { name: String(subject.CN), groups: [...groups, EVERYBODY] };
+        const user = { name: String(subject.CN), groups: [...groups, EVERYBODY] };
+        this.#certified.set(socket, user);
+        return user;
       }
     }
     throw new StatusError(401, "Unauthorized", "Unauthorized");
