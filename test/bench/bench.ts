@@ -192,7 +192,7 @@ interface Ratios {
   readonly install: number;
   readonly "re-run": number;
   /** Of the action's installation: its wall time over the slowest cluster's own time, less one. */
-  readonly overhead: number;
+  readonly overhead?: number;
 }
 
 function show(measurements: readonly Measurement[], clusters: number): Ratios {
@@ -225,13 +225,19 @@ function show(measurements: readonly Measurement[], clusters: number): Ratios {
   );
   const slowest = ({ own = [] }: Measurement) => Math.max(...own.map((each) => each.controlPlane + each.gateway));
   const installs = of("action", "install");
-  const critical = median(installs.map(slowest));
-  const overhead = median(installs.map((m) => m.seconds / slowest(m) - 1));
-  const each = installs.map((m) => `${m.seconds.toFixed(1)} over ${slowest(m).toFixed(0)}`).join(", ");
+  // Clusters that take no time that their clocks could show leave nothing to compare with.
+  const overheads = installs.filter((m) => slowest(m) > 0).map((m) => m.seconds / slowest(m) - 1);
+  const each = installs.map((m) => `${m.seconds.toFixed(1)} s over ${slowest(m).toFixed(0)} s`).join(", ");
+  const overhead = overheads.length > 0 ? median(overheads) : undefined;
   console.log(
-    `install: the slowest cluster's own time ${critical.toFixed(0)} s, the action's overhead ${(100 * overhead).toFixed(0)} % (median; ${each})`,
+    `install: the action's overhead over the slowest cluster's own time is ${overhead === undefined ? "unknown" : `${(100 * overhead).toFixed(0)} %`} (median; ${each})`,
   );
-  return { clusters, install: ratio("install"), "re-run": ratio("re-run"), overhead };
+  return {
+    clusters,
+    install: ratio("install"),
+    "re-run": ratio("re-run"),
+    ...(overhead === undefined ? {} : { overhead }),
+  };
 }
 
 const set = settings();
