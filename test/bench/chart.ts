@@ -1,8 +1,8 @@
 import type { Scale, Size } from "./scale.ts";
 
 const WIDTH = 860;
-const HEIGHT = 300;
-const PANEL = { width: 230, height: 190, top: 56, gap: 56, left: 48 };
+const HEIGHT = 316;
+const PANEL = { width: 230, height: 190, top: 72, gap: 56, left: 48 };
 const COLOURS = { install: "#0969da", "re-run": "#8250df", verify: "#1a7f37" } as const;
 type Kind = keyof typeof COLOURS;
 
