@@ -1,47 +1,64 @@
 // Compiles src with tsc and bundles it into dist; with --check, into a temporary folder that must equal dist.
 //
 // esbuild goes before ncc because ncc keeps whole packages: of @kubernetes/client-node only the reading of kubeconfigs is
-// used, and dropping its generated models makes dist less than half as large and its start twice as fast.
+// used, and dropping its generated models makes dist less than half as large and its start twice as fast. What most runs do
+// not need is loaded where it is needed (`import()` in src), and is a file of its own: the post step is a few lines until
+// there is a probe to remove.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
+import ncc from "@vercel/ncc";
 import { build } from "esbuild";
 
 const check = process.argv.includes("--check");
 const work = mkdtempSync(join(tmpdir(), "build-"));
 const out = check ? join(work, "dist") : "dist";
 const run = (...args) => execFileSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
-const inputs = new Set();
 
 rmSync("lib", { recursive: true, force: true });
 run("node_modules/typescript/bin/tsc");
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
+const { metafile } = await build({
+  entryPoints: ["lib/main.js", "lib/post.js"],
+  outdir: join("lib", "bundle"),
+  bundle: true,
+  splitting: true,
+  minify: true,
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  // The licenses go into a file of their own.
+  legalComments: "none",
+  metafile: true,
+  logLevel: "error",
+  plugins: [withoutOidc()],
+  // CommonJS packages in the bundle ask for Node's own modules by require.
+  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+});
 for (const entry of ["main", "post"]) {
-  const bundle = join("lib", "bundle", `${entry}.js`);
-  const { metafile } = await build({
-    entryPoints: [`lib/${entry}.js`],
-    outfile: bundle,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node24",
-    metafile: true,
-    logLevel: "error",
-    // CommonJS packages in the bundle ask for Node's own modules by require.
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  // The bundles need no file beside them; where ncc sees a path, it would bring along all that is there.
+  const filterAssetBase = resolve("lib", "bundle");
+  const { code, assets } = await ncc(resolve("lib", "bundle", `${entry}.js`), {
+    filterAssetBase,
+    cache: false,
+    quiet: true,
   });
-  for (const file of Object.keys(metafile.inputs)) inputs.add(file);
-  const packed = join(work, entry);
-  run("node_modules/@vercel/ncc/dist/ncc/cli.js", "build", bundle, "-o", packed, "--minify", "--no-cache", "-q");
-  cpSync(join(packed, "index.js"), join(out, `${entry}.js`));
+  mkdirSync(join(out, entry));
+  writeFileSync(join(out, entry, "index.js"), code);
+  for (const [file, { source }] of Object.entries(assets)) writeFileSync(join(out, entry, file), source);
 }
-writeFileSync(join(out, "package.json"), '{ "type": "module" }\n');
 writeFileSync(join(out, "licenses.txt"), licenses());
 
 if (check) {
-  const files = (folder) => (existsSync(folder) ? readdirSync(folder).sort() : []);
+  const files = (folder) =>
+    existsSync(folder)
+      ? readdirSync(folder, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
+          .sort()
+      : [];
   const same =
     files(out).join() === files("dist").join() &&
     files(out).every((file) => readFileSync(join(out, file)).equals(readFileSync(join("dist", file))));
@@ -51,9 +68,25 @@ if (check) {
 }
 rmSync(work, { recursive: true });
 
+/** @actions/core brings an HTTP client, for tokens that nobody asks for here; told that it may go, it goes. */
+function withoutOidc() {
+  const known = Symbol("resolved");
+  return {
+    name: "without-oidc",
+    setup(bundle) {
+      bundle.onResolve({ filter: /^\.\/oidc-utils\.js$/ }, async ({ path, pluginData, ...from }) =>
+        pluginData === known
+          ? undefined
+          : { ...(await bundle.resolve(path, { ...from, pluginData: known })), sideEffects: false },
+      );
+    },
+  };
+}
+
 /** The licenses of the packages that are in the bundles, which must go with them. */
 function licenses() {
-  const folders = new Set([...inputs].flatMap((file) => /^(.*node_modules\/(@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []));
+  const used = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+  const folders = new Set(used.flatMap((file) => /^(.*node_modules\/(@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []));
   return [...folders]
     .sort()
     .map((folder) => {

@@ -42,7 +42,7 @@ test("there is something to look at", () => {
   expect(ours.length).toBeGreaterThan(100);
   // Every word `from` of a source belongs to an import that was read, so none was overlooked.
   for (const path of files) {
-    const words = read(path).match(/^(?:import|export)\b.*\sfrom "|^\} from "|^import "/gm) ?? [];
+    const words = read(path).match(/^(?:import|export)\b.*\sfrom "|^\} from "|^import "|\bimport\("/gm) ?? [];
     expect(importsOf(path).length, path).toBe(words.length);
   }
 });
@@ -162,6 +162,6 @@ describe("the interface", () => {
 
   test("the program and what cleans up after it are the bundle's", () => {
     const { runs } = parse(read("action.yml")) as { runs: Record<string, string> };
-    expect(runs).toEqual({ using: "node24", main: "dist/main.js", post: "dist/post.js" });
+    expect(runs).toEqual({ using: "node24", main: "dist/main/index.js", post: "dist/post/index.js" });
   });
 });

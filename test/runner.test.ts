@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs two small programs in the places of dist/main.js and dist/post.js. */
+/** Runs two small programs in the places of dist/main and dist/post. */
 async function run(main: string, post = "", options: Partial<RunOptions> = {}): Promise<RunResult> {
   const imports = "import fs from 'node:fs';\nimport path from 'node:path';\n";
   const [entry, postEntry] = [join(folder, "main.mjs"), join(folder, "post.mjs")];

@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly kill?: { readonly signal: NodeJS.Signals; readonly when: AbortSignal };
   /** Each line of the log as a person would see it: masks applied, commands taken apart. */
   readonly onLine?: (line: LogLine) => void;
-  /** Words put before `node dist/main.js`, e.g. a program that measures it. A cancellation reaches only that program. */
+  /** Words put before `node dist/main/index.js`, e.g. a program that measures it. A cancellation reaches only that program. */
   readonly prefix?: readonly string[];
 }
 
@@ -314,7 +314,8 @@ class Log {
 
   /** As the runner does: the value as a whole, and each of its lines. */
   #mask(value: string): void {
-    for (const part of new Set([value, ...value.split(/[\r\n]+/)])) if (part.trim() !== "") this.masks.push(part);
+    for (const part of new Set([value, ...value.split(/[\r\n]+/)]))
+      if (part.trim() !== "" && !this.masks.includes(part)) this.masks.push(part);
     // A mask may be a part of another: the longer one is to be applied first, or its rest would show.
     this.masks.sort((a, b) => b.length - a.length);
   }

@@ -19,6 +19,7 @@ export class Log implements Progress, Watcher {
   readonly #start = performance.now();
   readonly #kept = new Map<Phase, string[]>();
   readonly #planned = new Set<Phase>();
+  readonly #secrets = new Set<string>();
   readonly #ended = new Set<Phase>();
   readonly #waits = new Map<Wait, { seen: string; at: number }>();
   readonly #timer = setInterval(() => this.#tick(), TICK).unref();
@@ -30,7 +31,11 @@ export class Log implements Progress, Watcher {
     const line = `${this.#time()} ${mark} ${subjectName(subject)}: ${oneLine(text)}`;
     // What comes late, of a phase that is over, is told where the log is now.
     if (phase === this.#current || !this.#planned.has(phase) || this.#ended.has(phase)) this.#tell(line);
-    else this.#kept.set(phase, [...(this.#kept.get(phase) ?? []), line]);
+    else {
+      const kept = this.#kept.get(phase);
+      if (kept) kept.push(line);
+      else this.#kept.set(phase, [line]);
+    }
   }
 
   phasePlanned(phase: Phase): void {
@@ -55,6 +60,9 @@ export class Log implements Progress, Watcher {
   }
 
   secret(value: string): void {
+    // A token is met in every observer's remote secret, and the runner goes through its list for every line of the log.
+    if (this.#secrets.has(value)) return;
+    this.#secrets.add(value);
     mask(value);
   }
 

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
-import { inspectCaCerts, inspectRoot } from "../mesh/certificates/inspect.ts";
+import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -138,7 +138,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     namespace,
     istios: ours,
     istiods,
-    trust: trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
+    trust: await trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
     remoteSecrets,
     readerTokens: tokens,
     readerToken: currentReaderToken(mesh, tokens),
@@ -196,15 +196,18 @@ async function peerServer(given: string | undefined, own: string, cluster: Clust
   return { url, source: "the EndpointSlice default/kubernetes, for the kubeconfig's server is a loopback address" };
 }
 
-function trustState(
+/** Loaded while the clusters answer, for what reads a certificate's extensions is large. */
+const inspector = () => import("../mesh/certificates/inspect.ts");
+
+async function trustState(
   cluster: string,
   cacerts: Secret | undefined,
   selfSigned: Secret | undefined,
   inEffect: (KubernetesObject & { data?: Record<string, string> }) | undefined,
   hasIstio: boolean,
   hasIstiod: boolean,
-): TrustState {
-  const inspection = cacerts && inspectCaCerts(cacerts.data ?? {});
+): Promise<TrustState> {
+  const inspection = cacerts && (await inspector()).inspectCaCerts(cacerts.data ?? {});
   const root = (pem: string | undefined) => {
     if (pem === undefined) return undefined;
     try {

@@ -1,4 +1,5 @@
-import { inspectCaCerts, inspectRoot, type RootInfo } from "../mesh/certificates/inspect.ts";
+import { inspectCaCerts } from "../mesh/certificates/inspect.ts";
+import { inspectRoot, type RootInfo } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";

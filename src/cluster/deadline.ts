@@ -65,3 +65,26 @@ export async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise
     signal.removeEventListener("abort", abort);
   }
 }
+
+/**
+ * Does the work with a signal that aborts after a while, or with another one. Nothing of it is left behind: a signal of
+ * `AbortSignal.timeout` would be kept for all of its time, whenever the work was done.
+ */
+export async function within<T>(
+  milliseconds: number,
+  outer: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const abort = () => controller.abort(outer.reason);
+  const late = () => new DOMException("The operation was aborted due to timeout", "TimeoutError");
+  const timer = setTimeout(() => controller.abort(late()), milliseconds);
+  outer.addEventListener("abort", abort);
+  if (outer.aborted) abort();
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    outer.removeEventListener("abort", abort);
+  }
+}

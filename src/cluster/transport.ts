@@ -4,7 +4,7 @@ import { type Dispatcher, request } from "undici";
 import { Failure } from "../mesh/failure.ts";
 import { withhold } from "../mesh/redact.ts";
 import type { ExecResult } from "./cluster.ts";
-import { type Deadline, heeding } from "./deadline.ts";
+import { type Deadline, heeding, within } from "./deadline.ts";
 import { ApiError, isOverrun, isTransient, type Status, statusIn, unreachable } from "./errors.ts";
 import { type Executed, execute } from "./exec.ts";
 import { plain, retryAfter } from "./headers.ts";
@@ -21,6 +21,8 @@ import { withholdContents } from "./secrets.ts";
 
 /** Requests to one API server under way at once; watches are not counted. */
 const CONCURRENCY = 8;
+/** The same to all of them together: more keep the runner busy without being answered any sooner. */
+const ALL = pLimit(128);
 /** An API server answers within this; a watch may be silent for longer. Milliseconds. */
 const REQUEST_TIMEOUT = 20_000;
 /** A streamed answer may be silent for this long. Milliseconds. */
@@ -72,7 +74,7 @@ export class Transport {
 
   /** @param what names the request in messages, e.g. `apply Secret istio-system/cacerts` */
   async send(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<Response> {
-    return this.#limit(() => this.#retrying(what, options, () => this.#once(method, path, options)));
+    return this.#limit(() => this.#retrying(what, options, () => ALL(() => this.#once(method, path, options))));
   }
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
@@ -149,25 +151,26 @@ export class Transport {
   async #once(method: Dispatcher.HttpMethod, path: string, { body, contentType, accept }: Options): Promise<Response> {
     const { headers, dispatcher } = await this.#authenticate();
     this.requests++;
-    const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
-    const sent = request(this.server + path, {
-      method,
-      headers: {
-        ...headers,
-        accept: accept ?? "application/json",
-        ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(dispatcher ? { dispatcher } : {}),
-      signal,
+    return within(REQUEST_TIMEOUT, this.#deadline.signal, async (signal) => {
+      const sent = request(this.server + path, {
+        method,
+        headers: {
+          ...headers,
+          accept: accept ?? "application/json",
+          ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(dispatcher ? { dispatcher } : {}),
+        signal,
+      });
+      const response = await heeding(sent, signal);
+      const text = await response.body.text();
+      return {
+        status: response.statusCode,
+        headers: plain(response.headers),
+        text: parseable(text, response.headers["content-type"]),
+      };
     });
-    const response = await heeding(sent, signal);
-    const text = await response.body.text();
-    return {
-      status: response.statusCode,
-      headers: plain(response.headers),
-      text: parseable(text, response.headers["content-type"]),
-    };
   }
 
   #rule(passedOn: boolean | undefined) {

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import pLimit from "p-limit";
 import type { Member } from "../cluster/member.ts";
 import { istioOperator } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -37,13 +39,15 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
     return path;
   };
   const env = () => childEnvironment(process.env, kubeconfigVariables);
+  // Each call is a process that takes a CPU, and some 100 MB, for a while.
+  const limit = pLimit(availableParallelism());
   const made = new Map<string, Promise<readonly KubernetesObject[]>>();
   const generate = async (mesh: MeshSpec, cluster: ClusterSpec) => {
     const istioctl = await ready();
     const file = join(directory, `${cluster.name}-${randomUUID()}.json`);
     try {
       await writeFile(file, JSON.stringify(istioOperator(mesh, cluster)), { mode: 0o600, flag: "wx" });
-      return await generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() });
+      return await limit(() => generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() }));
     } finally {
       await rm(file, { force: true });
     }
@@ -55,28 +59,31 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
       made.set(cluster.name, known);
       return known;
     },
-    async createRemoteSecret(mesh, { spec, kubeconfig }, server, tokenSecret) {
-      const istioctl = await ready();
-      const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
-      try {
-        await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
-        const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
-        return await createRemoteSecret({
-          istioctl,
-          kubeconfigFile,
-          context: kubeconfig.context,
-          cluster: spec.name,
-          namespace: mesh.namespace,
-          server,
-          serviceAccount: READER,
-          tokenSecret,
-          ...(tlsServerName ? { tlsServerName } : {}),
-          signal,
-          env: env(),
-        });
-      } finally {
-        await rm(kubeconfigFile, { force: true });
-      }
+    createRemoteSecret(mesh, { spec, kubeconfig }, server, tokenSecret) {
+      // Its kubeconfig is on the disk no longer than it is read.
+      return limit(async () => {
+        const istioctl = await ready();
+        const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
+        try {
+          await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
+          const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
+          return await createRemoteSecret({
+            istioctl,
+            kubeconfigFile,
+            context: kubeconfig.context,
+            cluster: spec.name,
+            namespace: mesh.namespace,
+            server,
+            serviceAccount: READER,
+            tokenSecret,
+            ...(tlsServerName ? { tlsServerName } : {}),
+            signal,
+            env: env(),
+          });
+        } finally {
+          await rm(kubeconfigFile, { force: true });
+        }
+      });
     },
   };
 }

@@ -17,11 +17,20 @@ export interface RemoteKubeconfig {
 /** Ways to name a file: istiod refuses them, for the file would not be in its container (pkg/kube/util.go). */
 const FILES = ["tokenFile", "client-certificate", "client-key"] as const;
 
+/** By their text: a target's is the same in all observers, and each is asked about several times. */
+const read = new Map<string, RemoteKubeconfig>();
+
 /**
  * Reads the kubeconfig in a remote secret by its current context. Never throws: what is wrong is in `problems`. The rules
  * are istiod's (`sanitizeKubeConfig` in Istio's pkg/kube/util.go), and a bearer token is expected.
  */
 export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
+  const known = read.get(text) ?? parsed(text);
+  read.set(text, known);
+  return known;
+}
+
+function parsed(text: string): RemoteKubeconfig {
   const none = { server: "", ca: "", token: "" };
   const parsed = parseYaml(text);
   if ("problem" in parsed) return { ...none, problems: ["The kubeconfig is not YAML."] };

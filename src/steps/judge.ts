@@ -17,7 +17,6 @@ import {
   reviewToken,
   type TokenStatus,
 } from "../checks/remote-access.ts";
-import { sameRoot, trustChecks } from "../checks/trust.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -30,6 +29,9 @@ import type { Run } from "./run.ts";
 type Seen = Promise<Observation>;
 type SeenOf = (member: Member) => Seen;
 
+/** Loaded while the clusters answer, for what reads a certificate's extensions is large. */
+const trust = () => import("../checks/trust.ts");
+
 /** The checks that concern one cluster alone. @param mayRemove whether probes that a killed run left may be removed */
 export async function judgeCluster(
   run: Run,
@@ -39,7 +41,7 @@ export async function judgeCluster(
   mayRemove: boolean,
 ): Promise<void> {
   const subject = { cluster: spec.name };
-  const seen = await seeing;
+  const [seen, { trustChecks }] = await Promise.all([seeing, trust()]);
   const checks: Judgements<Observation> = { ...controlPlaneChecks(mesh), ...trustChecks(mesh), ...gatewayChecks(mesh) };
   judgeAll(run, subject, checks, seen);
   judgeAll(run, subject, { "remote.strangers": (each) => noStrangers(mesh, each) }, seen);
@@ -55,7 +57,7 @@ export async function judgeCluster(
 
 /** The checks that compare the clusters. */
 export async function judgeMesh(run: Run, mesh: MeshSpec, members: readonly Member[], seenOf: SeenOf): Promise<void> {
-  const all = await Promise.all(members.map(seenOf));
+  const [all, { sameRoot }] = await Promise.all([Promise.all(members.map(seenOf)), trust()]);
   const compare = (look: (all: readonly Observation[]) => Finding): Finding => {
     const told = all.filter((seen) => judged(() => look([seen])).verdict !== "unknown");
     const missing = mesh.clusters
@@ -101,6 +103,14 @@ export async function judgePairs(
     return known;
   };
 
+  const calls = new Map<string, ReturnType<typeof call>>();
+  /** So is its kubeconfig called, where it is in doubt. */
+  const callOnce = (kubeconfig: string) => {
+    const known = calls.get(kubeconfig) ?? call(kubeconfig);
+    calls.set(kubeconfig, known);
+    return known;
+  };
+
   const users = await Promise.all(
     orderedPairs(members.map(({ spec }) => spec.name)).map(async (pair) => {
       const [observer, target] = await Promise.all([seenOf(member(pair.observer)), seenOf(member(pair.target))]);
@@ -110,7 +120,7 @@ export async function judgePairs(
         const { expires } = tokenClaims(token);
         if (expires) run.tokenExpires(expires);
       }
-      const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), call);
+      const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), callOnce);
       judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access });
       const status = readable(access.review);
       return status?.username ? { target: pair.target, username: status.username } : undefined;

@@ -9,7 +9,7 @@ import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
-import { inspectRoot } from "../mesh/certificates/inspect.ts";
+import { inspectRoot } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";

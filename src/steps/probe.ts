@@ -25,8 +25,6 @@ import type { MeshSpec, TrafficPair } from "../mesh/spec.ts";
 const START = 90_000;
 /** How long a removed namespace is waited for. Milliseconds. */
 const REMOVAL = 30_000;
-/** Calls after the first good one. */
-const MORE = 9;
 /** Not the proxies' own user (1337), whose traffic the sidecar leaves alone. */
 const UID = 1000;
 
@@ -90,13 +88,22 @@ export async function tryProbe(mesh: MeshSpec, probe: ProbeSpec, member: Member,
   }
 }
 
-/** Sends requests from one probe to another, until one is answered or the patience (milliseconds) is used up. */
+/** Calls of one pair: ten, but in a large mesh no more than about a hundred from each cluster, and never less than three. */
+export function callsPerPair(clusters: number): number {
+  return Math.max(3, Math.min(10, Math.floor(100 / (clusters - 1))));
+}
+
+/**
+ * Sends requests from one probe to another, until one is answered or the patience (milliseconds) is used up.
+ * @param calls how many are sent in all, where the first good one is the first
+ */
 export async function tryPair(
   probe: ProbeSpec,
   pair: TrafficPair,
   source: Member,
   context: Pick<Attempt, "trustDomain" | "gateway">,
   patience: number,
+  calls: number,
 ): Promise<Attempt> {
   const { cluster } = source;
   const { namespace } = probe;
@@ -120,7 +127,7 @@ export async function tryPair(
   }
   const seconds = Math.round((performance.now() - start) / 100) / 10;
   const more: Call[] = [];
-  if (answered(first)) for (let i = 0; i < MORE; i++) more.push(await ask(cluster, namespace, pair.target));
+  if (answered(first)) for (let i = 1; i < calls; i++) more.push(await ask(cluster, namespace, pair.target));
   const endpoints = await endpointsOf(cluster, namespace, pair.target);
   return { pair, namespace, ...context, first, tries, seconds, more, endpoints };
 }

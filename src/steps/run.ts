@@ -100,6 +100,7 @@ export class Run {
     { start: number; end: number; clusters: Map<string, { start: number; end: number }> }
   >();
   readonly #checks: Check[] = [];
+  readonly #failures: Check[] = [];
   readonly #changes: Change[] = [];
   readonly #left = new Map<string, Left>();
   readonly #warnings: string[] = [];
@@ -245,12 +246,12 @@ export class Run {
   }
 
   get failed(): boolean {
-    return this.#checks.some((check) => check.verdict === "failed");
+    return this.#failures.length > 0;
   }
 
   /** Whether something failed that has nothing to do with a cluster that cannot be reached. */
   get troubled(): boolean {
-    return this.#checks.some((check) => check.verdict === "failed" && !this.#ofUnreachable(check));
+    return this.#failures.some((check) => !this.#ofUnreachable(check));
   }
 
   /** Whether all that was planned and is over passed, but for what has to do with a cluster that cannot be reached. */
@@ -329,7 +330,9 @@ export class Run {
     const { category, phase } = CHECKS[id];
     const { verdict, clusters, ...told } = end;
     const named = clusters ? { clusters } : {};
-    this.#checks.push({ id, category, phase, subject, verdict, readings: [], ...withoutSecretsIn(told), ...named });
+    const check: Check = { id, category, phase, subject, verdict, readings: [], ...withoutSecretsIn(told), ...named };
+    this.#checks.push(check);
+    if (verdict === "failed") this.#failures.push(check);
     if (start !== undefined) this.#span(phase, subject, start);
     if (end.verdict !== "skipped") this.#progress.event(phase, subject, end.cause ?? end.evidence, end.verdict);
     const open = (this.#open.get(phase) ?? 1) - 1;

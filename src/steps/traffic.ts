@@ -9,7 +9,7 @@ import { Failure } from "../mesh/failure.ts";
 import type { ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
-import { removeProbe, tryPair, tryProbe } from "./probe.ts";
+import { callsPerPair, removeProbe, tryPair, tryProbe } from "./probe.ts";
 import type { Run } from "./run.ts";
 
 export interface TrafficTools {
@@ -50,6 +50,7 @@ export async function sendTraffic(
     expires: new Date(Date.now() + LIFETIME),
   };
   const patience = () => tools.patience ?? (run.troubled ? PATIENCE_IN_TROUBLE : PATIENCE);
+  const calls = callsPerPair(members.length);
   const begun: Member[] = [];
   try {
     const up = new Map(
@@ -73,7 +74,9 @@ export async function sendTraffic(
       pairs.map(async (pair) => {
         const source = members.find(({ spec }) => spec.name === pair.source) as Member;
         const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
-        const finding = await run.timed("traffic", pair, () => request(patience(), probe, pair, source, from, to));
+        const finding = await run.timed("traffic", pair, () =>
+          request(patience(), calls, probe, pair, source, from, to),
+        );
         run.judge("pair.request", pair, finding);
       }),
     );
@@ -90,6 +93,7 @@ async function start(mesh: MeshSpec, probe: ProbeSpec, member: Member, seen: Obs
 
 async function request(
   patience: number,
+  calls: number,
   probe: ProbeSpec,
   pair: TrafficPair,
   source: Member,
@@ -102,7 +106,7 @@ async function request(
     trustDomain: readable(from.identity)?.trustDomain ?? "cluster.local",
     gateway: addressesOf(readable(to.gateways)?.services ?? []),
   };
-  return judgePair(await tryPair(probe, pair, source, context, patience));
+  return judgePair(await tryPair(probe, pair, source, context, patience, calls));
 }
 
 async function remove(run: Run, members: readonly Member[], namespace: string, tools: TrafficTools): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Member } from "../cluster/member.ts";
-import { inspectRoot } from "../mesh/certificates/inspect.ts";
-import { type CaCerts, generateRoot, issueIntermediate } from "../mesh/certificates/issue.ts";
+import type { CaCerts } from "../mesh/certificates/issue.ts";
+import { inspectRoot } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -19,13 +19,24 @@ export interface Issuing {
 
 /** Begins to issue what the plan asks for: finding keys takes a while, and nothing is written by it. */
 export function beginIssuing(mesh: MeshSpec, plan: TrustPlan, provided: RootCa | undefined): Issuing {
-  const root = plan.source === "generated" ? generateRoot() : Promise.resolve(provided);
-  const issued = (name: string) => issueIntermediate(root as Promise<RootCa>, name, mesh.namespace);
+  const root = plan.source === "generated" ? generatedRoot() : Promise.resolve(provided);
+  const issued = (name: string) => issue(root as Promise<RootCa>, name, mesh.namespace);
   const cacerts = new Map(plan.issueFor.map((name) => [name, issued(name)]));
   // Awaited, and its failure reported, by the step that writes it; or by none, where the preflight ends the run.
   for (const promise of cacerts.values()) promise.catch(() => {});
   const rootSha256 = root.then((made) => plan.rootSha256 ?? (made ? inspectRoot(made.certificate).sha256 : ""));
   return { rootSha256, cacerts };
+}
+
+// Most runs find a mesh whose trust is there, and what issues certificates is large.
+const issuer = () => import("../mesh/certificates/issue.ts");
+
+async function generatedRoot(): Promise<RootCa> {
+  return (await issuer()).generateRoot();
+}
+
+async function issue(root: Promise<RootCa>, cluster: string, namespace: string): Promise<CaCerts> {
+  return (await issuer()).issueIntermediate(root, cluster, namespace);
 }
 
 /** The control plane's namespace, ours or somebody else's. @param existing as it is now */

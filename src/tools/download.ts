@@ -3,10 +3,12 @@ import { createReadStream } from "node:fs";
 import { access, chmod, constants, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import * as cache from "@actions/tool-cache";
 import type { Deadline } from "../cluster/deadline.ts";
 import { download, type NotDownloaded } from "../cluster/download.ts";
 import { Failure } from "../mesh/failure.ts";
+
+/** Loaded where something is looked for or downloaded: it brings an HTTP client of its own. */
+const toolCache = () => import("@actions/tool-cache");
 
 /** A program that its project releases as an archive for each platform, with a SHA-256 sum beside it. */
 export interface Tool {
@@ -110,6 +112,7 @@ export async function ensureTool(tool: Tool, options: ToolOptions): Promise<stri
         `A GitHub runner sets it. Elsewhere set it to a directory, or ${ownProgram(tool)}.`,
       );
   const binary = (options.platform ?? process.platform) === "win32" ? `${tool.name}.exe` : tool.name;
+  const cache = await toolCache();
   const cached = cache.find(tool.name, options.version, release.arch);
   if (cached && (await isFile(join(cached, binary)))) {
     options.onProgress?.(`${tool.name} ${options.version} is in the tool cache`);
@@ -143,6 +146,7 @@ async function fetchAndCache(tool: Tool, release: Release, options: ToolOptions,
   // A directory of its own under its proper name: Windows' unpacker wants a file that ends in .zip.
   const work = join(process.env.RUNNER_TEMP!, `${tool.name}-${randomUUID()}`);
   const archive = join(work, release.file);
+  const cache = await toolCache();
   try {
     await mkdir(work, { recursive: true });
     const get = (suffix: string) => fetchFile(tool, release, suffix, `${archive}${suffix}`, options);

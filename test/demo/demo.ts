@@ -57,7 +57,7 @@ const { values: flags } = parseArgs({ options: { kind: { type: "boolean" }, pict
 const clusters = await (flags.kind ? kind() : embedded());
 let code = 1;
 try {
-  say("Running dist/main.js as a GitHub runner does");
+  say("Running dist/main as a GitHub runner does");
   const first = await runAction({ inputs: clusters.inputs, env: clusters.env ?? {}, onLine: logPrinter() });
   await show(first);
   code = first.exitCode === 0 && first.outputs.result === "passed" ? 0 : 1;

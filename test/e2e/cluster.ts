@@ -31,8 +31,8 @@ export class Cluster {
     return (await call).stdout;
   }
 
-  async get(kind: string, name: string, namespace = "istio-system"): Promise<KubernetesObject> {
-    return JSON.parse(await this.kubectl(["get", kind, name, "-n", namespace, "-o", "json"]));
+  async get(kind: string, name: string, namespace = "istio-system", ...args: string[]): Promise<KubernetesObject> {
+    return JSON.parse(await this.kubectl(["get", kind, name, "-n", namespace, "-o", "json", ...args]));
   }
 
   async list(kinds: string, ...args: string[]): Promise<KubernetesObject[]> {

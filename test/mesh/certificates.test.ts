@@ -1,4 +1,4 @@
-// Before @peculiar/x509, as in certificates.ts.
+// Before @peculiar/x509, as in constraints.ts.
 import "reflect-metadata";
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash, createPrivateKey, generateKeyPairSync, KeyObject, webcrypto, X509Certificate } from "node:crypto";
@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { beforeAll, describe, expect, test } from "vitest";
-import { inspectCaCerts, inspectRoot } from "../../src/mesh/certificates/inspect.ts";
+import { inspectCaCerts } from "../../src/mesh/certificates/inspect.ts";
 import { type CaCerts, generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
+import { inspectRoot } from "../../src/mesh/certificates/pem.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 

@@ -1,14 +1,6 @@
 import { createPrivateKey, type X509Certificate } from "node:crypto";
-import { Failure } from "../failure.ts";
-import { certificatesIn, constraints, expiry, parse, selfSigned, signedBy } from "./pem.ts";
-
-export interface RootInfo {
-  /** SHA-256 of the certificate's DER, lower-case hexadecimal, as `openssl x509 -fingerprint -sha256` has it. */
-  readonly sha256: string;
-  /** E.g. `O=Istio, CN=Root CA`. */
-  readonly subject: string;
-  readonly notAfter: Date;
-}
+import { constraints } from "./constraints.ts";
+import { certificatesIn, expiry, info, parse, type RootInfo, selfSigned, signedBy, subjectOf } from "./pem.ts";
 
 export interface CaCertsInspection {
   /** The first root of the bundle; absent where there is none that can be read. */
@@ -23,14 +15,6 @@ export interface CaCertsInspection {
   readonly istioGenerated: boolean;
   /** Each in one sentence, without key material. Empty: istiod can issue from it and peers can verify what it issues. */
   readonly problems: readonly string[];
-}
-
-/** The root of a PEM bundle: its first self-signed certificate, else its last one. Throws a `Failure` if it holds none. */
-export function inspectRoot(bundle: string): RootInfo {
-  const certs = certificatesIn(bundle).flatMap((block) => parse(block) ?? []);
-  const root = certs.find(selfSigned) ?? certs.at(-1);
-  if (!root) throw new Failure("The bundle of root certificates holds no certificate that can be read.");
-  return info(root);
 }
 
 /**
@@ -95,19 +79,6 @@ export function inspectCaCerts(data: Readonly<Record<string, string>>, now = new
     istioGenerated: data["istio-generated"] !== undefined,
     problems,
   };
-}
-
-function info(cert: X509Certificate): RootInfo {
-  return {
-    sha256: cert.fingerprint256.replaceAll(":", "").toLowerCase(),
-    subject: subjectOf(cert),
-    notAfter: cert.validToDate,
-  };
-}
-
-/** A certificate may have no subject at all; Node then gives `undefined`, whatever its types say. */
-function subjectOf(cert: X509Certificate): string {
-  return ((cert.subject as string | undefined) ?? "").split("\n").join(", ");
 }
 
 function same(cert: X509Certificate, others: readonly X509Certificate[]): boolean {

@@ -1,7 +1,35 @@
-// The polyfill has to be there before @peculiar/x509 is loaded: its dependency injection needs it.
-import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
-import * as x509 from "@peculiar/x509";
+import { Failure } from "../failure.ts";
+
+export interface RootInfo {
+  /** SHA-256 of the certificate's DER, lower-case hexadecimal, as `openssl x509 -fingerprint -sha256` has it. */
+  readonly sha256: string;
+  /** E.g. `O=Istio, CN=Root CA`. */
+  readonly subject: string;
+  readonly notAfter: Date;
+}
+
+/** The root of a PEM bundle: its first self-signed certificate, else its last one. Throws a `Failure` if it holds none. */
+export function inspectRoot(bundle: string): RootInfo {
+  const certs = certificatesIn(bundle).flatMap((block) => parse(block) ?? []);
+  const root = certs.find(selfSigned) ?? certs.at(-1);
+  if (!root) throw new Failure("The bundle of root certificates holds no certificate that can be read.");
+  return info(root);
+}
+
+/** What a certificate is known by. */
+export function info(cert: X509Certificate): RootInfo {
+  return {
+    sha256: cert.fingerprint256.replaceAll(":", "").toLowerCase(),
+    subject: subjectOf(cert),
+    notAfter: cert.validToDate,
+  };
+}
+
+/** A certificate may have no subject at all; Node then gives `undefined`, whatever its types say. */
+export function subjectOf(cert: X509Certificate): string {
+  return ((cert.subject as string | undefined) ?? "").split("\n").join(", ");
+}
 
 /** The certificates of a PEM bundle, each with its armour. */
 export function certificatesIn(bundle: string): string[] {
@@ -30,26 +58,6 @@ export function signedBy(cert: X509Certificate, issuer: X509Certificate): boolea
     // Key and signature of different kinds.
     return false;
   }
-}
-
-/** What its extensions allow it: to be a CA, how long a chain below it, to sign, for which uses. */
-export function constraints(cert: X509Certificate): {
-  ca: boolean;
-  pathLength: number | undefined;
-  signs: boolean;
-  eku: string[];
-} {
-  const parsed = new x509.X509Certificate(cert.raw);
-  const basic = parsed.getExtension(x509.BasicConstraintsExtension);
-  const usage = parsed.getExtension(x509.KeyUsagesExtension);
-  const extended = parsed.getExtension(x509.ExtendedKeyUsageExtension);
-  return {
-    ca: basic?.ca ?? false,
-    pathLength: basic?.pathLength,
-    // No key usage at all means any usage.
-    signs: usage === null || (usage.usages & x509.KeyUsageFlags.keyCertSign) !== 0,
-    eku: extended?.usages.map(String) ?? [],
-  };
 }
 
 /** Why it is not valid at that time, or `undefined` where it is. */

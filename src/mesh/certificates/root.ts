@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, webcrypto, type X509Certificate } from "node:crypto";
 import { Failure } from "../failure.ts";
-import { certificatesIn, constraints, expiry, parse, selfSigned } from "./pem.ts";
+import { certificatesIn, expiry, parse, selfSigned } from "./pem.ts";
 
 /** Envoy refuses RSA keys below this. */
 const MIN_RSA_BITS = 2048;
@@ -40,7 +40,7 @@ export async function loadRoot(certPem: string, keyPem: string, now = new Date()
       "The root CA certificate (ca-root-cert) is PEM, but what it holds is not an X.509 certificate.",
       "It was probably cut or changed on its way; `openssl x509 -in FILE -noout -text` must print it.",
     );
-  checkRoot(cert, now);
+  await checkRoot(cert, now);
 
   const key = privateKey(keyPem);
   const { algorithm, signature } = signing(key);
@@ -57,8 +57,10 @@ export async function loadRoot(certPem: string, keyPem: string, now = new Date()
   };
 }
 
-function checkRoot(cert: X509Certificate, now: Date): void {
+async function checkRoot(cert: X509Certificate, now: Date): Promise<void> {
   const name = "The root CA certificate (ca-root-cert)";
+  // Few runs are given a root, and the library that reads extensions is large.
+  const { constraints } = await import("./constraints.ts");
   const { ca, pathLength, signs } = constraints(cert);
   if (!ca)
     throw new Failure(

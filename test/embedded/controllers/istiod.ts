@@ -14,6 +14,8 @@ export interface IstiodOptions {
   readonly neighbourAt?: (server: string) => Neighbour | undefined;
   /** It misses changed remote secrets until it is restarted, as some versions do. */
   readonly deaf?: boolean;
+  /** How long it tries to read another cluster, in milliseconds, where not the usual time. */
+  readonly timeout?: number;
 }
 
 /** The control planes of one cluster, for those that they tell. */
@@ -37,7 +39,7 @@ const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
 
 /** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
 export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
-  const { dial = (server) => server, neighbourAt = () => undefined, deaf = false } = options;
+  const { dial = (server) => server, neighbourAt = () => undefined, deaf = false, timeout } = options;
   /** By the pod's UID. */
   const running = new Map<string, Istiod>();
   on(kube, "v1", "Pod", ({ type, object }) => {
@@ -57,7 +59,7 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       revision: labels["istio.io/rev"] ?? "default",
       namespace,
       root: rootOf(kube, namespace),
-      remotes: new RemoteClusters(id, dial, deaf, say),
+      remotes: new RemoteClusters(id, dial, deaf, say, timeout),
       log,
     };
     running.set(uid, started);

@@ -29,20 +29,36 @@ interface Reading {
 const AGAIN = 250;
 const TIMEOUT = 2_000;
 
+/** Of all istiods of this process, by where they lead and whom they trust there: each reads many clusters, and each is read by many. */
+const agents = new Map<string, Agent>();
+
+function agentFor(base: string, ca: string, servername: string | undefined): Agent {
+  const key = JSON.stringify([base, ca, servername]);
+  const known =
+    agents.get(key) ?? new Agent({ connections: 4, connect: { ca, ...(servername ? { servername } : {}) } });
+  agents.set(key, known);
+  return known;
+}
+
 /** The clusters that one istiod knows by remote secrets; each is really read with what its secret holds. */
 export class RemoteClusters {
   readonly #own: string;
   readonly #dial: Dial;
   readonly #deaf: boolean;
+  readonly #timeout: number;
   /** Without a time. */
   readonly #log: (line: string) => void;
   readonly #remotes = new Map<string, Remote>();
 
-  /** @param deaf whether changed secrets are missed, as by some versions */
-  constructor(own: string, dial: Dial, deaf: boolean, log: (line: string) => void) {
+  /**
+   * @param deaf whether changed secrets are missed, as by some versions
+   * @param timeout of a reading, in milliseconds
+   */
+  constructor(own: string, dial: Dial, deaf: boolean, log: (line: string) => void, timeout = TIMEOUT) {
     this.#own = own;
     this.#dial = dial;
     this.#deaf = deaf;
+    this.#timeout = timeout;
     this.#log = log;
   }
 
@@ -88,7 +104,6 @@ export class RemoteClusters {
   }
 
   async #read(kubeconfig: string): Promise<Reading> {
-    let agent: Agent | undefined;
     try {
       const config = parse(kubeconfig);
       const current = config.contexts.find(({ name }: Json) => name === config["current-context"]).context;
@@ -96,15 +111,15 @@ export class RemoteClusters {
       const { user } = config.users.find(({ name }: Json) => name === current.user);
       const servername = cluster["tls-server-name"];
       const ca = decode(cluster["certificate-authority-data"]);
-      agent = new Agent({ connect: { ca, timeout: TIMEOUT, ...(servername ? { servername } : {}) } });
       const base = this.#dial(cluster.server);
       if (!base) return { status: "timeout" };
+      const dispatcher = agentFor(base, ca, servername);
       const answers = await Promise.all(
         ["pods", "services"].map(async (resource) => {
           const { statusCode, body } = await request(`${base}/api/v1/${resource}`, {
             headers: { authorization: `Bearer ${user.token}` },
-            dispatcher: agent as Agent,
-            signal: AbortSignal.timeout(TIMEOUT),
+            dispatcher,
+            signal: AbortSignal.timeout(this.#timeout),
           });
           await body.dump();
           return statusCode;
@@ -113,8 +128,6 @@ export class RemoteClusters {
       return answers.every((status) => status === 200) ? { status: "synced", server: base } : { status: "timeout" };
     } catch {
       return { status: "timeout" };
-    } finally {
-      await agent?.destroy();
     }
   }
 }

@@ -1,0 +1,24 @@
+// The polyfill has to be there before @peculiar/x509 is loaded: its dependency injection needs it.
+import "reflect-metadata";
+import type { X509Certificate } from "node:crypto";
+import * as x509 from "@peculiar/x509";
+
+/** What its extensions allow it: to be a CA, how long a chain below it, to sign, for which uses. */
+export function constraints(cert: X509Certificate): {
+  ca: boolean;
+  pathLength: number | undefined;
+  signs: boolean;
+  eku: string[];
+} {
+  const parsed = new x509.X509Certificate(cert.raw);
+  const basic = parsed.getExtension(x509.BasicConstraintsExtension);
+  const usage = parsed.getExtension(x509.KeyUsagesExtension);
+  const extended = parsed.getExtension(x509.ExtendedKeyUsageExtension);
+  return {
+    ca: basic?.ca ?? false,
+    pathLength: basic?.pathLength,
+    // No key usage at all means any usage.
+    signs: usage === null || (usage.usages & x509.KeyUsageFlags.keyCertSign) !== 0,
+    eku: extended?.usages.map(String) ?? [],
+  };
+}

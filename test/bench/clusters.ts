@@ -1,0 +1,72 @@
+// The clusters of the scale benchmark, in a process of their own, so that what is measured of the action's is the action's.
+// Started by scale.ts: `clusters.ts COUNT LATENCY_MS`.
+import { CALLER_PORT, CLIENT_HEADER, probeName } from "../../src/mesh/objects/probe.ts";
+import { startClusters } from "../embedded/cluster.ts";
+import type { Kube } from "../embedded/kube.ts";
+
+/** What scale.ts asks for. */
+export type Question = "figures" | "stop";
+
+export interface Ready {
+  readonly kubeconfigs: readonly string[];
+}
+
+/** Since the last time that they were asked for. */
+export interface Figures {
+  /** User and system time of this process, seconds. */
+  readonly cpuSeconds: number;
+  /** Requests of each API server by whoever is no service account: the action, and the istioctl that it calls. */
+  readonly requests: readonly number[];
+}
+
+const nameOf = (index: number) => `cluster${index + 1}`;
+
+/**
+ * The probes' answers, in place of the stand-in that looks at every cluster's objects for each of them: with N clusters and
+ * N² pairs it would be the benchmark's work, not the action's, that is measured.
+ */
+function answerProbes(kube: Kube): void {
+  const headers = { server: "envoy", "x-envoy-upstream-service-time": "2" };
+  const targets = new Map(kubes.map((target, index) => [probeName(nameOf(index)), { target, name: nameOf(index) }]));
+  const own = probeName(nameOf(kubes.indexOf(kube)));
+  kube.onProxy(({ namespace, port, path, query }) => {
+    if (port !== CALLER_PORT) return undefined;
+    const asked = /(probe-[^\\./]+)/.exec(path === "/endpoints" ? (query.get("name_regex") ?? "") : path)?.[1] ?? "";
+    const found = targets.get(asked);
+    if (!found) return { status: 404, headers, body: "" };
+    if (path !== "/endpoints") {
+      const client = `URI=spiffe://cluster.local/ns/${namespace}/sa/${own}`;
+      return { status: 200, headers: { ...headers, [CLIENT_HEADER]: client }, body: found.name };
+    }
+    const service = { apiVersion: "v1", kind: "Service", namespace: "istio-system", name: "istio-eastwestgateway" };
+    const address = found.target.get(service)?.status.loadBalancer.ingress[0].ip;
+    const endpoint = { address: { socket_address: { address, port_value: 15443 } } };
+    const endpoints = [{ lb_endpoints: [{ endpoint }] }];
+    return { status: 200, headers, body: JSON.stringify({ configs: [{ endpoint_config: { endpoints } }] }) };
+  });
+}
+
+const [count, latencyMs] = process.argv.slice(2).map(Number);
+const kubes = await startClusters(count ?? 2, (index) => ({
+  kube: { name: nameOf(index), latencyMs: latencyMs ?? 40 },
+  // With many of them on one machine a reading takes its time.
+  istiod: { timeout: 60_000 },
+}));
+for (const kube of kubes) answerProbes(kube);
+
+let before = process.cpuUsage();
+const figures = (): Figures => {
+  const { user, system } = process.cpuUsage(before);
+  before = process.cpuUsage();
+  const requests = kubes.map((kube) => kube.requests.filter((each) => !each.user.startsWith("system:service")).length);
+  for (const kube of kubes) kube.requests.length = 0;
+  return { cpuSeconds: (user + system) / 1e6, requests };
+};
+process.on("message", (question: Question) => {
+  if (question === "figures") process.send?.(figures());
+  else process.disconnect();
+});
+process.on("disconnect", () => process.exit());
+figures();
+const ready: Ready = { kubeconfigs: kubes.map((kube) => kube.kubeconfig()) };
+process.send?.(ready);

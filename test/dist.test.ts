@@ -1,0 +1,24 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ROOT } from "./runner.ts";
+
+const dist = join(ROOT, "dist");
+const files = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".js"));
+const megabytes = (file: string) => statSync(join(dist, file)).size / 1e6;
+
+test("dist is small, and what is loaded at the start is smaller", () => {
+  expect(files.reduce((sum, file) => sum + megabytes(file), 0)).toBeLessThan(5);
+  expect(megabytes("main/index.js")).toBeLessThan(2);
+  expect(megabytes("post/index.js")).toBeLessThan(0.1);
+});
+
+// A string of theirs that is in no other package.
+test.each([
+  ["the library for certificates", "Reflect.decorate"],
+  ["what downloads programs", "Unexpected HTTP response"],
+])("%s is there, and comes when it is asked for", (_, text) => {
+  const found = files.filter((file) => readFileSync(join(dist, file), "utf8").includes(text));
+  expect(found).not.toEqual([]);
+  expect(found.filter((file) => file.endsWith("/index.js") || file === "index.js")).toEqual([]);
+});
