@@ -69,6 +69,21 @@ export function rolledOut(
   if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
     return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
   }
-  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
-  return { seen: troubles.length > 0 ? troubles.join("; ") : `${available} of ${wanted || "?"} pods are available` };
+  const troubled = pods.filter((pod) => podTrouble(pod) !== undefined);
+  const troubles = troubled.map(podTrouble);
+  if (troubles.length === 0) return { seen: `${available} of ${wanted || "?"} pods are available` };
+  return { seen: troubles.join("; "), hint: troubled.map(podHint).find((hint) => hint !== undefined) };
+}
+
+/** What to do about a pod that will not become ready by waiting, by the kubelet's and the scheduler's own reasons. */
+function podHint(pod: Pod): string | undefined {
+  const { name, namespace = "default" } = pod.metadata;
+  const look = `kubectl -n ${namespace} describe pod ${name}`;
+  if (cannotPull(pod)) return `Is there such an image, and may the nodes pull it? Look: ${look}`;
+  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const crashing = containers.find(({ state }) => state?.waiting?.reason === "CrashLoopBackOff");
+  if (crashing) return `See why it ends: kubectl -n ${namespace} logs ${name} -c ${crashing.name} --previous`;
+  const conditions = pod.status?.conditions ?? [];
+  const unscheduled = conditions.some(({ type, status }) => type === "PodScheduled" && status === "False");
+  return unscheduled ? `Is there a node with room for it? Look: ${look}` : undefined;
 }

@@ -17,6 +17,7 @@ import type {
   LogPart,
   Probe,
   ProxyAnswer,
+  Seen,
   TokenSpec,
   Wait,
 } from "./cluster.ts";
@@ -28,6 +29,9 @@ import { collectionPath, listPath, objectPath } from "./resources.ts";
 import { pauseBefore } from "./retry.ts";
 import { apiError, type Response, Transport } from "./transport.ts";
 import { type Broken, watch } from "./watch.ts";
+
+/** What a wait saw before it first looked. */
+const NOTHING = "nothing yet";
 
 /** Told of waits and retries as they happen. */
 export interface Watcher {
@@ -167,7 +171,7 @@ class Client implements Cluster {
         const items = Object.fromEntries(names.map((name) => [name, [...(seen.get(name)?.values() ?? [])]]));
         const outcome = await probe(items as Record<K, KubernetesObject[]>);
         if ("done" in outcome) result = outcome;
-        else wait.seen = outcome.seen;
+        else this.#note(wait, outcome);
         return result !== undefined;
       };
       if (await look()) return result;
@@ -208,7 +212,7 @@ class Client implements Cluster {
       async (wait) => {
         const outcome = await probe();
         if ("done" in outcome) return outcome;
-        wait.seen = outcome.seen;
+        this.#note(wait, outcome);
         return undefined;
       },
       within,
@@ -281,7 +285,7 @@ class Client implements Cluster {
     round: (wait: Wait) => Promise<Round<R>>,
     within = Number.POSITIVE_INFINITY,
   ): Promise<R> {
-    const wait: Wait = { cluster: this.name, what, since: performance.now(), seen: "nothing yet" };
+    const wait: Wait = { cluster: this.name, what, since: performance.now(), seen: NOTHING };
     this.#watcher.waiting(wait);
     let broken = 0;
     try {
@@ -310,6 +314,13 @@ class Client implements Cluster {
     }
   }
 
+  /** Once the deadline has passed, a probe sees only that it was cut off. */
+  #note(wait: Wait, { seen, hint }: Seen): void {
+    if (this.#deadline.passed && wait.seen !== NOTHING) return;
+    wait.seen = seen;
+    wait.hint = hint;
+  }
+
   #late(wait: Wait): Failure {
     const seconds = Math.round((performance.now() - wait.since) / 1000);
     if (this.#deadline.cancelled) {
@@ -317,7 +328,7 @@ class Client implements Cluster {
     }
     return new Failure(
       `Waited ${seconds} s for ${wait.what}, until the run's deadline of ${this.#deadline.seconds} s. Last seen: ${sentence(wait.seen)}`,
-      "If it is only slow, raise the input `timeout`; a new run goes on from here.",
+      wait.hint ?? "If it is only slow, raise the input `timeout`; a new run goes on from here.",
     );
   }
 }

@@ -18,7 +18,13 @@ export interface Applied<T> {
 }
 
 /** What a wait saw: it is over, or it goes on and `seen` says why. A probe that throws ends the wait at once. */
-export type Probe<R> = { readonly done: R } | { readonly seen: string };
+export type Probe<R> = { readonly done: R } | Seen;
+
+/** Why what is waited for is not there yet, and what to do next where it stays so and that is known. */
+export interface Seen {
+  readonly seen: string;
+  readonly hint?: string | undefined;
+}
 
 /** A wait under way, for progress lines; `seen` is the last thing that it saw. */
 export interface Wait {
@@ -26,6 +32,7 @@ export interface Wait {
   readonly what: string;
   readonly since: number;
   seen: string;
+  hint?: string | undefined;
 }
 
 export interface ExecResult {

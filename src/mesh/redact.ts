@@ -33,6 +33,12 @@ export function withholdEncoded(text: string): void {
   for (const form of new Set([whole, ...lines])) if (form.length >= SHORTEST) note(form);
 }
 
+/** Forgets what was noted: for tests, many files of which share a process. */
+export function forgetSecrets(): void {
+  known.clear();
+  noted.clear();
+}
+
 /** The lines of a secret that must not be told. A PEM's armour is no secret. */
 export function secretLines(secret: string): string[] {
   return secret

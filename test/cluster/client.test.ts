@@ -541,6 +541,20 @@ describe("polling", () => {
     );
   });
 
+  test("what is seen once the deadline has passed is no news: the last look was cut off", async () => {
+    const { deadline, pass } = passing();
+    let asked = 0;
+    const error = await failure(
+      client({ deadline }).cluster.poll("istiod to read", async () => {
+        if (++asked === 1) return { seen: "a says of b: timeout", hint: "Let a reach b." };
+        pass();
+        return { seen: "a could not be asked" };
+      }),
+    );
+    expect(unhurried(error)).toContain("Last seen: a says of b: timeout.");
+    expect(error).toMatchObject({ hint: "Let a reach b." });
+  });
+
   test("ends when it throws", async () => {
     const error = new Failure("no");
     expect(await failure(client().cluster.poll("x", () => Promise.reject(error)))).toBe(error);

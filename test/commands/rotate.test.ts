@@ -1,13 +1,9 @@
 import "reflect-metadata";
 import { describe, expect, test, vi } from "vitest";
-import { parse } from "yaml";
-import type { ClusterOptions } from "../embedded/cluster.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { serviceAccountToken } from "../embedded/reviews.ts";
-import { testClusters } from "./clusters.ts";
 import {
   failures,
-  isWrite,
   NAMESPACE,
   notPassed,
   type Outcome,
@@ -18,54 +14,17 @@ import {
   text,
   writes,
 } from "./mesh.ts";
+import { expectAllGood, heldToken, joinedClusters, remotes, secretRef, TOKEN, tokenSecrets } from "./tokens.ts";
 
 const READER = "istio-reader-service-account";
-const TOKEN = `${READER}-istio-remote-secret-token`;
 const TTL = { mesh: { tokenTtl: 7_200 } };
 
-const clusters = testClusters();
-/**
- * Clusters that have been one mesh for a minute: a time in Kubernetes is in whole seconds, and what istiod logged of the
- * join is not to be in the same one as the rotation.
- */
-async function joined(
-  count = 2,
-  { options, setup }: { options?: (index: number) => ClusterOptions; setup?: Json } = {},
-): Promise<[Kube, Kube, ...Kube[]]> {
-  const kubes = await clusters(count, options);
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 60_000 });
-  const outcome = await runInstall(kubes, setup).finally(() => vi.useRealTimers());
-  expect(notPassed(outcome)).toEqual([]);
-  for (const kube of kubes) kube.requests.length = 0;
-  return kubes;
-}
+const joined = joinedClusters();
 
-const secretRef = (name: string) => ({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name });
-/** The Secrets that reader tokens stand with, by name. */
-const tokenSecrets = (kube: Kube): string[] =>
-  kube
-    .list("v1", "Secret", NAMESPACE)
-    .map(({ metadata }) => metadata.name as string)
-    .filter((name) => name.startsWith(TOKEN));
-/** The token that an observer has for a target. */
-function heldToken(observer: Kube, target: number): string {
-  const secret = observer.get(secretRef(`istio-remote-secret-cluster${target}`));
-  return parse(text(secret, `cluster${target}`)).users[0].user.token;
-}
-function remotes(kubes: readonly Kube[]): { observer: Kube; target: Kube; token: string }[] {
-  return kubes.flatMap((observer) =>
-    kubes.flatMap((target, i) => (target === observer ? [] : { observer, target, token: heldToken(observer, i + 1) })),
-  );
-}
 const istiodPods = (kube: Kube): string[] =>
   kube.list("v1", "Pod", NAMESPACE).flatMap(({ metadata }) => (metadata.labels.app === "istiod" ? metadata.name : []));
 const check = ({ report }: Outcome, id: string, cluster = "cluster1"): Json =>
   report.checks.find((each) => each.id === id && Object.values(each.subject)[0] === cluster);
-
-/** Whether every remote secret's token is one that its target accepts now. */
-function expectAllGood(kubes: readonly Kube[]): void {
-  for (const { target, token } of remotes(kubes)) expect(target.userOf(token)).toMatch(/istio-reader-service-account$/);
-}
 
 describe("a mesh whose tokens do not expire", () => {
   test("has new ones everywhere, and the old ones are gone; install then finds nothing to do", async () => {
@@ -191,58 +150,6 @@ describe("a mesh whose tokens do not expire", () => {
     const outcome = await runRotate([one, two]);
     expect(failures(outcome)).toEqual([expect.stringMatching(/rotate\.retired cluster2: .*was changed meanwhile/)]);
     expectAllGood([one, two]);
-  });
-});
-
-describe("a run that is cut off", () => {
-  test.each([
-    ["tokens that do not expire", {}],
-    ["tokens that do", TTL],
-  ])("after any write is finished by the next one, and no token that is in use was ever gone: %s", async (_, setup) => {
-    const kubes = await joined(2, { setup });
-    const broken: string[] = [];
-    const look = () => {
-      for (const { target, token } of remotes(kubes)) if (!target.userOf(token)) broken.push(token.slice(-8));
-    };
-    const stops = kubes.map((kube) => kube.subscribe(look));
-    let cut = 0;
-    for (const kind of ["before", "after"] as const) {
-      for (let k = 1; ; k++) {
-        const controller = new AbortController();
-        let n = 0;
-        for (const kube of kubes) {
-          kube.intercept((request) => {
-            if (isWrite(request)) n++;
-            if (n < k) return undefined;
-            controller.abort();
-            // Either the write is lost, or only the answer to it.
-            return n === k && kind === "after" && isWrite(request) ? { truncate: true } : { destroy: true };
-          });
-        }
-        const tokens = kubes.map(tokenSecrets);
-        const outcome = await runRotate(kubes, { ...setup, cancel: controller.signal });
-        for (const kube of kubes) kube.intercept(undefined);
-        if (!controller.signal.aborted) {
-          expect(notPassed(outcome)).toEqual([]);
-          cut += k - 1;
-          break;
-        }
-        expect(outcome.report.result).toBe("failed");
-        expect(kubes.flatMap(tokenSecrets).length).toBeLessThanOrEqual(4);
-
-        const next = await runRotate(kubes, setup);
-        expect(notPassed(next)).toEqual([]);
-        kubes.forEach((kube, i) => {
-          expect(tokenSecrets(kube)).toHaveLength(1);
-          expect(tokenSecrets(kube)).not.toEqual(tokens[i]);
-        });
-        expectAllGood(kubes);
-      }
-    }
-    for (const stop of stops) stop();
-    expect(broken).toEqual([]);
-    // Two new tokens, two remote secrets, two old tokens at least.
-    expect(cut).toBeGreaterThanOrEqual(12);
   });
 });
 

@@ -254,4 +254,26 @@ describe("rolled out", () => {
       seen(rolledOut(deployment({ ...full, availableReplicas: 0 }), [pod, { ...pod, metadata: { name: "q" } }])),
     ).toBe("pod p: Running, not ready; pod q: Running, not ready");
   });
+
+  test.each<[string, Pod["status"], string | undefined]>([
+    [
+      "an image that cannot be pulled",
+      { containerStatuses: [{ name: "discovery", state: { waiting: { reason: "ImagePullBackOff" } } }] },
+      "Is there such an image, and may the nodes pull it? Look: kubectl -n istio-system describe pod p",
+    ],
+    [
+      "a container that ends again and again",
+      { containerStatuses: [{ name: "discovery", state: { waiting: { reason: "CrashLoopBackOff" } } }] },
+      "See why it ends: kubectl -n istio-system logs p -c discovery --previous",
+    ],
+    [
+      "no node with room",
+      { conditions: [{ type: "PodScheduled", status: "False" }] },
+      "Is there a node with room for it? Look: kubectl -n istio-system describe pod p",
+    ],
+    ["nothing but slowness", { phase: "Pending" }, undefined],
+  ])("not yet, and what to do about %s", (_, status, hint) => {
+    const troubled: Pod = { metadata: { name: "p", namespace: "istio-system" }, ...(status ? { status } : {}) };
+    expect(rolledOut(deployment({ ...full, availableReplicas: 0 }), [troubled])).toMatchObject({ hint });
+  });
 });
