@@ -18,6 +18,10 @@ test("an install with a fault passes, or says why it cannot, and the next one co
   const ended = await runCases(SCENARIOS.install, sample, whole);
   expect(ended.filter(({ problems }) => problems.length > 0).map(line)).toEqual([]);
   expect(ended.map(({ kind, hit, result }) => `${kind.name}: ${hit ? result : "did not come"}`)).toEqual(
-    KINDS.map(({ name, transient }) => `${name}: ${transient ? "passed" : "failed"}`),
+    sample.map(({ kind, target }) => {
+      // A watch is begun anew by a list, which a list is not.
+      const mends = kind.transient || (kind.name === "410 Gone" && target.class.includes("watch=true"));
+      return `${kind.name}: ${mends ? "passed" : "failed"}`;
+    }),
   );
 }, 300_000);
