@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import * as core from "@actions/core";
 import { createTarGzip } from "nanotar";
 import { diagnose } from "../checks/diagnostics.ts";
 import { connect } from "../cluster/client.ts";
@@ -23,10 +24,14 @@ export async function writeDiagnostics(
 ): Promise<void> {
   // The run's own deadline may be what it ended by.
   const deadline = new Deadline(TIME, cancelled);
-  const silent = { waiting() {}, waited() {}, retrying() {} };
+  const watcher = {
+    waiting() {},
+    waited() {},
+    retrying: (cluster: string, text: string) => core.info(`${cluster}: ${text}`),
+  };
   const gathered = await Promise.all(
     members.map(async ({ spec, kubeconfig }) => {
-      const cluster = connect(spec.name, kubeconfig, deadline, silent);
+      const cluster = connect(spec.name, kubeconfig, deadline, watcher);
       try {
         return { cluster: spec.name, ...(await diagnose(mesh, cluster, ROOM / members.length)) };
       } finally {

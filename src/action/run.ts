@@ -145,8 +145,12 @@ function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic">
     call: async (kubeconfig) => {
       const read = readKubeconfig(kubeconfig);
       if ("problem" in read) return { problem: `The kubeconfig ${read.problem}.` };
-      const silent = { waiting() {}, waited() {}, retrying() {} };
-      const cluster = connect("", read, new Deadline(Math.min(CALL, deadline.remaining())), silent);
+      const watcher = {
+        waiting() {},
+        waited() {},
+        retrying: (_: string, text: string) => log.retrying(read.server, text),
+      };
+      const cluster = connect("", read, new Deadline(Math.min(CALL, deadline.remaining())), watcher);
       try {
         const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
         return { uid: found?.metadata.uid ?? "" };

@@ -1,12 +1,15 @@
 // A sample of what `npm run faults` does with every command and every request.
 import { expect, test } from "vitest";
+import type { Case } from "../faults/cases.ts";
 import { casesOf, isIstioctls, line, runCases, undisturbed } from "../faults/faults.ts";
 import { KINDS } from "../faults/kinds.ts";
 import { SCENARIOS } from "../faults/scenarios.ts";
 
 test("an install with a fault passes, or says why it cannot, and the next one completes it: one of each kind", async () => {
   const { whole, targets } = await undisturbed(SCENARIOS.install);
-  const cases = casesOf(targets).filter(({ target }) => !isIstioctls(target));
+  // Of the watches, the one that there has to be, however slow this machine: the operator waits for it.
+  const isSure = ({ target }: Case) => !target.class.includes("watch=true") || target.class.includes("/istios?");
+  const cases = casesOf(targets).filter((each) => isSure(each) && !isIstioctls(each.target));
   const sample = KINDS.map(({ name }, i) => {
     const some = cases.filter(({ kind }) => kind.name === name);
     expect(some, name).not.toEqual([]);
@@ -15,6 +18,10 @@ test("an install with a fault passes, or says why it cannot, and the next one co
   const ended = await runCases(SCENARIOS.install, sample, whole);
   expect(ended.filter(({ problems }) => problems.length > 0).map(line)).toEqual([]);
   expect(ended.map(({ kind, hit, result }) => `${kind.name}: ${hit ? result : "did not come"}`)).toEqual(
-    KINDS.map(({ name, transient }) => `${name}: ${transient ? "passed" : "failed"}`),
+    sample.map(({ kind, target }) => {
+      // A watch is begun anew by a list, which a list is not.
+      const mends = kind.transient || (kind.name === "410 Gone" && target.class.includes("watch=true"));
+      return `${kind.name}: ${mends ? "passed" : "failed"}`;
+    }),
   );
 }, 300_000);

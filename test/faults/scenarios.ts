@@ -21,7 +21,7 @@ const QUICK: Setup = { istioctl: quickIstioctl, pace: 0.02 };
 const TRAFFIC = { verification: { traffic: true } };
 
 /** Slow enough for a run to have to wait, by watch. */
-const SLOW = { operator: { slowMs: 100 }, kubelet: { delayMs: 100 } };
+const SLOW = { operator: { whenWatched: true }, kubelet: { delayMs: 100 } };
 
 type Run = Scenario["run"];
 const runner =

@@ -1,7 +1,7 @@
-import type { Json, Kube } from "../kube.ts";
+import type { Json, Kube, LoggedRequest } from "../kube.ts";
 import { baseChart, istiodChart, istiodName, READER, type Release } from "./chart.ts";
 import { definitions } from "./crds.ts";
-import { after, ensure, now, on, refOf } from "./support.ts";
+import { after, ensure, later, now, on, refOf } from "./support.ts";
 
 export interface OperatorOptions {
   /** Istio versions that it installs, without a leading `v`. */
@@ -10,6 +10,8 @@ export interface OperatorOptions {
   readonly endOfLife?: readonly string[];
   /** Milliseconds from a change to its reconciliation. */
   readonly slowMs?: number;
+  /** It reconciles nothing before somebody watches the `Istio` resources, if anybody does: whoever installs has to wait. */
+  readonly whenWatched?: boolean;
   /** It is installed and available, and does nothing. */
   readonly neverReconcile?: boolean;
   /** Its own version, the image's tag. */
@@ -17,6 +19,9 @@ export interface OperatorOptions {
 }
 
 const API = "sailoperator.io/v1";
+/** How often it looks whether somebody watches, and for how long. Milliseconds. */
+const LOOK = 5;
+const UNWATCHED = 30_000;
 const FINALIZER = "sailoperator.io/sail-operator";
 
 export const VERSIONS = ["1.26.3", "1.25.5"];
@@ -30,10 +35,17 @@ export function operator(kube: Kube, options: OperatorOptions = {}): void {
   if (options.neverReconcile) return;
 
   const pending = new Set<string>();
+  let watched = !options.whenWatched;
+  const isWatch = ({ path }: LoggedRequest) => path.includes("/istios?") && path.includes("watch=true");
+  const begin = (work: () => void, tries = 0): void => {
+    watched ||= tries * LOOK >= UNWATCHED || kube.requests.some(isWatch);
+    if (watched) after(options.slowMs, work);
+    else later(LOOK, () => begin(work, tries + 1));
+  };
   const look = (name: string) => {
     if (pending.has(name)) return;
     pending.add(name);
-    after(options.slowMs, () => {
+    begin(() => {
       pending.delete(name);
       const istio = kube.get({ apiVersion: API, kind: "Istio", name });
       if (istio && !istio.metadata.deletionTimestamp) reconcile(kube, istio, endOfLife);
