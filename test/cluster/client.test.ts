@@ -34,6 +34,7 @@ function passing() {
     seconds: 600,
     cancelled: false,
     remaining: () => (signal.aborted ? 0 : 60_000),
+    pause: async () => {},
     get passed() {
       return signal.aborted;
     },
