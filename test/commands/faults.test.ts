@@ -4,6 +4,10 @@ import type { Case } from "../faults/cases.ts";
 import { casesOf, isIstioctls, line, runCases, undisturbed } from "../faults/faults.ts";
 import { KINDS } from "../faults/kinds.ts";
 import { SCENARIOS } from "../faults/scenarios.ts";
+import { testClusters } from "./clusters.ts";
+
+// For its short keys; the scenarios start clusters of their own.
+testClusters();
 
 test("an install with a fault passes, or says why it cannot, and the next one completes it: one of each kind", async () => {
   const { whole, targets } = await undisturbed(SCENARIOS.install);

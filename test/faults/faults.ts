@@ -3,7 +3,6 @@ import pLimit from "p-limit";
 import { expect, inject, test } from "vitest";
 import { notPassed } from "../commands/mesh.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
-import "./keys.ts";
 import { type Case, type Ended, runCase, type Target } from "./cases.ts";
 import { KINDS, type Kind } from "./kinds.ts";
 import { classOf, isOurs } from "./requests.ts";

@@ -7,6 +7,7 @@ export default defineConfig({
     root: fileURLToPath(new URL("../..", import.meta.url)),
     include: ["test/faults/**/*.test.ts"],
     globalSetup: ["test/faults/setup.ts"],
+    setupFiles: ["test/faults/keys.ts"],
     maxWorkers: availableParallelism(),
     testTimeout: 15 * 60_000,
     hookTimeout: 60_000,
