@@ -6,13 +6,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
-import { type RunResult, runAction } from "../runner.ts";
+import type { RunResult } from "../runner.ts";
 import { OPERATOR, removeOperator, writeChart } from "./chart.ts";
 import { Cluster } from "./cluster.ts";
+import { explain, runOn } from "./run.ts";
 import { settings } from "./settings.ts";
 
-const { kubeconfigs, istioVersion, istioctlMirror, sampleImage, values, helm } = settings();
+const { kubeconfigs, istioVersion, sampleImage, values, helm } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const all = <T>(task: (cluster: Cluster) => Promise<T>): Promise<T[]> => Promise.all(clusters.map(task));
 
@@ -24,28 +24,22 @@ const because = (reason: string | undefined) => (reason ? ` (skipped: ${reason})
 const folder = mkdtempSync(join(tmpdir(), "beginnings-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function run(inputs: Record<string, string>): Promise<RunResult> {
-  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
-    "kubeconfig-file": kubeconfigPath,
-  }));
-  const mirror = istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {};
-  return runAction({
-    inputs: { clusters: stringify(list), "istio-version": istioVersion, ...mirror, ...inputs },
+const run = (inputs: Record<string, string>) =>
+  runOn(clusters, inputs, {
     toolCache: join(folder, "tools"),
     ...(helm ? { env: { PATH: `${dirname(helm)}:${process.env.PATH}` } } : {}),
-    timeoutMs: 12 * 60_000,
   });
-}
 
 const told = ({ seconds, outputs, report }: RunResult) =>
   `${clusters.length} clusters: ${seconds.toFixed(1)} s, ${report?.clusters.map(({ requests }) => requests)} requests, changed: ${outputs.changed}`;
 
 function expectPassed(result: RunResult, changed: boolean): void {
-  const why = `${result.log.map(({ text }) => text).join("\n")}\n${result.summary}`;
   expect(result.report?.checks.filter(({ verdict }) => verdict === "failed" || verdict === "unknown")).toEqual([]);
-  expect([result.exitCode, result.outputs.result, result.outputs.changed], why).toEqual([0, "passed", String(changed)]);
+  expect([result.exitCode, result.outputs.result, result.outputs.changed], explain(result)).toEqual([
+    0,
+    "passed",
+    String(changed),
+  ]);
 }
 function expectTraffic({ report }: RunResult): void {
   const requests = report?.checks.filter(({ id }) => id === "pair.request").map(({ verdict }) => verdict);

@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
-import { type RunResult, runAction } from "../runner.ts";
+import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
+import { listed, logOf, runOn } from "./run.ts";
 import { settings } from "./settings.ts";
 
-const { kubeconfigs, istioVersion, istioctlMirror, nodeShell, nodePids } = settings();
+const { kubeconfigs, nodeShell, nodePids } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const [, target] = clusters as [Cluster, Cluster];
 const run = promisify(execFile);
@@ -109,40 +109,24 @@ async function begin({ at: [kind, name], make }: Disturbance, over: AbortSignal)
 }
 
 async function install(values?: object, disturbance?: Disturbance): Promise<RunResult> {
-  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
+  const list = listed(clusters, ({ name, kubeconfigPath }) => ({
     "kubeconfig-file": kubeconfigPath,
     ...(values && name === target.name ? { values } : {}),
   }));
   const over = new AbortController();
   const made = disturbance ? begin(disturbance, over.signal) : undefined;
-  const result = await runAction({
-    inputs: {
-      clusters: stringify(list),
-      "istio-version": istioVersion,
-      ...(istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {}),
-      timeout: values ? "90s" : "10m",
-    },
-    timeoutMs: 12 * 60_000,
-  });
+  const result = await runOn(clusters, { clusters: list, timeout: values ? "90s" : "10m" });
   over.abort();
-  if (disturbance) expect(await made, `the run was over before it began\n${textOf(result)}`).toBe(true);
+  if (disturbance) expect(await made, `the run was over before it began\n${logOf(result)}`).toBe(true);
   return result;
 }
 
 async function uninstall(): Promise<void> {
-  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
-    "kubeconfig-file": kubeconfigPath,
-  }));
-  const inputs = { command: "uninstall", "uninstall-scope": "all", clusters: stringify(list) };
-  const result = await runAction({ inputs, timeoutMs: 5 * 60_000 });
-  expect(result.exitCode, textOf(result)).toBe(0);
+  const inputs = { command: "uninstall", "uninstall-scope": "all" };
+  const result = await runOn(clusters, inputs, { timeoutMs: 5 * 60_000 });
+  expect(result.exitCode, logOf(result)).toBe(0);
 }
 
-const textOf = ({ log }: RunResult) => log.map(({ text }) => text).join("\n");
 const bad = ({ report }: RunResult) =>
   report?.checks.flatMap(({ id, verdict, cause, hint }) => (verdict === "failed" ? { id, cause, hint } : [])) ?? [];
 
@@ -158,7 +142,7 @@ describe("an installation goes on when it is over", () => {
       console.log(
         `${name}: ${result.seconds.toFixed(1)} s, exit code ${result.exitCode}, ${retries} requests tried again`,
       );
-      expect(bad(result), textOf(result)).toEqual([]);
+      expect(bad(result), logOf(result)).toEqual([]);
       expect([result.exitCode, result.outputs.result]).toEqual([0, "passed"]);
     });
   }
@@ -175,7 +159,7 @@ describe("what stays broken is named", () => {
     expect(told?.cause).toMatch(/ImagePullBackOff|ErrImagePull/);
     expect(told?.hint).toMatch(/describe pod/);
     const again = await install();
-    expect(bad(again), textOf(again)).toEqual([]);
+    expect(bad(again), logOf(again)).toEqual([]);
     expect(again.outputs.result).toBe("passed");
   });
 });

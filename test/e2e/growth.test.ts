@@ -1,15 +1,15 @@
 // A mesh that loses a cluster and gets it back, while workloads of the others call each other without a break.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { subjectName } from "../../src/mesh/report.ts";
-import { type RunResult, runAction } from "../runner.ts";
+import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { block } from "./faults.ts";
+import { runOn } from "./run.ts";
 import { settings } from "./settings.ts";
 import { type Streams, startStreams, toldOf } from "./stream.ts";
 
-const { kubeconfigs, istioVersion, istioctlMirror, sampleImage, nodeShell } = settings();
+const { kubeconfigs, sampleImage, nodeShell } = settings();
 const all = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const [one, two] = all as [Cluster, Cluster];
 
@@ -18,20 +18,7 @@ async function install(
   clusters: readonly Cluster[],
   inputs: Record<string, string> = {},
 ): Promise<RunResult> {
-  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
-    "kubeconfig-file": kubeconfigPath,
-  }));
-  const result = await runAction({
-    inputs: {
-      clusters: stringify(list),
-      "istio-version": istioVersion,
-      ...(istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {}),
-      ...inputs,
-    },
-    timeoutMs: 10 * 60_000,
-  });
+  const result = await runOn(clusters, inputs, { timeoutMs: 10 * 60_000 });
   console.log(`${what}: ${result.seconds.toFixed(1)} s, exit code ${result.exitCode}; ${lastLine(result)}`);
   return result;
 }

@@ -1,10 +1,10 @@
 // The plan on a real mesh: no change where there is none, and exactly the one that an input makes.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
 import type { Report } from "../../src/mesh/report.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { Cluster, type KubernetesObject } from "./cluster.ts";
 import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
+import { listed, logOf } from "./run.ts";
 import { leaks, secretStrings } from "./secrets.ts";
 import { settings } from "./settings.ts";
 
@@ -13,17 +13,14 @@ const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const names = clusters.map(({ name }) => name);
 
 function plan(inputs: Record<string, string> = {}, contents: readonly string[] = []): Promise<RunResult> {
-  const list = clusters.map(({ name, network, kubeconfigPath }, i) => ({
-    name,
-    network,
-    ...(contents[i] ? { kubeconfig: contents[i] } : { "kubeconfig-file": kubeconfigPath }),
-  }));
-  const usual = { command: "plan", "istio-version": istioVersion, clusters: stringify(list) };
+  const list = listed(clusters, ({ kubeconfigPath }, i) =>
+    contents[i] ? { kubeconfig: contents[i] } : { "kubeconfig-file": kubeconfigPath },
+  );
+  const usual = { command: "plan", "istio-version": istioVersion, clusters: list };
   return runAction({ inputs: { ...usual, ...inputs }, timeoutMs: 3 * 60_000 });
 }
 
 const changes = (report: Report | undefined) => (report?.changes ?? []).filter(({ action }) => action !== "unchanged");
-const log = ({ log }: RunResult) => log.map(({ text }) => text).join("\n");
 
 /** All that a plan could have changed, by the API server's own count of the changes. */
 async function state(): Promise<Record<string, string>> {
@@ -51,8 +48,8 @@ describe("a plan with the inputs of the install", () => {
   it("has no change, with fail-on-change too", async () => {
     const result = await plan({ "fail-on-change": "true" });
     console.log(`plan, ${clusters.length} clusters: ${result.seconds.toFixed(1)} s`);
-    expect(changes(result.report), log(result)).toEqual([]);
-    expect(result.exitCode, log(result)).toBe(0);
+    expect(changes(result.report), logOf(result)).toEqual([]);
+    expect(result.exitCode, logOf(result)).toBe(0);
     expect(result.outputs).toMatchObject({ result: "passed", changed: "false" });
     expect(result.report?.changes.length).toBeGreaterThan(10 * clusters.length);
     expect(leaks(result, await secretStrings(clusters))).toEqual([]);
@@ -61,7 +58,7 @@ describe("a plan with the inputs of the install", () => {
   it("needs the documented rights of an install, and no more", async () => {
     const restricted = await Promise.all(clusters.map((cluster) => restrictedKubeconfig(cluster, "install")));
     const result = await plan({}, restricted);
-    expect(result.exitCode, log(result)).toBe(0);
+    expect(result.exitCode, logOf(result)).toBe(0);
     expect(result.outputs).toMatchObject({ result: "passed", changed: "false" });
   });
   afterAll(async () => {
@@ -75,7 +72,7 @@ describe("a plan with other inputs", () => {
       values: "meshConfig: { accessLogFile: /dev/stdout }",
       gateway: "replicas: 3",
     });
-    expect(result.exitCode, log(result)).toBe(0);
+    expect(result.exitCode, logOf(result)).toBe(0);
     expect(result.outputs).toMatchObject({ result: "passed", changed: "true" });
     const found = changes(result.report).map(({ cluster, kind, name, action, diff }) => ({
       cluster,

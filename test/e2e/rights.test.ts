@@ -1,26 +1,22 @@
 // The whole life of a mesh by users that have, for each command, the rights that docs/SECURITY.md gives it, and no other.
 // On clusters without a control plane; comes after the uninstallation.
 import { expect, it } from "vitest";
-import { stringify } from "yaml";
-import { type RunResult, runAction } from "../runner.ts";
+import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
+import { listed, logOf, runOn } from "./run.ts";
 import { settings } from "./settings.ts";
 
-const { kubeconfigs, istioVersion, istioctlMirror } = settings();
+const { kubeconfigs } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const all = <T>(task: (cluster: Cluster) => Promise<T>): Promise<T[]> => Promise.all(clusters.map(task));
 
 /** A run by a user with the rights of these sections. */
 async function run(section: string, inputs: Record<string, string>): Promise<RunResult> {
   const restricted = await all((cluster) => restrictedKubeconfig(cluster, section));
-  const list = clusters.map(({ name, network }, i) => ({ name, network, "kubeconfig-env": `RESTRICTED_${i}` }));
-  const mirror = istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {};
-  const result = await runAction({
-    inputs: { clusters: stringify(list), "istio-version": istioVersion, ...mirror, ...inputs },
-    env: Object.fromEntries(restricted.map((text, i) => [`RESTRICTED_${i}`, text])),
-    timeoutMs: 12 * 60_000,
-  });
+  const list = listed(clusters, (_, i) => ({ "kubeconfig-env": `RESTRICTED_${i}` }));
+  const env = Object.fromEntries(restricted.map((text, i) => [`RESTRICTED_${i}`, text]));
+  const result = await runOn(clusters, { clusters: list, ...inputs }, { env });
   await all((cluster) => removeRestricted(cluster, section));
   return result;
 }
@@ -37,6 +33,6 @@ it.each([
   const told = result.report?.checks.flatMap(({ id, verdict, cause }) =>
     verdict === "failed" || verdict === "unknown" ? `${id}: ${cause}` : [],
   );
-  expect(told, result.log.map(({ text }) => text).join("\n")).toEqual([]);
+  expect(told, logOf(result)).toEqual([]);
   expect([result.exitCode, result.outputs.result, result.outputs.changed]).toEqual([0, "passed", changed]);
 });

@@ -4,14 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse, stringify } from "yaml";
-import { type RunResult, runAction } from "../runner.ts";
+import { parse } from "yaml";
+import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
+import { explain, runOn } from "./run.ts";
 import { leaks, secretStrings } from "./secrets.ts";
 import { settings } from "./settings.ts";
 import { startStreams, toldOf } from "./stream.ts";
 
-const { kubeconfigs, istioVersion, istioctlMirror, sampleImage } = settings();
+const { kubeconfigs, sampleImage } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const pairs = clusters.flatMap((observer) =>
   clusters.filter((target) => target !== observer).map((target) => ({ observer, target })),
@@ -27,26 +28,10 @@ afterAll(async () => {
 });
 
 async function run(command: string, more: Readonly<Record<string, string>> = {}): Promise<RunResult> {
-  const entries = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
-    "kubeconfig-file": kubeconfigPath,
-  }));
-  const inputs = {
-    command,
-    "istio-version": istioVersion,
-    clusters: stringify(entries),
-    ...(istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {}),
-    ...more,
-  };
-  const result = await runAction({ inputs, toolCache, timeoutMs: 12 * 60_000 });
+  const result = await runOn(clusters, { command, ...more }, { toolCache });
   console.log(`${command}: ${result.seconds.toFixed(1)} s`);
   return result;
 }
-
-/** What is to be seen of a failure, for a reader who has nothing else. */
-const explain = (result: RunResult): string =>
-  `exit code ${result.exitCode}\n${result.log.map(({ text }) => text).join("\n")}\n${result.summary}`;
 
 interface Held {
   readonly observer: Cluster;

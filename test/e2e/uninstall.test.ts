@@ -1,36 +1,22 @@
 // Taking a real mesh apart: first its links, then, joined again, all of it. Comes last, for it leaves nothing to others.
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
-import { type RunResult, runAction } from "../runner.ts";
+import type { RunResult } from "../runner.ts";
 import { Cluster, type KubernetesObject } from "./cluster.ts";
+import { explain, runOn } from "./run.ts";
 import { call, deploySample, removeSample } from "./sample.ts";
 import { leaks, secretStrings } from "./secrets.ts";
 import { settings } from "./settings.ts";
 
-const { kubeconfigs, istioVersion, istioctlMirror, sampleImage } = settings();
+const { kubeconfigs, sampleImage } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const names = clusters.map(({ name }) => name);
 const all = <T>(task: (cluster: Cluster) => Promise<T>): Promise<T[]> => Promise.all(clusters.map(task));
 
-function run(inputs: Record<string, string>): Promise<RunResult> {
-  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
-    "kubeconfig-file": kubeconfigPath,
-  }));
-  const mirror = istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {};
-  return runAction({
-    inputs: { clusters: stringify(list), "istio-version": istioVersion, ...mirror, ...inputs },
-    timeoutMs: 12 * 60_000,
-  });
-}
+const run = (inputs: Record<string, string>) => runOn(clusters, inputs);
 const install = () => run({ verify: "false" });
 const uninstall = (scope: string) => run({ command: "uninstall", "uninstall-scope": scope });
 
-function explain(result: RunResult): string {
-  return `exit code ${result.exitCode}\n${result.log.map(({ text }) => text).join("\n")}\n${result.summary}`;
-}
 function expectPassed(result: RunResult, changed?: boolean): void {
   expect(result.exitCode, explain(result)).toBe(0);
   expect(result.outputs.result, explain(result)).toBe("passed");

@@ -1,6 +1,5 @@
 // The verification on a real mesh: green where all is well, and for every fault the check that is to find it.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Check, type Report, subjectName } from "../../src/mesh/report.ts";
 import { type RunResult, runAction } from "../runner.ts";
@@ -8,20 +7,15 @@ import { Cluster } from "./cluster.ts";
 import { type Fault, faults } from "./faults.ts";
 import { difference, istioctlViews, type Views } from "./istioctl-views.ts";
 import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
+import { listed } from "./run.ts";
 import { settings } from "./settings.ts";
 
 const { kubeconfigs, istioctl, nodeShell, nextIstiod } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const [source, target] = clusters as [Cluster, Cluster];
 
-function verify(inputs: Record<string, string> = {}): Promise<RunResult> {
-  const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-    name,
-    network,
-    "kubeconfig-file": kubeconfigPath,
-  }));
-  return runAction({ inputs: { command: "verify", clusters: stringify(list), ...inputs }, timeoutMs: 10 * 60_000 });
-}
+const verify = (inputs: Record<string, string> = {}) =>
+  runAction({ inputs: { command: "verify", clusters: listed(clusters), ...inputs }, timeoutMs: 10 * 60_000 });
 
 const told = ({ id, subject, verdict, cause, warning }: Check) =>
   `${verdict} ${id} ${subjectName(subject)}: ${cause ?? warning}`;
@@ -78,9 +72,9 @@ describe("a user with the documented rights and no other", () => {
   ])("can verify: $section", async ({ section, traffic }) => {
     const kubeconfigs = await Promise.all(clusters.map((cluster) => restrictedKubeconfig(cluster, section)));
     try {
-      const list = clusters.map(({ name, network }, i) => ({ name, network, "kubeconfig-env": `RESTRICTED_${i}` }));
+      const list = listed(clusters, (_, i) => ({ "kubeconfig-env": `RESTRICTED_${i}` }));
       const env = Object.fromEntries(kubeconfigs.map((text, i) => [`RESTRICTED_${i}`, text]));
-      const result = await runAction({ inputs: { command: "verify", traffic, clusters: stringify(list) }, env });
+      const result = await runAction({ inputs: { command: "verify", traffic, clusters: list }, env });
       expect(
         result.report?.checks.filter(({ verdict }) => verdict === "failed" || verdict === "unknown").map(told),
       ).toEqual([]);
@@ -94,13 +88,8 @@ describe("a user with the documented rights and no other", () => {
 describe("a cancelled verification", () => {
   it("leaves no probe behind", async () => {
     const cancel = new AbortController();
-    const list = clusters.map(({ name, network, kubeconfigPath }) => ({
-      name,
-      network,
-      "kubeconfig-file": kubeconfigPath,
-    }));
     const result = await runAction({
-      inputs: { command: "verify", clusters: stringify(list) },
+      inputs: { command: "verify", clusters: listed(clusters) },
       cancel: cancel.signal,
       onLine: ({ text }) => {
         // By then the probes are being started, which takes seconds.
