@@ -4,7 +4,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/e2e/**", "test/faults/**"],
-    // No file changes what another one sees, so the modules are loaded once a worker; and they wait for half of their time.
+    // The modules are loaded once a worker: what a file changes for others, it or `forget.ts` puts back. And tests wait for
+    // half of their time.
     isolate: false,
     setupFiles: ["test/forget.ts"],
     maxWorkers: "150%",

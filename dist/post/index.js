@@ -134,44 +134,30 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("vm");
 
 /***/ }),
 
-/***/ 451:
+/***/ 401:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   a: () => (/* binding */ S),
 /* harmony export */   b: () => (/* binding */ w),
-/* harmony export */   c: () => (/* binding */ a),
-/* harmony export */   d: () => (/* binding */ E),
-/* harmony export */   h: () => (/* binding */ H),
-/* harmony export */   i: () => (/* binding */ I),
+/* harmony export */   c: () => (/* binding */ x),
+/* harmony export */   d: () => (/* binding */ a),
+/* harmony export */   e: () => (/* binding */ E),
+/* harmony export */   i: () => (/* binding */ H),
 /* harmony export */   j: () => (/* binding */ $),
 /* harmony export */   k: () => (/* binding */ A),
 /* harmony export */   l: () => (/* binding */ y),
 /* harmony export */   m: () => (/* binding */ k),
-/* harmony export */   n: () => (/* binding */ g)
+/* harmony export */   n: () => (/* binding */ z),
+/* harmony export */   o: () => (/* binding */ g)
 /* harmony export */ });
-/* unused harmony exports e, f, g */
+/* unused harmony exports f, g, h */
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
 /* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(370);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-var d=[76,64],c=new Map,u=new Set;function w(t){if(u.has(t))return;u.add(t);let e=E(t);if(e.length===0)return;let n=e.map(o=>encodeURIComponent(o.toWellFormed()));for(let o of new Set([...e,...n]))h(o);a(t),t.trim()!==t&&a(t.trim())}function a(t){let e=Buffer.from(t,"utf8").toString("base64"),n=d.flatMap(o=>e.match(new RegExp(`.{1,${o}}`,"g"))??[]);for(let o of new Set([e,...n]))o.length>=8&&h(o)}function E(t){return t.split(/[\r\n]+/).map(e=>e.trim()).filter(e=>e.length>=8&&!/^-----(BEGIN|END) [A-Z0-9 ]+-----$/.test(e))}function h(t){let e=t.slice(0,8),n=c.get(e);n?n.push(t):c.set(e,[t])}function s(t){let e="",n=0;for(let{at:o,length:i}of m(t))e+=t.slice(n,o)+"***",n=o+i;return e+t.slice(n)}function D(t){return m(t).some(({length:e})=>e>=16)}function m(t){let e=[];if(c.size===0)return e;for(let n=0;n+8<=t.length;){let o=T(c.get(t.slice(n,n+8)),t,n);o>0&&e.push({at:n,length:o}),n+=o||1}return e}function T(t,e,n){let o=0;for(let i of t??[]){let r=8;for(;r<i.length&&i[r]===e[n+r];)r++;r>o&&(r===i.length||r>=16)&&(o=r)}return o}function p(t){return typeof t=="string"?s(t):Array.isArray(t)?t.map(p):typeof t!="object"||t===null||t instanceof Date?t:Object.fromEntries(Object.entries(t).map(([e,n])=>[s(e),p(n)]))}function H(t){return s(t).replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g,"***").replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g,"***").replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi,"$1***").replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi,"$1$2***").replace(/[A-Za-z0-9+_=-]{32,}/g,l).replace(/(?<![/\w+=-])[A-Za-z0-9+][A-Za-z0-9+/=]{39,}/g,l)}function l(t){return/[A-Z]/.test(t)&&/[a-z]/.test(t)&&/\d/.test(t)?"***":t}function S(t,e=60){return JSON.stringify(t.length>e?`${t.slice(0,e)}\u2026`:t).replace(/[\u007f-\u009f\u2028\u2029]/g,o=>`\\u${o.charCodeAt(0).toString(16).padStart(4,"0")}`)}function I(t){return t===""?"empty":S(t)}function $(t){return t!==""&&/^[\w .:/\\~-]{1,100}$/.test(t)?JSON.stringify(t):"(not shown, for it looks like no name)"}function A(t){return s(t).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]+/g," ")}function y(t){return t.replace(/\/\/[^/]*@/,"//")}var k="The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets",g=class extends _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_1__.a{problems;constructor(e){let n=e.map(s);super(`The inputs cannot be used:
-${n.map(o=>`- ${o}`).join(`
+var d=[76,64],c=new Map,f=new Set;function w(t){if(f.has(t))return;f.add(t);let e=E(t);if(e.length===0)return;let n=e.map(r=>encodeURIComponent(r.toWellFormed()));for(let r of new Set([...e,...n]))h(r);a(t),t.trim()!==t&&a(t.trim())}function x(t){return f.has(t)}function a(t){let e=Buffer.from(t,"utf8").toString("base64"),n=d.flatMap(r=>e.match(new RegExp(`.{1,${r}}`,"g"))??[]);for(let r of new Set([e,...n]))r.length>=8&&h(r)}function E(t){return t.split(/[\r\n]+/).map(e=>e.trim()).filter(e=>e.length>=8&&!/^-----(BEGIN|END) [A-Z0-9 ]+-----$/.test(e))}function h(t){let e=t.slice(0,8),n=c.get(e);n?n.push(t):c.set(e,[t])}function s(t){let e="",n=0;for(let{at:r,length:i}of m(t))e+=t.slice(n,r)+"***",n=r+i;return e+t.slice(n)}function D(t){return m(t).some(({length:e})=>e>=16)}function m(t){let e=[];if(c.size===0)return e;for(let n=0;n+8<=t.length;){let r=T(c.get(t.slice(n,n+8)),t,n);r>0&&e.push({at:n,length:r}),n+=r||1}return e}function T(t,e,n){let r=0;for(let i of t??[]){let o=8;for(;o<i.length&&i[o]===e[n+o];)o++;o>r&&(o===i.length||o>=16)&&(r=o)}return r}function p(t){return typeof t=="string"?s(t):Array.isArray(t)?t.map(p):typeof t!="object"||t===null||t instanceof Date?t:Object.fromEntries(Object.entries(t).map(([e,n])=>[s(e),p(n)]))}function H(t){return s(t).replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g,"***").replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g,"***").replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi,"$1***").replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi,"$1$2***").replace(/[A-Za-z0-9+_=-]{32,}/g,l).replace(/(?<![/\w+=-])[A-Za-z0-9+][A-Za-z0-9+/=]{39,}/g,l)}function l(t){return/[A-Z]/.test(t)&&/[a-z]/.test(t)&&/\d/.test(t)?"***":t}function S(t,e=60){return JSON.stringify(t.length>e?`${t.slice(0,e)}\u2026`:t).replace(/[\u007f-\u009f\u2028\u2029]/g,r=>`\\u${r.charCodeAt(0).toString(16).padStart(4,"0")}`)}function $(t){return t===""?"empty":S(t)}function A(t){return t!==""&&/^[\w .:/\\~-]{1,100}$/.test(t)?JSON.stringify(t):"(not shown, for it looks like no name)"}function y(t){return s(t).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]+/g," ")}function k(t){return t.replace(/\/\/[^/]*@/,"//")}var z="The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets",g=class extends _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_1__.a{problems;constructor(e){let n=e.map(s);super(`The inputs cannot be used:
+${n.map(r=>`- ${r}`).join(`
 `)}`,"Nothing was changed."),this.name="InputError",this.problems=n}};
-
-
-/***/ }),
-
-/***/ 42:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   a: () => (/* binding */ c)
-/* harmony export */ });
-/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
-/* harmony import */ var _chunk_6E5D3NJN_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(451);
-/* harmony import */ var _chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(841);
- const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function c(a,o){try{await o()}catch(r){(0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__.m)((0,_chunk_6E5D3NJN_js__WEBPACK_IMPORTED_MODULE_1__.k)(`${a}: ${r instanceof Error?r.message:String(r)}`))}}
 
 
 /***/ }),
@@ -186,6 +172,21 @@ async function c(a,o){try{await o()}catch(r){(0,_chunk_LRDMJ25X_js__WEBPACK_IMPO
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
 var o="folder",e="probe";
+
+
+/***/ }),
+
+/***/ 126:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   a: () => (/* binding */ c)
+/* harmony export */ });
+/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
+/* harmony import */ var _chunk_6RS5ZLQH_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(401);
+/* harmony import */ var _chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(841);
+ const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
+async function c(a,o){try{await o()}catch(r){(0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__.m)((0,_chunk_6RS5ZLQH_js__WEBPACK_IMPORTED_MODULE_1__.l)(`${a}: ${r instanceof Error?r.message:String(r)}`))}}
 
 
 /***/ }),
@@ -267,14 +268,14 @@ var h=Object.create;var f=Object.defineProperty;var i=Object.getOwnPropertyDescr
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
 /* harmony import */ var _chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(774);
-/* harmony import */ var _chunk_6HTLXFOU_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(42);
-/* harmony import */ var _chunk_6E5D3NJN_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(451);
+/* harmony import */ var _chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(126);
+/* harmony import */ var _chunk_6RS5ZLQH_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(401);
 /* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(370);
 /* harmony import */ var _chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(841);
 /* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(762);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(455);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function i(){await (0,_chunk_6HTLXFOU_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>c((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_6HTLXFOU_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>n((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function n(o){o&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_7__.rm)(o,{recursive:!0,force:!0})}async function c(o){if(!o)return;await(await __nccwpck_require__.e(/* import() */ 871).then(__nccwpck_require__.bind(__nccwpck_require__, 871))).removeProbes(o)}await i();
+async function i(){await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>c((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>n((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function n(o){o&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_7__.rm)(o,{recursive:!0,force:!0})}async function c(o){if(!o)return;await(await __nccwpck_require__.e(/* import() */ 651).then(__nccwpck_require__.bind(__nccwpck_require__, 651))).removeProbes(o)}await i();
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);

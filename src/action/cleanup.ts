@@ -1,10 +1,10 @@
 import * as core from "@actions/core";
-import { connect } from "../cluster/client.ts";
+import { connect, retriesOnly } from "../cluster/client.ts";
 import { Deadline } from "../cluster/deadline.ts";
 import type { Kubeconfig } from "../cluster/kubeconfig.ts";
 import { removeProbe } from "../steps/probe.ts";
 import { readInputs } from "./inputs.ts";
-import { oneLine } from "./log.ts";
+import { tellRetry } from "./log.ts";
 import { mask } from "./masking.ts";
 import { warned } from "./warned.ts";
 
@@ -18,11 +18,7 @@ const WITHIN = 60_000;
 export async function removeProbes(namespace: string): Promise<void> {
   const inputs = await readInputs({ get: (name) => core.getInput(name), env: (name) => process.env[name] }, mask);
   const deadline = new Deadline(WITHIN);
-  const watcher = {
-    waiting() {},
-    waited() {},
-    retrying: (cluster: string, text: string) => core.info(oneLine(`${cluster}: ${text}`)),
-  };
+  const watcher = retriesOnly(tellRetry);
   await Promise.all(
     inputs.mesh.clusters.map(async ({ name }) => {
       const cluster = connect(name, inputs.kubeconfigs.get(name) as Kubeconfig, deadline, watcher);

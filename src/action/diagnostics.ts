@@ -1,14 +1,14 @@
 import { writeFile } from "node:fs/promises";
-import * as core from "@actions/core";
 import { createTarGzip } from "nanotar";
 import { diagnose } from "../checks/diagnostics.ts";
-import { connect } from "../cluster/client.ts";
+import { connect, retriesOnly } from "../cluster/client.ts";
 import { Deadline } from "../cluster/deadline.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Report } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { diagnosticsPage } from "../report/diagnostics.ts";
 import { toJson } from "../report/json.ts";
+import { tellRetry } from "./log.ts";
 
 /** How long reading may take, in milliseconds, and how long all that was read may be, in characters. */
 const TIME = 10_000;
@@ -24,11 +24,7 @@ export async function writeDiagnostics(
 ): Promise<void> {
   // The run's own deadline may be what it ended by.
   const deadline = new Deadline(TIME, cancelled);
-  const watcher = {
-    waiting() {},
-    waited() {},
-    retrying: (cluster: string, text: string) => core.info(`${cluster}: ${text}`),
-  };
+  const watcher = retriesOnly(tellRetry);
   const gathered = await Promise.all(
     members.map(async ({ spec, kubeconfig }) => {
       const cluster = connect(spec.name, kubeconfig, deadline, watcher);

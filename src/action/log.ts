@@ -113,6 +113,11 @@ export class Log implements Progress, Watcher {
   }
 }
 
+/** Tells of a retry where there is no log of phases. */
+export function tellRetry(cluster: string, message: string): void {
+  core.info(oneLine(`${cluster}: ${message}`));
+}
+
 /**
  * Clusters supply some of what is logged, and none of it may be taken for a command by the runner: it takes `::x::` at the
  * beginning of a line, and `##[x]` anywhere.

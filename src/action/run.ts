@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as core from "@actions/core";
 import { problemOf } from "../checks/remote-access.ts";
-import { connect } from "../cluster/client.ts";
+import { connect, retriesOnly } from "../cluster/client.ts";
 import { Deadline } from "../cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
@@ -145,11 +145,7 @@ function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic">
     call: async (kubeconfig) => {
       const read = readKubeconfig(kubeconfig);
       if ("problem" in read) return { problem: `The kubeconfig ${read.problem}.` };
-      const watcher = {
-        waiting() {},
-        waited() {},
-        retrying: (_: string, text: string) => log.retrying(read.server, text),
-      };
+      const watcher = retriesOnly((_, text) => log.retrying(read.server, text));
       const cluster = connect("", read, new Deadline(Math.min(CALL, deadline.remaining())), watcher);
       try {
         const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });

@@ -29,11 +29,15 @@ interface ContainerStatus {
   state?: { waiting?: { reason?: string; message?: string } };
 }
 
+/** Init containers first: while one of them waits, the others only say PodInitializing. */
+const statusesOf = ({ status }: Pod): ContainerStatus[] => [
+  ...(status?.initContainerStatuses ?? []),
+  ...(status?.containerStatuses ?? []),
+];
+
 /** Why a pod is not ready, in its own words, or `undefined` where it is. */
 export function podTrouble(pod: Pod): string | undefined {
-  // While an init container waits, the others only say PodInitializing.
-  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const waiting = containers.find(({ state }) => state?.waiting)?.state?.waiting;
+  const waiting = statusesOf(pod).find(({ state }) => state?.waiting)?.state?.waiting;
   if (waiting) return `pod ${pod.metadata.name}: ${waiting.reason}${waiting.message ? `: ${waiting.message}` : ""}`;
   const conditions = pod.status?.conditions ?? [];
   if (conditions.some(({ type, status }) => type === "Ready" && status === "True")) return undefined;
@@ -42,9 +46,8 @@ export function podTrouble(pod: Pod): string | undefined {
 }
 
 /** Whether a container of the pod waits for an image that cannot be pulled, by the kubelet's own reasons. */
-export function cannotPull({ status }: Pod): boolean {
-  const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  return containers.some(({ state }) =>
+export function cannotPull(pod: Pod): boolean {
+  return statusesOf(pod).some(({ state }) =>
     /^(ErrImagePull|ImagePullBackOff|InvalidImageName)$/.test(state?.waiting?.reason ?? ""),
   );
 }
@@ -69,10 +72,9 @@ export function rolledOut(
   if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
     return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
   }
-  const troubled = pods.filter((pod) => podTrouble(pod) !== undefined);
-  const troubles = troubled.map(podTrouble);
+  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
   if (troubles.length === 0) return { seen: `${available} of ${wanted || "?"} pods are available` };
-  return { seen: troubles.join("; "), hint: troubled.map(podHint).find((hint) => hint !== undefined) };
+  return { seen: troubles.join("; "), hint: pods.map(podHint).find((hint) => hint !== undefined) };
 }
 
 /** What to do about a pod that will not become ready by waiting, by the kubelet's and the scheduler's own reasons. */
@@ -80,8 +82,7 @@ function podHint(pod: Pod): string | undefined {
   const { name, namespace = "default" } = pod.metadata;
   const look = `kubectl -n ${namespace} describe pod ${name}`;
   if (cannotPull(pod)) return `Is there such an image, and may the nodes pull it? Look: ${look}`;
-  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const crashing = containers.find(({ state }) => state?.waiting?.reason === "CrashLoopBackOff");
+  const crashing = statusesOf(pod).find(({ state }) => state?.waiting?.reason === "CrashLoopBackOff");
   if (crashing) return `See why it ends: kubectl -n ${namespace} logs ${name} -c ${crashing.name} --previous`;
   const conditions = pod.status?.conditions ?? [];
   const unscheduled = conditions.some(({ type, status }) => type === "PodScheduled" && status === "False");

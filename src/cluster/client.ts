@@ -50,6 +50,11 @@ interface List<T> {
   items: T[] | null;
 }
 
+/** For what is done beside a run, whose waits are nobody's: told of retries alone. */
+export function retriesOnly(retrying: Watcher["retrying"]): Watcher {
+  return { waiting() {}, waited() {}, retrying };
+}
+
 /** What a round of looking gave; nothing where it saw nothing new in its time. */
 type Round<R> = { readonly done: R } | { readonly broken: Broken } | undefined;
 

@@ -1,12 +1,9 @@
-import { withhold } from "../mesh/redact.ts";
+import { isWithheld, withhold } from "../mesh/redact.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import { credentialsIn } from "./kubeconfig.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever an API server has
 type Json = any;
-
-/** Contents that were looked at already: the same Secrets are read again and again. */
-const seen = new Set<string>();
 
 /** Sees to it that what an object or a list of objects holds in secret is never told. */
 export function withholdContents(object: Json): void {
@@ -29,8 +26,8 @@ function withholdSecret(secret: Json): void {
   const encoded = Object.entries(secret?.data ?? {}).map(([key, value]) => [key, value, true] as const);
   const plain = Object.entries(secret?.stringData ?? {}).map(([key, value]) => [key, value, false] as const);
   for (const [key, value, isEncoded] of [...encoded, ...plain]) {
-    if (typeof value !== "string" || seen.has(value)) continue;
-    seen.add(value);
+    // The same Secrets are read again and again.
+    if (typeof value !== "string" || isWithheld(value)) continue;
     const text = isEncoded ? Buffer.from(value, "base64").toString("utf8") : value;
     const credentials = kubeconfigCredentials(text);
     if (credentials) credentials.forEach(withhold);

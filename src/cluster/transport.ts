@@ -83,16 +83,17 @@ export class Transport {
     withholdContents(options.body);
     const response = await this.send(what, method, path, options);
     if (response.status >= 400) throw apiError(what, response);
+    let answer: T;
     try {
-      const answer = JSON.parse(response.text) as T;
-      withholdContents(answer);
-      return answer;
+      answer = JSON.parse(response.text) as T;
     } catch {
       throw new Failure(
         `Could not ${what}: ${this.server} answers, but not as an API server does.`,
         "Check `server` in the kubeconfig: a proxy or a login page seems to be in between.",
       );
     }
+    withholdContents(answer);
+    return answer;
   }
 
   /** The lines of a streamed answer until it ends, breaks, or the signal aborts. */
@@ -123,8 +124,10 @@ export class Transport {
     const attempt = async (tries: number): Promise<Try<ExecResult>> => {
       const { headers, dispatcher } = await this.#authenticate();
       this.requests++;
-      const signal = AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT), this.#deadline.signal]);
-      const executed = await execute(this.server.replace(/^http/, "ws") + path, headers, dispatcher, signal);
+      const url = this.server.replace(/^http/, "ws") + path;
+      const executed = await within(REQUEST_TIMEOUT, this.#deadline.signal, (signal) =>
+        execute(url, headers, dispatcher, signal),
+      );
       if ("result" in executed) return { done: executed.result };
       return this.#notExecuted(what, executed, tries);
     };

@@ -1,10 +1,7 @@
-import { randomUUID } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { OperatorSpec } from "../mesh/spec.ts";
-import { childEnvironment, message, onPath, runProgram } from "../tools/child.ts";
+import { childEnvironment, message, onPath, runProgram, withPrivateFile } from "../tools/child.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
 import { HELM, HELM_VERSION } from "./release.ts";
 
@@ -37,9 +34,7 @@ export function helmFor(options: HelmOptions, directory: string, kubeconfigVaria
     ready,
     async installOperator(operator, { spec, kubeconfig }) {
       const helm = await ready();
-      const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
-      try {
-        await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
+      await withPrivateFile(directory, spec.name, kubeconfig.text, async (kubeconfigFile) => {
         const args = buildArgs(operator, kubeconfigFile, kubeconfig.context, deadline.remaining());
         const { code, stdout, stderr } = await runProgram(helm, args, {
           env: childEnvironment(process.env, kubeconfigVariables),
@@ -49,9 +44,7 @@ export function helmFor(options: HelmOptions, directory: string, kubeconfigVaria
           broken: "Is it a Helm for this machine's platform, and executable?",
         });
         if (code !== 0) throw refusal(message(stderr || stdout) || `exit code ${code}`, spec.name, operator);
-      } finally {
-        await rm(kubeconfigFile, { force: true });
-      }
+      });
     },
   };
 }

@@ -1,14 +1,11 @@
-import { randomUUID } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import pLimit from "p-limit";
 import type { Member } from "../cluster/member.ts";
 import { istioOperator } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { READER } from "../mesh/objects/reader.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
-import { childEnvironment } from "../tools/child.ts";
+import { childEnvironment, withPrivateFile } from "../tools/child.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
 import { generateManifests } from "./manifests.ts";
 import { ISTIOCTL } from "./release.ts";
@@ -44,13 +41,9 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
   const made = new Map<string, Promise<readonly KubernetesObject[]>>();
   const generate = async (mesh: MeshSpec, cluster: ClusterSpec) => {
     const istioctl = await ready();
-    const file = join(directory, `${cluster.name}-${randomUUID()}.json`);
-    try {
-      await writeFile(file, JSON.stringify(istioOperator(mesh, cluster)), { mode: 0o600, flag: "wx" });
-      return await limit(() => generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() }));
-    } finally {
-      await rm(file, { force: true });
-    }
+    return withPrivateFile(directory, cluster.name, JSON.stringify(istioOperator(mesh, cluster)), (file) =>
+      limit(() => generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() })),
+    );
   };
   return {
     ready,
@@ -63,11 +56,9 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
       // Its kubeconfig is on the disk no longer than it is read.
       return limit(async () => {
         const istioctl = await ready();
-        const kubeconfigFile = join(directory, `${spec.name}-${randomUUID()}.json`);
-        try {
-          await writeFile(kubeconfigFile, kubeconfig.text, { mode: 0o600, flag: "wx" });
-          const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
-          return await createRemoteSecret({
+        const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
+        return withPrivateFile(directory, spec.name, kubeconfig.text, (kubeconfigFile) =>
+          createRemoteSecret({
             istioctl,
             kubeconfigFile,
             context: kubeconfig.context,
@@ -79,10 +70,8 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
             ...(tlsServerName ? { tlsServerName } : {}),
             signal,
             env: env(),
-          });
-        } finally {
-          await rm(kubeconfigFile, { force: true });
-        }
+          }),
+        );
       });
     },
   };

@@ -26,6 +26,11 @@ export function withhold(secret: string): void {
   if (secret.trim() !== secret) withholdEncoded(secret.trim());
 }
 
+/** Whether it was noted already. */
+export function isWithheld(secret: string): boolean {
+  return noted.has(secret);
+}
+
 /** Notes the base64 of a text that is no secret as it reads, but holds one: as a whole, and in the lines that programs make. */
 export function withholdEncoded(text: string): void {
   const whole = Buffer.from(text, "utf8").toString("base64");

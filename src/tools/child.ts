@@ -1,6 +1,8 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { accessSync, constants, statSync } from "node:fs";
-import { basename, delimiter, resolve } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
+import { basename, delimiter, join, resolve } from "node:path";
 import { Failure } from "../mesh/failure.ts";
 import { redact } from "../mesh/redact.ts";
 
@@ -21,6 +23,26 @@ export function childEnvironment(
       return pair[1] !== undefined && !/^(INPUT|ACTIONS)_/.test(name) && !secret.has(name);
     }),
   );
+}
+
+/**
+ * Does the work with a file that a child is to read: private to this user, and gone when the work is over.
+ * @param directory where it is kept meanwhile, private, too
+ * @param name for a reader of the child's messages
+ */
+export async function withPrivateFile<T>(
+  directory: string,
+  name: string,
+  text: string,
+  work: (file: string) => Promise<T>,
+): Promise<T> {
+  const file = join(directory, `${name}-${randomUUID()}.json`);
+  try {
+    await writeFile(file, text, { mode: 0o600, flag: "wx" });
+    return await work(file);
+  } finally {
+    await rm(file, { force: true });
+  }
 }
 
 /** Path of a program that is on the PATH, or `undefined`. */
