@@ -22,7 +22,7 @@ function plan(inputs: Record<string, string> = {}, contents: readonly string[] =
 
 const changes = (report: Report | undefined) => (report?.changes ?? []).filter(({ action }) => action !== "unchanged");
 
-/** All that a plan could have changed, by the API server's own count of the changes. */
+/** All that a plan could have changed. What was on its way out already, such as another test's namespace, may go meanwhile. */
 async function state(): Promise<Record<string, string>> {
   const kinds =
     "istios.sailoperator.io,gateways.networking.istio.io,secrets,serviceaccounts,services,deployments,horizontalpodautoscalers,poddisruptionbudgets,roles,rolebindings,clusterrolebindings,namespaces";
@@ -34,7 +34,9 @@ async function state(): Promise<Record<string, string>> {
   };
   return Object.fromEntries(
     all.flatMap((objects, i) =>
-      objects.map((each) => [`${names[i]} ${each.kind} ${each.metadata.name}`, content(each)]),
+      objects
+        .filter(({ metadata }) => !metadata.deletionTimestamp)
+        .map((each) => [`${names[i]} ${each.kind} ${each.metadata.name}`, content(each)]),
     ),
   );
 }
