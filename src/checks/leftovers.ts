@@ -46,7 +46,7 @@ export function nothingLeft(mesh: MeshSpec, seen: Observation, removed: readonly
   const note = removed.length > 0 ? ` Removed what a killed run had left: ${removed.join(", ")}.` : "";
   const warning =
     oldTokens.length > 0
-      ? `A rotation was not finished: the old token in ${oldTokens.join(", ")} is still good. The command \`rotate\` finishes it.`
+      ? `The reader's old token in ${oldTokens.join(", ")} was never deleted, and may still be good. The command \`rotate\` sees that no istiod needs it, and deletes it.`
       : undefined;
   return {
     ...passed(`Nothing of this action's is left over.${note}`, reading),

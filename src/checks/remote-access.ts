@@ -11,6 +11,7 @@ import { earlyWarning, span, tokenClaims } from "../mesh/token.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import { statusOf } from "./istiod.ts";
 import { matches, type Observation } from "./observation.ts";
+import type { TokenStatus } from "./tokens.ts";
 
 /** An observer, and the target that its istiod is to read. */
 export interface RemoteView {
@@ -25,12 +26,6 @@ export interface Access {
   readonly review: () => TokenStatus;
   /** A call from here with nothing but the secret, made where something about it is in doubt. */
   readonly call?: { readonly uid: string } | { readonly problem: string };
-}
-
-export interface TokenStatus {
-  readonly authenticated: boolean;
-  readonly username?: string;
-  readonly error?: string;
 }
 
 /** The remote secrets that hold a target's key: istiod goes by the key, whatever the Secret's name. */
@@ -251,18 +246,6 @@ export async function lackingRights(cluster: Cluster, username: string): Promise
     ),
   );
   return wanted.filter((_, i) => !answers[i]?.status?.allowed).map(({ verb, resource }) => `${verb} ${resource}`);
-}
-
-/** Whether a token is good, by the API server that issued it. */
-export async function reviewToken(cluster: Cluster, token: string): Promise<TokenStatus> {
-  const { status } = await cluster.create<
-    KubernetesObject & { status?: { authenticated?: boolean; user?: { username?: string }; error?: string } }
-  >({ apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", metadata: { name: "" }, spec: { token } });
-  return {
-    authenticated: status?.authenticated === true,
-    ...(status?.user?.username ? { username: status.user.username } : {}),
-    ...(status?.error ? { error: status.error } : {}),
-  };
 }
 
 /** Whether the accounts that the others read a target as may do so. @param lacking by the account's name */

@@ -68,9 +68,8 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
           right(RBAC, "RoleBinding", APPLY, namespace),
         ]
       : []),
-    ...(mesh.tokenTtl === undefined
-      ? []
-      : [right("authentication.k8s.io/v1", "TokenReview", ["create"]), tokenRequest(namespace)]),
+    right("authentication.k8s.io/v1", "TokenReview", ["create"]),
+    ...(mesh.tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
     ...(prune ? pruneRights(mesh) : []),
   ];

@@ -18,6 +18,7 @@ import type { MeshSpec, Values } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
 import { type FoundOperator, findOperator } from "./operator.ts";
+import { reviewToken } from "./tokens.ts";
 
 export interface IstioResource extends KubernetesObject {
   spec: {
@@ -67,7 +68,7 @@ export interface Survey {
   readonly remoteSecrets: readonly Secret[];
   /** The Secrets that tokens of the reader stand and fall with. */
   readonly readerTokens: ReaderTokens;
-  /** That one of them which remote secrets are made from. */
+  /** That one of them which remote secrets are made from; none where the API server refuses the token in it. */
   readonly readerToken: Secret | undefined;
   /** The CA that the API server is known by in the cluster, PEM; `undefined` where there is no namespace yet. */
   readonly rootCa: string | undefined;
@@ -131,6 +132,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     planCni(mesh, { spec, cluster }),
   ]);
   const tokens = readerTokens([...filledTokens, ...ourSecrets]);
+  const current = currentReaderToken(mesh, tokens);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
     uid,
@@ -141,12 +143,21 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     trust: await trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
     remoteSecrets,
     readerTokens: tokens,
-    readerToken: currentReaderToken(mesh, tokens),
+    readerToken: (await isRefused(mesh, cluster, current)) ? undefined : current,
     rootCa,
     hasClusterReader: clusterReader !== undefined,
     operator,
     cni,
   };
+}
+
+/**
+ * Whether the API server refuses the token that a Secret holds, as it does when its signing key was replaced, or the Secret
+ * comes from a backup. Tokens that expire are made when they are needed, and looked at then.
+ */
+async function isRefused({ tokenTtl }: MeshSpec, cluster: Cluster, secret: Secret | undefined): Promise<boolean> {
+  const token = tokenTtl === undefined ? secretText(secret, "token") : undefined;
+  return token ? !(await reviewToken(cluster, token)).authenticated : false;
 }
 
 /** The CA in the ConfigMap that Kubernetes puts into every namespace. */

@@ -14,9 +14,8 @@ import {
   remoteChecks,
   remoteKubeconfig,
   remoteSecretText,
-  reviewToken,
-  type TokenStatus,
 } from "../checks/remote-access.ts";
+import { reviewToken, type TokenStatus } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";

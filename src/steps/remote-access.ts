@@ -1,7 +1,8 @@
 import { type IstiodView, istiodViews, statusOf } from "../checks/istiod.ts";
 import type { Pod } from "../checks/pods.ts";
-import { reviewToken, strangersAmong, strangersLeft } from "../checks/remote-access.ts";
+import { strangersAmong, strangersLeft } from "../checks/remote-access.ts";
 import type { Survey } from "../checks/survey.ts";
+import { reviewToken } from "../checks/tokens.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";

@@ -38,7 +38,8 @@ export function newToken(
     const { ours } = survey.readerTokens;
     const newest = ours.at(-1);
     const held = observers.some((observer) => standsWith(remoteOf(observer, spec.name)?.token ?? "", newest));
-    const unfinished = newest?.type === readerToken(mesh).type && (ours.length > 1 || !held);
+    const usable = newest?.type === readerToken(mesh).type && newest === survey.readerToken;
+    const unfinished = usable && (ours.length > 1 || !held);
     const generation = unfinished && newest ? generationOf(newest) : nextGeneration(survey.readerTokens);
     const value = await makeReaderToken(step, mesh, cluster, generation);
     const what = mesh.tokenTtl === undefined ? "holds the new token" : "is there for new tokens to be bound to";

@@ -28,10 +28,12 @@ import {
   resourceVersions,
   restricted,
   runInstall,
+  runRotate,
   state,
   text,
   writes,
 } from "./mesh.ts";
+import { tokenSecrets } from "./tokens.ts";
 
 const rights = installRights(meshSpec(2));
 const READER = "istio-reader-service-account";
@@ -195,6 +197,23 @@ describe("a run after another", () => {
     const token = text(secret(kubes[0], name), "token");
     expect(token).not.toBe(old);
     expect(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1")).toContain(token);
+  });
+
+  test("with a token that its Secret still holds, but that is refused, makes another", async () => {
+    // As after a new signing key of the API server, or a Secret from a backup.
+    const name = `${READER}-istio-remote-secret-token`;
+    const refused = text(secret(kubes[0], name), "token");
+    kubes[0].setToken(refused, undefined);
+    const again = await runInstall(kubes);
+    expect(notPassed(again)).toEqual([]);
+    const token = text(secret(kubes[0], `${name}-2`), "token");
+    expect(kubes[0].userOf(token)).toMatch(/istio-reader-service-account$/);
+    expect(text(secret(kubes[1], "istio-remote-secret-cluster1"), "cluster1")).toContain(token);
+    const third = await runInstall(kubes);
+    expect(third.report.changed).toBe(false);
+    const rotated = await runRotate(kubes);
+    expect(notPassed(rotated)).toEqual([]);
+    expect(kubes.map(tokenSecrets)).toEqual([[`${name}-2`], [`${name}-2`]]);
   });
 
   test("with names that were mixed up finds it, and changes nothing", async () => {

@@ -82,7 +82,7 @@ describe("a mesh whose tokens do not expire", () => {
     one.intercept(undefined);
     const seen = await runVerify([one, two], { verification: { traffic: false } });
     expect(failures(seen)).toEqual([]);
-    expect(check(seen, "leftover.objects", "cluster2").warning).toContain(`the old token in ${TOKEN} is still good`);
+    expect(check(seen, "leftover.objects", "cluster2").warning).toContain(`old token in ${TOKEN} was never deleted`);
     expect(check(seen, "leftover.objects", "cluster1").warning).toBeUndefined();
     const next = await runRotate([one, two]);
     expect(notPassed(next)).toEqual([]);
@@ -112,6 +112,18 @@ describe("a mesh whose tokens do not expire", () => {
     const restarts = outcome.report.changes.filter(({ kind }) => kind === "Deployment");
     expect(restarts.map(({ cluster, action }) => [cluster, action])).toEqual([["cluster1", "updated"]]);
     expectAllGood(kubes);
+  });
+
+  test("does not take up the token that an earlier run made where it is refused", async () => {
+    const [one, two] = await joined();
+    const { uid: _, ...metadata } = two.get(secretRef(TOKEN)).metadata;
+    const earlier = two.put({ ...two.get(secretRef(TOKEN)), metadata: { ...metadata, name: `${TOKEN}-2` }, data: {} });
+    await vi.waitFor(() => expect(text(two.get(secretRef(`${TOKEN}-2`)), "token")).not.toBe(""));
+    two.setToken(text(two.get(secretRef(earlier.metadata.name)), "token"), undefined);
+    const outcome = await runRotate([one, two]);
+    expect(notPassed(outcome)).toEqual([]);
+    expect(tokenSecrets(two)).toEqual([`${TOKEN}-3`]);
+    expectAllGood([one, two]);
   });
 
   test("keeps a token of somebody else's, and is told its name", async () => {
