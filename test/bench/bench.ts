@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { arch, cpus, platform, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { performance } from "node:perf_hooks";
 import { stringify } from "yaml";
 import { ROOT, type RunResult, runAction } from "../runner.ts";
@@ -243,11 +243,9 @@ function show(measurements: readonly Measurement[], clusters: number): Ratios {
 const set = settings();
 const folder = await mkdtemp(join(tmpdir(), "bench-"));
 try {
-  const dist = await Promise.all(
-    (await readdir(join(ROOT, "dist"))).map(
-      async (file) => [file, (await stat(join(ROOT, "dist", file))).size] as const,
-    ),
-  );
+  const entries = await readdir(join(ROOT, "dist"), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  const dist = await Promise.all(files.map(async (file) => [relative(ROOT, file), (await stat(file)).size] as const));
   const start = await startUp();
   console.log(`${set.sizes.join(", ")} clusters, ${set.rounds} rounds, ${cpus().length} CPUs, Node ${process.version}`);
   const measurements = await measure(set, folder);
