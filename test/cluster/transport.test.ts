@@ -289,21 +289,31 @@ describe("connections", () => {
     expect(server.connections).toBeLessThanOrEqual(2);
   });
 
-  test("at most eight requests are under way, and all are answered", async () => {
-    // Answers are held back until eight are asked for, and then for a moment in which a ninth could come.
-    const held: (() => void)[] = [];
+  // Those of sixteen API servers use up what all together may have.
+  test.each([
+    { servers: 1, limit: 8 },
+    { servers: 20, limit: 128 },
+  ])("of $servers: at most $limit requests are under way, and all are answered", async ({ servers, limit }) => {
     let most = 0;
-    server.answer(async (_, response) => {
-      held.push(() => json(response, 200, { ok: true }));
-      if (held.length < 8) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      most = Math.max(most, held.length);
-      for (const answer of held.splice(0)) answer();
+    let underWay = 0;
+    let full: () => void = () => {};
+    // The first answers are held back until so many are asked for, and then for a moment in which one more could come.
+    const first = new Promise<void>((resolve) => {
+      full = () => setTimeout(resolve, 20);
     });
-    const made = transport();
-    await Promise.all(Array.from({ length: 40 }, () => made.json("read x", "GET", "/x")));
-    expect(server.received).toHaveLength(40);
-    expect(most).toBe(8);
+    server.answer(async (_, response) => {
+      underWay++;
+      most = Math.max(most, underWay);
+      if (underWay === limit) full();
+      await first;
+      underWay--;
+      json(response, 200, { ok: true });
+    });
+    const made = Array.from({ length: servers }, () => transport());
+    const asked = made.flatMap((one) => Array.from({ length: 20 }, () => one.json("read x", "GET", "/x")));
+    await Promise.all(asked);
+    expect(server.received).toHaveLength(20 * servers);
+    expect(most).toBe(limit);
   });
 });
 
