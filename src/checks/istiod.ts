@@ -24,10 +24,13 @@ export function istiodViews(cluster: Cluster, namespace: string, pods: readonly 
   );
 }
 
-/** What a replica says of one target: its status, `not registered`, or why it could not be asked. */
+/** The status of a target that a replica does not know. */
+export const NOT_REGISTERED = "not registered";
+
+/** What a replica says of one target: its status, or why it could not be asked. */
 export function statusOf({ clusters }: IstiodView, target: string): string {
   if (typeof clusters === "string") return clusters;
-  return clusters.find(({ id }) => id === target)?.syncStatus ?? "not registered";
+  return clusters.find(({ id }) => id === target)?.syncStatus ?? NOT_REGISTERED;
 }
 
 async function clusterz(cluster: Cluster, namespace: string, name: string): Promise<RemoteCluster[] | string> {

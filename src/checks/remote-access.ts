@@ -9,7 +9,7 @@ import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { earlyWarning, span, tokenClaims } from "../mesh/token.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
-import { statusOf } from "./istiod.ts";
+import { NOT_REGISTERED, statusOf } from "./istiod.ts";
 import { matches, type Observation } from "./observation.ts";
 import type { TokenStatus } from "./tokens.ts";
 
@@ -187,14 +187,14 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
     source: "pilot-discovery request GET /debug/clusterz",
     values: Object.fromEntries(states.map(({ pod, status }) => [pod, status])),
   };
-  const known = ["synced", "syncing", "timeout", "closed", "not registered"];
+  const known = ["synced", "syncing", "timeout", "closed", NOT_REGISTERED];
   const unasked = states.filter(({ status }) => !known.includes(status));
   const not = states.filter(({ status }) => known.includes(status) && status !== "synced");
   if (not.length > 0) {
     const call =
       access.call && "problem" in access.call ? ` A call from here with the same secret: ${access.call.problem}` : "";
     // istiod looks at a Secret when it changes: one that it refused, as the second for a cluster, it does not come back to.
-    const [secret] = not.every(({ status }) => status === "not registered") ? secretsFor(observer, name) : [];
+    const [secret] = not.every(({ status }) => status === NOT_REGISTERED) ? secretsFor(observer, name) : [];
     const log = `kubectl -n ${namespace} logs deployment/istiod | grep ${name}`;
     return failed(
       `istiod has not read ${name}: ${not.map(({ pod, status }) => `${pod} says ${status}`).join(", ")}.${call}`,

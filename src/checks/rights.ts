@@ -23,6 +23,13 @@ const right = (apiVersion: string, kind: string, verbs: readonly string[], where
   verbs,
   ...(where ? { namespace: where } : {}),
 });
+const podLog = (namespace: string): Right => ({
+  group: "",
+  resource: "pods",
+  subresource: "log",
+  verbs: ["get"],
+  namespace,
+});
 // Which of the two verbs an exec over a WebSocket takes depends on the Kubernetes version.
 const exec = (namespace: string): Right => ({
   group: "",
@@ -54,6 +61,7 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
     right("v1", "ServiceAccount", APPLY, namespace),
     right("v1", "Service", [...APPLY, "list", "watch"], namespace),
     right("v1", "Pod", [...WATCH, "delete"], namespace),
+    podLog(namespace),
     exec(namespace),
     right("apps/v1", "Deployment", [...APPLY, "list", "watch"], namespace),
     right(RBAC, "ClusterRole", READ),
@@ -115,7 +123,7 @@ export function rotateRights({ namespace, tokenTtl }: MeshSpec): Right[] {
     right("v1", "Secret", [...APPLY, "list", "delete"], namespace),
     right("v1", "ConfigMap", READ, namespace),
     right("v1", "Pod", ["list", "watch"], namespace),
-    { group: "", resource: "pods", subresource: "log", verbs: ["get"], namespace },
+    podLog(namespace),
     exec(namespace),
     right("apps/v1", "Deployment", [...WATCH, "patch"], namespace),
     right(RBAC, "ClusterRole", READ),

@@ -45,6 +45,9 @@ const LOOK_AGAIN = 5_000;
 /** What is looked for in a log comes soon after the time from which on it is read. */
 const LOG_BYTES = 4_000_000;
 
+/** Where it says on a Deployment's pods when this action restarted them. Not kubectl's own annotation, which is kubectl's. */
+const RESTARTED = `${MANAGER}/restartedAt`;
+
 interface List<T> {
   metadata: { resourceVersion?: string };
   items: T[] | null;
@@ -139,6 +142,19 @@ class Client implements Cluster {
     if (!before) return { object: after, action: "created" };
     const same = dryRun ? wouldBeSame(before, after) : isSame(before, after);
     return { object: after, before, action: same ? "unchanged" : "updated" };
+  }
+
+  async restart(deployment: ObjectRef): Promise<void> {
+    const annotations = { [RESTARTED]: new Date().toISOString() };
+    await this.#transport.json(
+      `restart ${describe(deployment)}`,
+      "PATCH",
+      `${objectPath(deployment)}?fieldManager=${MANAGER}`,
+      {
+        body: { spec: { template: { metadata: { annotations } } } },
+        contentType: "application/merge-patch+json",
+      },
+    );
   }
 
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {

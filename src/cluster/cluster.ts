@@ -86,6 +86,8 @@ export interface Cluster {
   apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
   /** What `apply` would do, by a dry run; nothing is stored. The answer of a webhook that does not work is an answer. */
   tryApply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
+  /** Restarts the pods of a Deployment as `kubectl rollout restart` does; what our applies own of it stays as it is. */
+  restart(deployment: ObjectRef): Promise<void>;
   create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
   /** The object as it would be after admission; nothing is stored. */
   dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;

@@ -15,12 +15,14 @@ import {
   existingControlPlane,
   installControlPlane,
   istiodReady,
+  istiodSelector,
 } from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
 import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
-import { confirmSynced, leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
+import { confirmRead } from "../steps/reading.ts";
+import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
 import { beginIssuing, establishTrust } from "../steps/trust.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
@@ -34,6 +36,8 @@ export interface Tools {
   readonly prune: boolean;
   /** How the mesh is verified at the end; `undefined`: it is not. */
   readonly verification: VerifyTools | undefined;
+  /** How long an istiod may take to show that it takes up a remote secret, in milliseconds, where not the usual time. */
+  readonly patience?: number | undefined;
 }
 
 /**
@@ -113,7 +117,9 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   const confirmed = perCluster((observer) => {
     const targets = served.filter((member) => member !== observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
-    return confirmSynced(run, mesh, observer, controlPlane(observer), secrets, [istiod(observer)]);
+    const istiods = async () => istiodSelector((await controlPlane(observer)).revision);
+    const needs = [controlPlane(observer), istiod(observer)];
+    return confirmRead(run, "install.synced", mesh, observer, istiods, secrets, needs, tools.patience);
   });
 
   await Promise.allSettled(

@@ -4,7 +4,8 @@ import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
-import { confirmAdopted, newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
+import { confirmRead, ISTIOD } from "../steps/reading.ts";
+import { newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
 import type { Run } from "../steps/run.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
@@ -12,7 +13,7 @@ export interface RotateTools {
   /** How the mesh is verified at the end; `undefined`: it is not. */
   readonly verification: VerifyTools | undefined;
   /** How long an istiod may take to show that it took up a new token, in milliseconds, where not the usual time. */
-  readonly patience?: number;
+  readonly patience?: number | undefined;
 }
 
 /**
@@ -40,7 +41,7 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
   const adopted = perCluster((observer) => {
     const targets = others(observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
-    const steps = confirmAdopted(run, mesh, observer, secrets, patience);
+    const steps = confirmRead(run, "rotate.adopted", mesh, observer, async () => ISTIOD, secrets, [], patience);
     return new Map(targets.map((target, i) => [target, steps[i]!]));
   });
   const retired = members.map((target) => {

@@ -1,19 +1,16 @@
-import { type IstiodView, istiodViews, statusOf } from "../checks/istiod.ts";
-import type { Pod } from "../checks/pods.ts";
 import { strangersAmong, strangersLeft } from "../checks/remote-access.ts";
 import type { Survey } from "../checks/survey.ts";
 import { reviewToken } from "../checks/tokens.ts";
-import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
+import { refOf } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { lifetime, span, tokenClaims } from "../mesh/token.ts";
-import { type ControlPlane, istiodSelector } from "./control-plane.ts";
 import { credentials } from "./reader.ts";
+import { type Written, written } from "./reading.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** What an observer's remote secret for the target says; `undefined` where it has none that is ours to judge. */
@@ -78,7 +75,7 @@ function isFresh(token: string, secret: Secret | undefined, ttl: number, now: Da
  * Gives every observer the remote secret for one target: one token, and one call of istioctl, for all of them.
  * @param reader the Secret of the target's reader account
  * @param namespaceReady the step after which an observer's namespace exists
- * @returns a step for each observer
+ * @returns for each observer how its remote secret became as it is
  */
 export function shareRemoteSecret(
   run: Run,
@@ -89,7 +86,7 @@ export function shareRemoteSecret(
   istioctl: Istioctl,
   reader: Promise<Secret>,
   namespaceReady: (observer: Member) => Promise<void>,
-): Map<string, Promise<void>> {
+): Map<string, Promise<Written>> {
   const { name } = target.spec;
   const survey = surveys.get(name) as Survey;
   const make = async () => {
@@ -114,12 +111,13 @@ export function shareRemoteSecret(
           if (await isUpToDate(mesh, known, survey, target)) {
             const { expires } = tokenClaims(remoteOf(known, name)?.token ?? "");
             const end = expires ? `, its token good until ${expires.toISOString()}` : "";
-            return { value: undefined, evidence: `Its remote secret for ${name} is current${end}.` };
+            const value = written(remoteSecretOf(known, name) as Secret, false);
+            return { value, evidence: `Its remote secret for ${name} is current${end}.` };
           }
           made ??= make();
-          await step.apply(observer.cluster, await made);
+          const { object, action } = await step.apply(observer.cluster, await made);
           return {
-            value: undefined,
+            value: written(object, action === "updated"),
             evidence: `It holds a remote secret for ${name}, server ${survey.apiServer.url}.`,
           };
         },
@@ -170,53 +168,6 @@ export async function makeRemoteSecret(
   return remoteSecret(mesh, spec.name, remoteKubeconfig(spec.name, remote));
 }
 
-/** Waits until every replica of the observer's istiod says of each target that it has read it. */
-export function confirmSynced(
-  run: Run,
-  mesh: MeshSpec,
-  observer: Member,
-  controlPlane: Promise<ControlPlane>,
-  secrets: ReadonlyMap<string, Promise<void>>,
-  needs: Needs,
-): Promise<void>[] {
-  // One poll serves the steps of all targets, each of which is over as soon as its own is seen.
-  let poll: Promise<void> | undefined;
-  const open = new Map<string, (evidence: string) => void>();
-  const { name } = observer.spec;
-  const ask = async () => {
-    const { revision } = await controlPlane;
-    await observer.cluster.poll(`istiod of ${name} to read the other clusters`, async (): Promise<Probe<undefined>> => {
-      const replicas = await views(observer, mesh, revision);
-      if (replicas.length === 0) return { seen: "no pod of istiod runs" };
-      const missing: string[] = [];
-      for (const [target, seen] of open) {
-        const not = replicas.flatMap((view) => {
-          const status = statusOf(view, target);
-          return status === "synced" ? [] : [`${view.pod} says of ${target}: ${status}`];
-        });
-        missing.push(...not);
-        if (not.length === 0) {
-          open.delete(target);
-          seen(
-            `${replicas.map(({ pod }) => pod).join(", ")} ${replicas.length === 1 ? "reports" : "report"} ${target} synced.`,
-          );
-        }
-      }
-      if (missing.length > 0) return { seen: missing.join("; ") };
-      poll = undefined;
-      return { done: undefined };
-    });
-  };
-  return [...secrets].map(([target, secret]) =>
-    run.step("install.synced", { observer: name, target }, [controlPlane, secret, ...needs], async () => {
-      const seen = new Promise<string>((resolve) => open.set(target, resolve));
-      poll ??= ask();
-      const evidence = await Promise.race([seen, poll.then(() => seen)]);
-      return { value: undefined, evidence };
-    }),
-  );
-}
-
 /**
  * Sees to it that a cluster holds no remote secret for one that is not on the list. Those that are not ours are told, and
  * left to whom they belong.
@@ -248,10 +199,4 @@ export function strangersOf(mesh: MeshSpec, name: string, remoteSecrets: readonl
   if (left.length === 0) return { removed };
   const { cause = "", hint } = strangersLeft(mesh, name, left);
   return { removed, left: new Failure(cause, hint) };
-}
-
-async function views({ cluster }: Member, { namespace }: MeshSpec, revision: string): Promise<IstiodView[]> {
-  const labelSelector = istiodSelector(revision);
-  const pods = await cluster.list<KubernetesObject>({ apiVersion: "v1", kind: "Pod", namespace, labelSelector });
-  return istiodViews(cluster, namespace, pods as unknown as Pod[]);
 }

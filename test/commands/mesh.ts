@@ -186,6 +186,7 @@ export async function runCommand(
           root: setup.root,
           prune: setup.prune ?? false,
           verification: ending,
+          patience: setup.patience,
         });
       else {
         const patience = setup.patience === undefined ? {} : { patience: setup.patience };

@@ -114,6 +114,22 @@ describe("a mesh whose tokens do not expire", () => {
     expectAllGood(kubes);
   });
 
+  test("has the istiod restarted that istioctl's objects are of, and nothing else of it changes", async () => {
+    const mesh = { mesh: { installer: "istioctl" } } as const;
+    const options = () => ({ operator: false, istiod: { deaf: true } }) as const;
+    const kubes = await joined(2, { options, setup: mesh });
+    const pods = kubes.map(istiodPods);
+    const outcome = await runRotate(kubes, { ...mesh, patience: 300 });
+    expect(notPassed(outcome)).toEqual([]);
+    for (const [i, kube] of kubes.entries()) expect(istiodPods(kube)).not.toEqual(pods[i]);
+    expectAllGood(kubes);
+    const restarted = kubes.map(istiodPods);
+    const again = await runInstall(kubes, mesh);
+    expect(notPassed(again)).toEqual([]);
+    expect(again.report.changed).toBe(false);
+    expect(kubes.map(istiodPods)).toEqual(restarted);
+  });
+
   test("does not take up the token that an earlier run made where it is refused", async () => {
     const [one, two] = await joined();
     const { uid: _, ...metadata } = two.get(secretRef(TOKEN)).metadata;

@@ -1,13 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Survey } from "../../src/checks/survey.ts";
-import type { Cluster, ExecResult, Probe } from "../../src/cluster/cluster.ts";
 import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
-import { Failure } from "../../src/mesh/failure.ts";
 import type { Secret } from "../../src/mesh/objects/secrets.ts";
-import { confirmSynced, isCurrent } from "../../src/steps/remote-access.ts";
-import { Run } from "../../src/steps/run.ts";
+import { isCurrent } from "../../src/steps/remote-access.ts";
 import { base64 } from "../cluster/certificates.ts";
-import { memberOf, meshOf, Told } from "./support.ts";
+import { memberOf, meshOf } from "./support.ts";
 
 describe("a remote secret is current", () => {
   const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
@@ -114,111 +111,5 @@ describe("a remote secret is current", () => {
     const of = (tlsServerName: string) => observer(remoteSecret({ tlsServerName }));
     expect(isCurrent({}, of("b.internal"), target(), member(kubeconfig, input))).toBe(true);
     expect(isCurrent({}, of(""), target(), member(kubeconfig, input))).toBe(false);
-  });
-});
-
-describe("every replica of istiod reports every other cluster synced", () => {
-  type Answer = Partial<ExecResult> | Error;
-  const says = (...clusters: [id: string, status: string][]): Answer => ({
-    stdout: JSON.stringify(clusters.map(([id, syncStatus]) => ({ id, syncStatus }))),
-  });
-  const both = says(["b", "synced"], ["c", "synced"]);
-
-  /** Confirms on a cluster `a` whose replicas answer in turn, one round after the other. */
-  async function confirm(rounds: Record<string, Answer>[]) {
-    const mesh = meshOf(["a", "b", "c"]);
-    const told: string[] = [];
-    let round = -1;
-    const poll: Cluster["poll"] = async <R>(_: string, probe: () => Promise<Probe<R>>) => {
-      while (++round < rounds.length) {
-        const outcome = await probe();
-        if ("done" in outcome) return outcome.done;
-        told.push(outcome.seen);
-      }
-      throw new Failure(`Waited for it. Last seen: ${told.at(-1)}.`);
-    };
-    const member = memberOf(mesh, "a", {
-      poll,
-      list: (async () =>
-        Object.keys(rounds[round] ?? {}).map((name) => ({
-          metadata: { name },
-          status: { phase: "Running" },
-        }))) as never,
-      exec: async (pod) => {
-        const answer = rounds[round]?.[pod.name] ?? {};
-        if (answer instanceof Error) throw answer;
-        return { exitCode: 0, stdout: "", stderr: "", ...answer };
-      },
-    });
-    const run = new Run("install", mesh, [member], new Told());
-    const targets = ["b", "c"];
-    run.plan(...targets.map((target) => ({ id: "install.synced" as const, subject: { observer: "a", target } })));
-    const secrets = new Map(targets.map((target) => [target, Promise.resolve()]));
-    await Promise.allSettled(confirmSynced(run, mesh, member, Promise.resolve({ revision: "default" }), secrets, []));
-    const verdicts = run.report().checks.map(({ verdict }) => verdict);
-    return { verdicts, told, evidence: run.report().checks.map(({ evidence, cause }) => cause ?? evidence) };
-  }
-
-  test("at once", async () => {
-    expect(await confirm([{ p: both }])).toEqual({
-      verdicts: ["passed", "passed"],
-      told: [],
-      evidence: ["p reports b synced.", "p reports c synced."],
-    });
-  });
-
-  test("after a while, each cluster as soon as it is", async () => {
-    const { verdicts, told } = await confirm([
-      { p: says() },
-      { p: says(["b", "synced"], ["c", "syncing"]) },
-      { p: says(["b", "synced"], ["c", "timeout"]) },
-      { p: both },
-    ]);
-    expect(verdicts).toEqual(["passed", "passed"]);
-    expect(told).toEqual([
-      "p says of b: not registered; p says of c: not registered",
-      "p says of c: syncing",
-      "p says of c: timeout",
-    ]);
-  });
-
-  test("by all replicas, not by one", async () => {
-    const { verdicts, told, evidence } = await confirm([
-      { p: both, q: says(["b", "synced"]) },
-      { p: both, q: both },
-    ]);
-    expect(verdicts).toEqual(["passed", "passed"]);
-    expect(told).toEqual(["q says of c: not registered"]);
-    expect(evidence).toEqual(["p, q report b synced.", "p, q report c synced."]);
-  });
-
-  test.each<[string, Answer, string]>([
-    [
-      "is being replaced",
-      new Failure("Could not run pilot-discovery: the connection ended."),
-      "it could not be asked (Could not run pilot-discovery: the connection ended.)",
-    ],
-    [
-      "answers with something else",
-      { stdout: "Error", exitCode: 1, stderr: "connection refused" },
-      "its answer cannot be read (exit code 1: connection refused)",
-    ],
-    ["answers with no list", { stdout: "null" }, "its answer cannot be read (exit code 0: null)"],
-  ])("a replica that %s is asked again", async (_, answer, why) => {
-    const { verdicts, told } = await confirm([{ p: answer }, { p: both }]);
-    expect(verdicts).toEqual(["passed", "passed"]);
-    expect(told).toEqual([`p says of b: ${why}; p says of c: ${why}`]);
-  });
-
-  test("no replica is no proof", async () => {
-    const { verdicts, told } = await confirm([{}, { p: both }]);
-    expect(verdicts).toEqual(["passed", "passed"]);
-    expect(told).toEqual(["no pod of istiod runs"]);
-  });
-
-  test("what never is fails with the last thing seen, what is passes", async () => {
-    const { verdicts, evidence } = await confirm([{ p: says(["b", "synced"], ["c", "timeout"]) }]);
-    expect(verdicts.toSorted()).toEqual(["failed", "passed"]);
-    expect(evidence.join()).toContain("p says of c: timeout");
   });
 });

@@ -36,6 +36,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     contents: unexpected("contents"),
     apply: unexpected("apply"),
     tryApply: unexpected("tryApply"),
+    restart: unexpected("restart"),
     create: unexpected("create"),
     dryRun: unexpected("dryRun"),
     delete: unexpected("delete"),

@@ -1,0 +1,269 @@
+import { type IstiodView, istiodViews, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
+import { matches } from "../checks/observation.ts";
+import { type Pod, rolledOut } from "../checks/pods.ts";
+import type { Deployment } from "../checks/survey.ts";
+import type { Probe } from "../cluster/cluster.ts";
+import { ApiError } from "../cluster/errors.ts";
+import type { Member } from "../cluster/member.ts";
+import type { CheckId } from "../mesh/catalogue.ts";
+import { Failure } from "../mesh/failure.ts";
+import { describe } from "../mesh/objects/object.ts";
+import { MANAGER } from "../mesh/objects/ownership.ts";
+import type { Secret } from "../mesh/objects/secrets.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import type { Needs, Outcome, Run, Step } from "./run.ts";
+
+/** How long an istiod may take to show that it takes a remote secret up, in milliseconds. Mostly it takes a second. */
+const PATIENCE = 20_000;
+
+/** Selects the istiods of all revisions. */
+export const ISTIOD = "app=istiod";
+
+/** How a remote secret became as it is. */
+export interface Written {
+  /** By the API server's clock. */
+  readonly at: Date;
+  /** A changed one needs more than `synced`, which istiod says of its first reading, by whatever the secret held then. */
+  readonly changed: boolean;
+}
+
+/** How a remote secret became as it is. @param changed whether it was another one before, in an earlier run, too */
+export function written({ metadata }: Secret, changed: boolean): Written {
+  const ours = metadata.managedFields?.find(({ manager, operation }) => manager === MANAGER && operation === "Apply");
+  return { at: new Date(ours?.time ?? metadata.creationTimestamp ?? 0), changed };
+}
+
+/**
+ * Waits until every replica of the observer's istiod reads each target by its remote secret as it is now: it reports the
+ * target synced and, where the secret was changed, has started or logged since then that it takes the change up. Where one
+ * does neither in time, or does not even register the target, it has missed the secret, as some versions of Istio do, and
+ * istiod is restarted.
+ * @param istiods gives what selects the pods of istiod
+ * @param secrets for each target how its remote secret became as it is
+ * @returns for each target, in their order, a step that is over as soon as its own is seen
+ */
+export function confirmRead(
+  run: Run,
+  id: CheckId,
+  { namespace }: MeshSpec,
+  observer: Member,
+  istiods: () => Promise<string>,
+  secrets: ReadonlyMap<string, Promise<Written>>,
+  needs: Needs = [],
+  patience = PATIENCE,
+): Promise<void>[] {
+  const istiod = new Istiod(namespace, observer, istiods, patience);
+  return [...secrets].map(([target, secret]) =>
+    run.step(id, { observer: observer.spec.name, target }, [secret, ...needs], async (step) =>
+      istiod.reads(target, await secret, step),
+    ),
+  );
+}
+
+/** A target that is waited for. */
+interface Wait {
+  readonly target: string;
+  readonly secret: Written;
+  readonly step: Step;
+  readonly since: number;
+  /** The pods that were seen to have logged the change. */
+  readonly logged: Set<string>;
+  readonly done: (outcome: Outcome<void>) => void;
+  /** The pods that ran when istiod was restarted for it, or for another one meanwhile. */
+  before?: ReadonlySet<string>;
+  warning?: string;
+}
+
+interface Replica {
+  readonly pod: Pod;
+  readonly view: IstiodView;
+  readonly log: string;
+}
+
+/** What a replica shows of a target: all that is wanted, or what is missing. */
+interface Shown {
+  readonly replica: Replica;
+  readonly sign?: string | undefined;
+  readonly missing?: string | undefined;
+  /** It has missed the secret, as far as can be seen by now. */
+  readonly blind: boolean;
+}
+
+/** The istiods of one observer. */
+class Istiod {
+  readonly #namespace: string;
+  readonly #observer: Member;
+  readonly #selector: () => Promise<string>;
+  readonly #patience: number;
+  readonly #waits = new Map<string, Wait>();
+  /** One poll serves all targets. */
+  #poll: Promise<void> | undefined;
+
+  constructor(namespace: string, observer: Member, selector: () => Promise<string>, patience: number) {
+    this.#namespace = namespace;
+    this.#observer = observer;
+    this.#selector = selector;
+    this.#patience = patience;
+  }
+
+  async reads(target: string, secret: Written, step: Step): Promise<Outcome<void>> {
+    const seen = new Promise<Outcome<void>>((done) =>
+      this.#waits.set(target, { target, secret, step, since: performance.now(), logged: new Set(), done }),
+    );
+    this.#poll ??= this.#observer.cluster.poll(`istiod of ${this.#observer.spec.name} to read the other clusters`, () =>
+      this.#look(),
+    );
+    return Promise.race([seen, this.#poll.then(() => seen)]);
+  }
+
+  async #look(): Promise<Probe<void>> {
+    const running = await this.#running();
+    // Those that began to wait while istiod was being asked, too.
+    const waits = [...this.#waits.values()];
+    if (running.length === 0) return { seen: "no pod of istiod runs" };
+    const replicas = await Promise.all(
+      running.map(async (each) => ({ ...each, log: await this.#log(each.pod, waits) })),
+    );
+    const missing: string[] = [];
+    const blind: [Wait, Shown[]][] = [];
+    for (const wait of waits) {
+      const all = replicas.map((replica) => show(replica, wait));
+      const not = all.filter((shown) => shown.missing);
+      missing.push(...not.map((shown) => shown.missing as string));
+      if (not.length === 0) {
+        this.#waits.delete(wait.target);
+        wait.done({
+          value: undefined,
+          evidence: evidence(all, wait.target),
+          ...(wait.warning ? { warning: wait.warning } : {}),
+        });
+      } else {
+        const missed = not.filter((shown) => shown.blind);
+        if (missed.length > 0 && !wait.before) blind.push([wait, missed]);
+      }
+    }
+    if (this.#waits.size === 0) {
+      this.#poll = undefined;
+      return { done: undefined };
+    }
+    const now = performance.now();
+    if (blind.some(([{ since }]) => now - since >= this.#patience)) await this.#restart(blind);
+    return { seen: missing.join("; ") || "a remote secret was just written" };
+  }
+
+  async #running(): Promise<Pick<Replica, "pod" | "view">[]> {
+    const { cluster } = this.#observer;
+    const namespace = this.#namespace;
+    const query = { apiVersion: "v1", kind: "Pod", namespace, labelSelector: await this.#selector() };
+    const pods = (await cluster.list(query)) as unknown as Pod[];
+    const views = await istiodViews(cluster, namespace, pods);
+    return views.map((view) => ({ view, pod: pods.find(({ metadata }) => metadata.name === view.pod) as Pod }));
+  }
+
+  /** What a replica has logged since the first of the changed secrets was written that it has not begun after. */
+  async #log(replica: Pod, waits: readonly Wait[]): Promise<string> {
+    const times = waits.filter((wait) => wait.secret.changed && !isNew(replica, wait)).map(({ secret }) => secret.at);
+    if (times.length === 0) return "";
+    const pod = { apiVersion: "v1", kind: "Pod", namespace: this.#namespace, name: replica.metadata.name };
+    const since = new Date(Math.min(...times.map(Number)));
+    return this.#observer.cluster.logs(pod, "discovery", { since }).catch((error: unknown) => {
+      // A pod that is just being replaced has no log; the next look finds its successor.
+      if (error instanceof ApiError && (error.status === 404 || error.status === 400)) return "";
+      throw error;
+    });
+  }
+
+  /** As `kubectl rollout restart` does: once for all who wait. */
+  async #restart(blind: readonly (readonly [Wait, readonly Shown[]])[]): Promise<void> {
+    const { cluster, spec } = this.#observer;
+    const inNamespace = { namespace: this.#namespace, labelSelector: await this.#selector() };
+    const deployment = { apiVersion: "apps/v1", kind: "Deployment" };
+    const pod = { apiVersion: "v1", kind: "Pod" };
+    const [pods, all] = await Promise.all([
+      cluster.list({ ...pod, ...inNamespace }),
+      // A revision's Deployments and their pods do not all bear the same labels.
+      cluster.list<Deployment>({ ...deployment, namespace: this.#namespace, labelSelector: ISTIOD }),
+    ]);
+    const replicas = [
+      ...new Map(blind.flatMap(([, shown]) => shown.map(({ replica: { pod } }) => [pod.metadata.name, pod]))),
+    ];
+    const names = replicas.map(([name]) => name).join(", ");
+    const targets = blind.map(([{ target }]) => target).join(", ");
+    const missed = `${names} did not take up the remote ${blind.length === 1 ? "secret" : "secrets"} for ${targets} within ${Math.round(this.#patience / 1000)} s`;
+    const owns = ({ spec }: Deployment, { metadata }: Pick<Pod, "metadata">) =>
+      matches(spec.template.metadata?.labels ?? {}, metadata.labels);
+    const restarted = all.filter((each) => replicas.some(([, replica]) => owns(each, replica)));
+    if (restarted.length === 0) {
+      throw new Failure(
+        `In ${spec.name}, ${missed}, and there is no Deployment of istiod that could be restarted.`,
+        `Restart it, and run again: kubectl -n ${this.#namespace} delete pod ${replicas.map(([name]) => name).join(" ")}`,
+      );
+    }
+    const [{ step }] = blind[0] as [Wait, Shown[]];
+    step.say(`restarting istiod of ${spec.name}: ${missed}`);
+    const before = new Set(pods.map(({ metadata }) => metadata.name));
+    for (const wait of this.#waits.values()) wait.before = before;
+    for (const [wait] of blind) wait.warning = `istiod of ${spec.name} was restarted, for ${missed}.`;
+    for (const { metadata } of restarted) {
+      const { name, namespace = this.#namespace } = metadata;
+      const ref = { ...deployment, namespace, name };
+      await cluster.restart(ref);
+      step.changed(cluster, ref, "updated");
+      await cluster.waitFor(
+        `the restart of ${describe(ref)}`,
+        { deployments: { ...deployment, namespace, labelSelector: ISTIOD }, pods: { ...pod, ...inNamespace } },
+        (seen): Probe<unknown> => {
+          const now = (seen.deployments as Deployment[]).find((each) => each.metadata.name === name);
+          const own = (seen.pods as unknown as Pod[]).filter((each) => now && owns(now, each));
+          return rolledOut(now, own);
+        },
+      );
+    }
+  }
+}
+
+/** Whether a replica began after the remote secret was written, and so has read it as it is. */
+function isNew({ metadata }: Pod, { secret, before }: Wait): boolean {
+  return new Date(metadata.creationTimestamp ?? 0) > secret.at || (before !== undefined && !before.has(metadata.name));
+}
+
+function show(replica: Replica, wait: Wait): Shown {
+  const { pod, view, log } = replica;
+  const { target, secret, logged } = wait;
+  const { name } = pod.metadata;
+  const status = statusOf(view, target);
+  const tookItUp = secret.changed && tookUp(log, target);
+  const sign = isNew(pod, wait) ? "has started since" : tookItUp ? "has logged the change" : undefined;
+  const shown = { replica, ...(secret.changed ? { sign } : {}) };
+  // Between the line in the log and the new client, istiod still tells of the old one: it is asked once more.
+  const first = sign === "has logged the change" && !logged.has(name);
+  if (first) logged.add(name);
+  const signed = sign !== undefined || !secret.changed;
+  if (status !== "synced")
+    return { ...shown, missing: `${name} says of ${target}: ${status}`, blind: status === NOT_REGISTERED || !signed };
+  if (!signed) return { ...shown, missing: `${name} shows no sign of the changed secret for ${target}`, blind: true };
+  return {
+    ...shown,
+    missing: first ? `${name} is taking up the changed secret for ${target}` : undefined,
+    blind: false,
+  };
+}
+
+function evidence(all: readonly Shown[], target: string): string {
+  const names = all.map(({ replica }) => replica.pod.metadata.name);
+  const signs = all.flatMap(({ sign }, i) => (sign ? [`${names[i]} ${sign}`] : []));
+  if (signs.length > 0)
+    return `${signs.join(", ")}; ${all.length === 1 ? "it reports" : "all report"} ${target} synced.`;
+  return `${names.join(", ")} ${all.length === 1 ? "reports" : "report"} ${target} synced.`;
+}
+
+/**
+ * Whether istiod has logged that it takes up a cluster's changed remote secret. In the words of its secret controller
+ * (pkg/kube/multicluster): `Updating cluster NAME from secret` in old versions, `Updating cluster` or `Update cluster` and
+ * then `cluster=NAME` in later ones, or the same as JSON. What follows a colon there is an error.
+ */
+export function tookUp(log: string, target: string): boolean {
+  const change = /\b(?:Add|Adding|Update|Updating) cluster(?=[\s"])/;
+  const named = new RegExp(`\\bcluster(?:[= ]|":\\s*")${target}(?![-a-z0-9])`);
+  return log.split("\n").some((line) => change.test(line) && named.test(line));
+}
