@@ -34,6 +34,8 @@ export interface Response {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
+  /** What the text says, where it calls itself JSON. */
+  readonly value?: unknown;
 }
 
 interface Credentials {
@@ -83,17 +85,14 @@ export class Transport {
     withholdContents(options.body);
     const response = await this.send(what, method, path, options);
     if (response.status >= 400) throw apiError(what, response);
-    let answer: T;
-    try {
-      answer = JSON.parse(response.text) as T;
-    } catch {
+    if (response.value === undefined) {
       throw new Failure(
         `Could not ${what}: ${this.server} answers, but not as an API server does.`,
         "Check `server` in the kubeconfig: a proxy or a login page seems to be in between.",
       );
     }
-    withholdContents(answer);
-    return answer;
+    withholdContents(response.value);
+    return response.value as T;
   }
 
   /** The lines of a streamed answer until it ends, breaks, or the signal aborts. */
@@ -168,11 +167,8 @@ export class Transport {
       });
       const response = await heeding(sent, signal);
       const text = await response.body.text();
-      return {
-        status: response.statusCode,
-        headers: plain(response.headers),
-        text: parseable(text, response.headers["content-type"]),
-      };
+      const value = String(response.headers["content-type"]).includes("json") ? whole(text) : undefined;
+      return { status: response.statusCode, headers: plain(response.headers), text, value };
     });
   }
 
@@ -268,14 +264,12 @@ function aborted(error: unknown): boolean {
 }
 
 /** A JSON answer that was cut off counts as no answer. The parser's own message could quote a Secret. */
-function parseable(text: string, contentType: string | string[] | undefined): string {
-  if (!String(contentType).includes("json")) return text;
+function whole(text: string): unknown {
   try {
-    JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new Error("its answer was cut off");
   }
-  return text;
 }
 
 /** What an error status says. */
