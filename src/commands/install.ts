@@ -99,11 +99,12 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
 
   const gateways = perCluster((member) => {
     const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
+    const root = survey(member).trust.inEffect ? Promise.resolve("") : issuing.rootSha256;
     return [
       gatewayAddress(run, mesh, member, [trusted(member), ...requested]),
       exposeServices(run, mesh, member, [istiod(member)]),
       ...(mesh.gateway.install
-        ? [runGateway(run, mesh, member, controlPlane(member), [istiod(member), ...cni(member), ...requested])]
+        ? [runGateway(run, mesh, member, controlPlane(member), root, [istiod(member), ...cni(member), ...requested])]
         : []),
     ];
   });

@@ -10,6 +10,7 @@ import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Needs, Run, Step } from "./run.ts";
+import { noOtherRoot } from "./trust.ts";
 
 interface Service extends KubernetesObject {
   spec?: { type?: string };
@@ -32,16 +33,21 @@ export function requestGatewayAddress(
   });
 }
 
-/** Runs the gateway. Not before istiod is ready, whose webhook makes the pods proxies. */
+/**
+ * Runs the gateway. Not before istiod is ready, whose webhook makes the pods proxies.
+ * @param newRoot SHA-256 of the mesh's root of trust where istiod is new; empty where it is known to be told already
+ */
 export function runGateway(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
   controlPlane: Promise<ControlPlane>,
+  newRoot: Promise<string>,
   needs: Needs,
 ): Promise<void> {
   return run.step("install.gateway-available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
     const { revision } = await controlPlane;
+    await noOtherRoot(mesh, cluster, await newRoot);
     await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
     const outdated = new OutdatedPods(step, cluster);

@@ -1,6 +1,7 @@
+import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
-import { inspectRoot } from "../mesh/certificates/pem.ts";
+import { certificatesIn, info, inspectRoot, parse } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -9,6 +10,9 @@ import { cacerts } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import type { Run } from "./run.ts";
+
+/** The ConfigMap in which istiod tells a namespace's proxies of the root of trust. */
+const IN_EFFECT = "istio-ca-root-cert";
 
 /** What is being issued, by cluster, while other work goes on. */
 export interface Issuing {
@@ -59,5 +63,28 @@ export function establishTrust(
     if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };
     await step.apply(cluster, cacerts(mesh, { ...files }));
     return { value: undefined, evidence: `cacerts holds an intermediate of the root with SHA-256 ${sha256}.` };
+  });
+}
+
+/** How long an istiod may take to tell proxies of its root, in milliseconds: the lease of one that is gone runs 30 s. */
+const ROOT_PATIENCE = 45_000;
+
+/**
+ * Waits while the namespace still has the root of an earlier mesh: an istiod renews it only once it leads. A proxy that
+ * starts with it cannot speak to istiod until the kubelet brings its volume up to date, which takes a minute or more.
+ * Where there is none at all yet, Kubernetes itself lets no pod start. It is no more than a better start, so whatever
+ * becomes of it, the gateway is begun; `trust.in-effect` judges the root.
+ */
+export async function noOtherRoot({ namespace }: MeshSpec, cluster: Cluster, rootSha256: string): Promise<void> {
+  if (rootSha256 === "") return;
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name: IN_EFFECT };
+  const start = performance.now();
+  await cluster.poll(`istiod to put the mesh's root into ConfigMap ${namespace}/${IN_EFFECT}`, async () => {
+    const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
+    const roots = certificatesIn(found?.data?.["root-cert.pem"] ?? "").flatMap((each) => parse(each) ?? []);
+    const other = roots.length > 0 && roots.every((each) => info(each).sha256 !== rootSha256);
+    return other && performance.now() - start < ROOT_PATIENCE
+      ? { seen: "it has the root of an earlier mesh" }
+      : { done: undefined };
   });
 }

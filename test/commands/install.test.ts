@@ -420,6 +420,30 @@ describe("the gateway", () => {
     ]);
   });
 
+  test("is not started by the root that an earlier mesh has left, but once istiod tells of the new one", async () => {
+    const kubes = await clusters(2, () => ({ istiod: { election: 500 } }));
+    const { certificate } = await generateRoot();
+    for (const kube of kubes) {
+      putNamespace(kube);
+      const metadata = { name: "istio-ca-root-cert", namespace: NAMESPACE };
+      kube.put({ apiVersion: "v1", kind: "ConfigMap", metadata, data: { "root-cert.pem": certificate } });
+    }
+    const startedBy = new Map<Kube, string>();
+    for (const kube of kubes) {
+      kube.intercept(({ method, path }) => {
+        if (method === "PATCH" && path.includes(`/deployments/${GATEWAY}`)) {
+          const ref = { apiVersion: "v1", kind: "ConfigMap", namespace: NAMESPACE, name: "istio-ca-root-cert" };
+          startedBy.set(kube, kube.get(ref).data["root-cert.pem"]);
+        }
+        return undefined;
+      });
+    }
+    const outcome = await runInstall(kubes);
+    expect(notPassed(outcome)).toEqual([]);
+    for (const kube of kubes)
+      expect(startedBy.get(kube)?.trim()).toBe(text(secret(kube, "cacerts"), "root-cert.pem").trim());
+  });
+
   test("may have a host name for its address, and several pods", async () => {
     const hostname = "gateway.elb.example.com";
     const kubes = await clusters(2, { loadBalancer: { ingress: { hostname }, delayMs: 50 } });

@@ -18,7 +18,7 @@ export interface ClusterOptions {
   readonly kubelet?: KubeletOptions;
   readonly injection?: InjectionOptions;
   readonly loadBalancer?: LoadBalancerOptions;
-  readonly istiod?: Pick<IstiodOptions, "deaf" | "timeout">;
+  readonly istiod?: Pick<IstiodOptions, "deaf" | "timeout" | "election">;
   /** Whether the address in the EndpointSlice default/kubernetes leads to the API server. Default: it does. */
   readonly reachable?: boolean;
 }

@@ -16,6 +16,8 @@ export interface IstiodOptions {
   readonly deaf?: boolean;
   /** How long it tries to read another cluster, in milliseconds, where not the usual time. */
   readonly timeout?: number;
+  /** Milliseconds until it leads, and tells the namespaces of its root. Default: at once. */
+  readonly election?: number;
 }
 
 /** The control planes of one cluster, for those that they tell. */
@@ -39,7 +41,7 @@ const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
 
 /** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
 export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
-  const { dial = (server) => server, neighbourAt = () => undefined, deaf = false, timeout } = options;
+  const { dial = (server) => server, neighbourAt = () => undefined, deaf = false, timeout, election = 0 } = options;
   /** By the pod's UID. */
   const running = new Map<string, Istiod>();
   on(kube, "v1", "Pod", ({ type, object }) => {
@@ -64,7 +66,11 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     };
     running.set(uid, started);
     for (const secret of kube.list("v1", "Secret", namespace)) started.remotes.take("ADDED", secret);
-    for (const { metadata } of kube.list("v1", "Namespace")) void tell(kube, started, metadata.name);
+    const lead = () => {
+      for (const { metadata } of kube.list("v1", "Namespace")) void tell(kube, started, metadata.name);
+    };
+    if (election > 0) setTimeout(lead, election);
+    else lead();
   });
   on(kube, "v1", "Secret", ({ type, object }) => {
     for (const each of running.values())
