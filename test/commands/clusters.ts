@@ -13,7 +13,7 @@ const POOL = 8;
 
 /**
  * To be called once, outside of tests: gives what starts clusters, which are stopped after the file's last test. Keys are
- * short meanwhile, for those of 4096 bits take seconds each; how long they are is tested elsewhere.
+ * short meanwhile, for those of 3072 bits take up to a second each; how long they are is tested elsewhere.
  */
 export function testClusters(): (
   count: number,

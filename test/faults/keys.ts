@@ -1,4 +1,4 @@
-// Keys of 4096 bits take seconds each; here all are one of 2048, made once. Preloaded into each process of a run.
+// Keys of 3072 bits take up to a second each; here all are one of 2048, made once. Preloaded into each process of a run.
 import { webcrypto } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -84,7 +84,7 @@ describe("a generated root", () => {
     expect(cert.subject).toBe("O=Istio\nCN=Root CA");
     expect(cert.verify(cert.publicKey)).toBe(true);
     expect(cert.ca).toBe(true);
-    expect(cert.publicKey.asymmetricKeyDetails?.modulusLength).toBe(4096);
+    expect(cert.publicKey.asymmetricKeyDetails?.modulusLength).toBe(3072);
     expect(cert.validToDate).toEqual(at(3650));
     expect(cert.validFromDate).toEqual(new Date(now.getTime() - 300_000));
     const parsed = new x509.X509Certificate(generated.certificate);
@@ -108,7 +108,7 @@ describe("an issued intermediate", () => {
     expect(cert.verify(root.publicKey)).toBe(true);
     expect(cert.subject).toBe("O=Istio\nCN=Intermediate CA\nL=east");
     expect(cert.subjectAltName).toBe("DNS:istiod.istio-system.svc");
-    expect(cert.publicKey.asymmetricKeyDetails?.modulusLength).toBe(4096);
+    expect(cert.publicKey.asymmetricKeyDetails?.modulusLength).toBe(3072);
     expect(cert.serialNumber).toMatch(/^[4-7][0-9A-F]{31}$/);
     const parsed = new x509.X509Certificate(issued["ca-cert.pem"]);
     expect(parsed.getExtension(x509.BasicConstraintsExtension)).toMatchObject({
