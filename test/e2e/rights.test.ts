@@ -1,6 +1,6 @@
 // The whole life of a mesh by users that have, for each command, the rights that docs/SECURITY.md gives it, and no other.
 // On clusters without a control plane; comes after the uninstallation.
-import { expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
@@ -20,6 +20,9 @@ async function run(section: string, inputs: Record<string, string>): Promise<Run
   await all((cluster) => removeRestricted(cluster, section));
   return result;
 }
+
+// It is nobody's: the uninstallation leaves it, with what istiod has left in it.
+afterAll(() => all((cluster) => cluster.kubectl(["delete", "namespace", "istio-system", "--ignore-not-found"])));
 
 it.each([
   { section: "install", command: "install", changed: "true" },
