@@ -113,6 +113,7 @@ interface Given {
   readonly istioctl?: string;
   readonly kubes?: readonly Kube[];
   readonly cancel?: AbortSignal;
+  readonly kill?: RunOptions["kill"];
 }
 
 let runs = 0;
@@ -141,6 +142,7 @@ async function run(command: string, given: Given = {}): Promise<RunResult> {
     keep: folder,
     timeoutMs: 90_000,
     ...(given.cancel ? { cancel: given.cancel } : {}),
+    ...(given.kill ? { kill: given.kill } : {}),
   });
   expect(result.timedOut).toBe(false);
   expect(result.postExitCode).toBe(0);
@@ -220,14 +222,30 @@ describe.skipIf(!posix)("nothing of a secret is anywhere but where it belongs", 
     expect(result.outputs.diagnostics).not.toBe("");
   });
 
+  /** A program that has read its kubeconfig and does not end soon, and a signal for when it has. */
+  function reading(name: string, seconds: number): { istioctl: string; when: AbortSignal } {
+    const reached = join(dir, `${name}-reached`);
+    const istioctl = program(`bin/${name}`, `${QUOTE}\ntouch '${reached}'\nexec sleep ${seconds}`);
+    const there = new AbortController();
+    const look = setInterval(() => {
+      if (existsSync(reached)) there.abort();
+      if (there.signal.aborted) clearInterval(look);
+    }, 50);
+    return { istioctl, when: there.signal };
+  }
+
   test("install, cancelled while a program reads its kubeconfig", async () => {
-    const cancel = new AbortController();
-    const reached = join(dir, "reached");
-    const istioctl = program("bin/slow", `${QUOTE}\ntouch '${reached}'\nexec sleep 60`);
-    const look = setInterval(() => existsSync(reached) && cancel.abort(), 50);
-    const result = await run("install", { istioctl, cancel: cancel.signal }).finally(() => clearInterval(look));
+    const { istioctl, when } = reading("slow", 60);
+    const result = await run("install", { istioctl, cancel: when });
     expect(result.exitCode).toBe(1);
     expect(causes(result).join()).toContain("did not finish the remote secret of");
+  });
+
+  test("install, killed while a program reads its kubeconfig", async () => {
+    // Nobody ends the program then.
+    const { istioctl, when } = reading("orphan", 3);
+    const result = await run("install", { istioctl, kill: { signal: "SIGKILL", when } });
+    expect(result.exitCode).toBe(null);
   });
 
   test("install", async () => {
