@@ -19,7 +19,7 @@ class Level {
 }
 
 const file = process.env.GAUGE_FILE;
-if (file && process.argv[1]?.endsWith("main.js")) {
+if (file && /main[\\/]index\.js$/.test(process.argv[1] ?? "")) {
   const servers = new Map();
   const all = new Level();
   const inFlight = new Level();
