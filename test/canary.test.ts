@@ -227,10 +227,8 @@ describe.skipIf(!posix)("nothing of a secret is anywhere but where it belongs", 
     const reached = join(dir, `${name}-reached`);
     const istioctl = program(`bin/${name}`, `${QUOTE}\ntouch '${reached}'\nexec sleep ${seconds}`);
     const there = new AbortController();
-    const look = setInterval(() => {
-      if (existsSync(reached)) there.abort();
-      if (there.signal.aborted) clearInterval(look);
-    }, 50);
+    const look = setInterval(() => existsSync(reached) && there.abort(), 50).unref();
+    there.signal.addEventListener("abort", () => clearInterval(look));
     return { istioctl, when: there.signal };
   }
 

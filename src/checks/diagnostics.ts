@@ -6,7 +6,7 @@ import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import { redact, withoutSecrets } from "../mesh/redact.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { istiodViews } from "./istiod.ts";
+import { ISTIOD, istiodViews } from "./istiod.ts";
 import type { Pod } from "./pods.ts";
 
 /** Something about a cluster that helps to understand it. */
@@ -170,7 +170,7 @@ export async function diagnose(mesh: MeshSpec, cluster: Cluster, room: number): 
       ...(where ? { namespace: where } : {}),
       labelSelector,
     });
-  const istiods = pods("app=istiod", namespace);
+  const istiods = pods(ISTIOD, namespace);
   const gateways = pods(`istio=${GATEWAY_SELECTOR.istio}`, namespace);
   const operators = pods(OPERATOR_SELECTOR);
   for (const each of [istiods, gateways, operators]) each.catch(() => {});

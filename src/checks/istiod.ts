@@ -3,6 +3,9 @@ import { clip } from "../cluster/errors.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Pod } from "./pods.ts";
 
+/** Selects the istiods of all revisions, and their Deployments. */
+export const ISTIOD = "app=istiod";
+
 /** What one replica of istiod says of the clusters that it knows, or in words why it could not be asked. */
 export interface IstiodView {
   readonly pod: string;

@@ -11,9 +11,9 @@ import { readerTokens } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
-import { type IstiodView, istiodViews } from "./istiod.ts";
+import { ISTIOD, type IstiodView, istiodViews } from "./istiod.ts";
 import type { Pod } from "./pods.ts";
-import { apiServerAddress, type Deployment, type IstioResource } from "./survey.ts";
+import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
 
 /** Something that was to be read: what it is, or the `Failure` that says why it could not be read, thrown. */
 export type Part<T> = () => T;
@@ -98,16 +98,16 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
   const istios = list<IstioResource>(ISTIO.apiVersion, ISTIO.kind).then((all) =>
     all.filter((istio) => istio.spec.namespace === namespace),
   );
-  const istiods = list<Deployment>("apps/v1", "Deployment", { namespace, labelSelector: "app=istiod" });
+  const istiods = list<Deployment>("apps/v1", "Deployment", { namespace, labelSelector: ISTIOD });
   const chosen = Promise.all([istios, istiods]).then(([resources, deployments]) =>
     choose(mesh, resources, deployments),
   );
-  const pods = list("v1", "Pod", { namespace, labelSelector: "app=istiod" }) as unknown as Promise<Pod[]>;
+  const pods = list("v1", "Pod", { namespace, labelSelector: ISTIOD }) as unknown as Promise<Pod[]>;
   const istiodPods = Promise.all([chosen, pods]).then(([{ revision }, all]) =>
     all.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === revision),
   );
   const identity = chosen.then(({ revision, istiod }) => readIdentity(config, revision, istiod));
-  const root = config("istio-ca-root-cert").then((found) => found?.data?.["root-cert.pem"]);
+  const root = rootInEffect(cluster, mesh);
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
   ]);

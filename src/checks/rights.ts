@@ -23,12 +23,12 @@ const right = (apiVersion: string, kind: string, verbs: readonly string[], where
   verbs,
   ...(where ? { namespace: where } : {}),
 });
-const podLog = (namespace: string): Right => ({
+const podLog = (where?: string): Right => ({
   group: "",
   resource: "pods",
   subresource: "log",
   verbs: ["get"],
-  namespace,
+  ...(where ? { namespace: where } : {}),
 });
 // Which of the two verbs an exec over a WebSocket takes depends on the Kubernetes version.
 const exec = (namespace: string): Right => ({
@@ -169,7 +169,7 @@ export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
   return [
     right("v1", "Event", ["list"], namespace),
     // The operator has a namespace of its own.
-    { group: "", resource: "pods", subresource: "log", verbs: ["get"] },
+    podLog(),
   ];
 }
 

@@ -17,6 +17,7 @@ import { REMOTE_SECRET_LABEL, type Secret, secretText } from "../mesh/objects/se
 import type { MeshSpec, Values } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
+import { ISTIOD } from "./istiod.ts";
 import { type FoundOperator, findOperator } from "./operator.ts";
 import { reviewToken } from "./tokens.ts";
 
@@ -92,8 +93,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     selfSigned,
     inEffect,
     remoteSecrets,
-    filledTokens,
-    ourSecrets,
+    reader,
     rootCa,
     clusterReader,
     operator,
@@ -107,32 +107,23 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
       apiVersion: "apps/v1",
       kind: "Deployment",
       ...inNamespace,
-      labelSelector: "app=istiod",
+      labelSelector: ISTIOD,
     }),
     secret("cacerts"),
     secret("istio-ca-secret"),
-    cluster.get<Secret>({ apiVersion: "v1", kind: "ConfigMap", ...inNamespace, name: "istio-ca-root-cert" }),
+    rootInEffect(cluster, mesh),
     cluster.list<Secret>({
       apiVersion: "v1",
       kind: "Secret",
       ...inNamespace,
       labelSelector: `${REMOTE_SECRET_LABEL}=true`,
     }),
-    // Tokens that do not expire, whoever made them, and ours of both kinds.
-    cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, fieldSelector: `type=${TOKEN_TYPE}` }),
-    cluster.list<Secret>({
-      apiVersion: "v1",
-      kind: "Secret",
-      ...inNamespace,
-      labelSelector: `${MANAGED_BY}=${MANAGER},app.kubernetes.io/component=reader`,
-    }),
+    readerTokensOf(mesh, cluster),
     clusterCa(cluster, mesh),
     cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
     planCni(mesh, { spec, cluster }),
   ]);
-  const tokens = readerTokens([...filledTokens, ...ourSecrets]);
-  const current = currentReaderToken(mesh, tokens);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {
     uid,
@@ -142,8 +133,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     istiods,
     trust: await trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
     remoteSecrets,
-    readerTokens: tokens,
-    readerToken: (await isRefused(mesh, cluster, current)) ? undefined : current,
+    ...reader,
     rootCa,
     hasClusterReader: clusterReader !== undefined,
     operator,
@@ -152,19 +142,37 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
 }
 
 /**
- * Whether the API server refuses the token that a Secret holds, as it does when its signing key was replaced, or the Secret
- * comes from a backup. Tokens that expire are made when they are needed, and looked at then.
+ * The Secrets of the reader's tokens, and the one to make remote secrets from. Not one whose token the API server refuses, as
+ * it does when its signing key was replaced, or the Secret comes from a backup. Tokens that expire are made when they are
+ * needed, and looked at then.
  */
-async function isRefused({ tokenTtl }: MeshSpec, cluster: Cluster, secret: Secret | undefined): Promise<boolean> {
-  const token = tokenTtl === undefined ? secretText(secret, "token") : undefined;
-  return token ? !(await reviewToken(cluster, token)).authenticated : false;
+async function readerTokensOf(mesh: MeshSpec, cluster: Cluster): Promise<Pick<Survey, "readerTokens" | "readerToken">> {
+  const secrets = { apiVersion: "v1", kind: "Secret", namespace: mesh.namespace };
+  const [filled, ours] = await Promise.all([
+    // Tokens that do not expire, whoever made them, and ours of both kinds.
+    cluster.list<Secret>({ ...secrets, fieldSelector: `type=${TOKEN_TYPE}` }),
+    cluster.list<Secret>({ ...secrets, labelSelector: `${MANAGED_BY}=${MANAGER},app.kubernetes.io/component=reader` }),
+  ]);
+  const tokens = readerTokens([...filled, ...ours]);
+  const current = currentReaderToken(mesh, tokens);
+  const token = mesh.tokenTtl === undefined ? secretText(current, "token") : undefined;
+  const refused = token && !(await reviewToken(cluster, token)).authenticated;
+  return { readerTokens: tokens, readerToken: refused ? undefined : current };
 }
 
 /** The CA in the ConfigMap that Kubernetes puts into every namespace. */
-export async function clusterCa(cluster: Cluster, { namespace }: MeshSpec): Promise<string | undefined> {
-  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name: "kube-root-ca.crt" };
-  const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
-  return found?.data?.["ca.crt"];
+export function clusterCa(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
+  return configText(cluster, mesh, "kube-root-ca.crt", "ca.crt");
+}
+
+/** The root of trust in the ConfigMap by which istiod tells a namespace's proxies of it. It outlives istiod. */
+export function rootInEffect(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
+  return configText(cluster, mesh, "istio-ca-root-cert", "root-cert.pem");
+}
+
+async function configText(cluster: Cluster, { namespace }: MeshSpec, name: string, key: string) {
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
+  return (await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref))?.data?.[key];
 }
 
 async function clusterUid(cluster: Cluster): Promise<string> {
@@ -214,7 +222,7 @@ async function trustState(
   cluster: string,
   cacerts: Secret | undefined,
   selfSigned: Secret | undefined,
-  inEffect: (KubernetesObject & { data?: Record<string, string> }) | undefined,
+  inEffect: string | undefined,
   hasIstio: boolean,
   hasIstiod: boolean,
 ): Promise<TrustState> {
@@ -231,7 +239,7 @@ async function trustState(
   const generated = inspection?.istioGenerated ? cacerts : undefined;
   const own = root(secretText(selfSigned, "ca-cert.pem") ?? secretText(generated, "ca-cert.pem"));
   // istiod renews the ConfigMap while it runs and leaves it behind when it goes.
-  const effect = hasIstiod ? root(inEffect?.data?.["root-cert.pem"]) : undefined;
+  const effect = hasIstiod ? root(inEffect) : undefined;
   return {
     cluster,
     ...(inspection && cacerts && !generated

@@ -1,10 +1,11 @@
+import { ISTIOD } from "../checks/istiod.ts";
 import { merged, rotateRights, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
-import { confirmRead, ISTIOD } from "../steps/reading.ts";
+import { confirmRead } from "../steps/reading.ts";
 import { newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
 import type { Run } from "../steps/run.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";

@@ -1,4 +1,4 @@
-import { type IstiodView, istiodViews, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
+import { ISTIOD, type IstiodView, istiodViews, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
 import { matches } from "../checks/observation.ts";
 import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
@@ -15,9 +15,6 @@ import type { Needs, Outcome, Run, Step } from "./run.ts";
 
 /** How long an istiod may take to show that it takes a remote secret up, in milliseconds. Mostly it takes a second. */
 const PATIENCE = 20_000;
-
-/** Selects the istiods of all revisions. */
-export const ISTIOD = "app=istiod";
 
 /** How a remote secret became as it is. */
 export interface Written {
@@ -234,19 +231,19 @@ function show(replica: Replica, wait: Wait): Shown {
   const status = statusOf(view, target);
   const tookItUp = secret.changed && tookUp(log, target);
   const sign = isNew(pod, wait) ? "has started since" : tookItUp ? "has logged the change" : undefined;
-  const shown = { replica, ...(secret.changed ? { sign } : {}) };
   // Between the line in the log and the new client, istiod still tells of the old one: it is asked once more.
   const first = sign === "has logged the change" && !logged.has(name);
   if (first) logged.add(name);
-  const signed = sign !== undefined || !secret.changed;
-  if (status !== "synced")
-    return { ...shown, missing: `${name} says of ${target}: ${status}`, blind: status === NOT_REGISTERED || !signed };
-  if (!signed) return { ...shown, missing: `${name} shows no sign of the changed secret for ${target}`, blind: true };
-  return {
-    ...shown,
-    missing: first ? `${name} is taking up the changed secret for ${target}` : undefined,
-    blind: false,
-  };
+  const unsigned = secret.changed && sign === undefined;
+  const missing =
+    status !== "synced"
+      ? `${name} says of ${target}: ${status}`
+      : unsigned
+        ? `${name} shows no sign of the changed secret for ${target}`
+        : first
+          ? `${name} is taking up the changed secret for ${target}`
+          : undefined;
+  return { replica, sign: secret.changed ? sign : undefined, missing, blind: status === NOT_REGISTERED || unsigned };
 }
 
 function evidence(all: readonly Shown[], target: string): string {

@@ -1,7 +1,8 @@
+import { rootInEffect } from "../checks/survey.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
-import { certificatesIn, info, inspectRoot, parse } from "../mesh/certificates/pem.ts";
+import { info, inspectRoot, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -10,9 +11,6 @@ import { cacerts } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import type { Run } from "./run.ts";
-
-/** The ConfigMap in which istiod tells a namespace's proxies of the root of trust. */
-const IN_EFFECT = "istio-ca-root-cert";
 
 /** What is being issued, by cluster, while other work goes on. */
 export interface Issuing {
@@ -75,13 +73,11 @@ const ROOT_PATIENCE = 45_000;
  * Where there is none at all yet, Kubernetes itself lets no pod start. It is no more than a better start, so whatever
  * becomes of it, the gateway is begun; `trust.in-effect` judges the root.
  */
-export async function noOtherRoot({ namespace }: MeshSpec, cluster: Cluster, rootSha256: string): Promise<void> {
+export async function noOtherRoot(mesh: MeshSpec, cluster: Cluster, rootSha256: string): Promise<void> {
   if (rootSha256 === "") return;
-  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name: IN_EFFECT };
   const start = performance.now();
-  await cluster.poll(`istiod to put the mesh's root into ConfigMap ${namespace}/${IN_EFFECT}`, async () => {
-    const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
-    const roots = certificatesIn(found?.data?.["root-cert.pem"] ?? "").flatMap((each) => parse(each) ?? []);
+  await cluster.poll(`istiod to put the mesh's root into ConfigMap ${mesh.namespace}/istio-ca-root-cert`, async () => {
+    const roots = readableIn((await rootInEffect(cluster, mesh)) ?? "");
     const other = roots.length > 0 && roots.every((each) => info(each).sha256 !== rootSha256);
     return other && performance.now() - start < ROOT_PATIENCE
       ? { seen: "it has the root of an earlier mesh" }

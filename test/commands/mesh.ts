@@ -188,10 +188,7 @@ export async function runCommand(
           verification: ending,
           patience: setup.patience,
         });
-      else {
-        const patience = setup.patience === undefined ? {} : { patience: setup.patience };
-        await rotate(run, mesh, members, { verification: ending, ...patience });
-      }
+      else await rotate(run, mesh, members, { verification: ending, patience: setup.patience });
     }
     const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return {

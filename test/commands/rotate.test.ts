@@ -114,6 +114,23 @@ describe("a mesh whose tokens do not expire", () => {
     expectAllGood(kubes);
   });
 
+  test("has an istiod restarted that misses one which install made, instead of being taken at its word for the old one", async () => {
+    const deaf = await joined(2, { options: () => ({ istiod: { deaf: true } }) });
+    const pods = deaf.map(istiodPods);
+    deaf[0].delete(secretRef(TOKEN));
+    const again = await runInstall(deaf, { patience: 300, verification: { traffic: false } });
+    expect(failures(again)).toEqual([]);
+    const now = deaf.map(istiodPods);
+    expect(now[0]).toEqual(pods[0]);
+    expect(now[1]).not.toEqual(pods[1]);
+    const [warned] = again.report.checks.filter(({ id, warning }) => id === "install.synced" && warning);
+    expect(warned).toMatchObject({ subject: { observer: "cluster2", target: "cluster1" } });
+    expect(warned?.warning).toContain(`restarted, for ${pods[1]?.[0]} did not take up the remote secret for cluster1`);
+    const third = await runInstall(deaf);
+    expect(third.report.changed).toBe(false);
+    expect(deaf.map(istiodPods)).toEqual(now);
+  });
+
   test("has the istiod restarted that istioctl's objects are of, and nothing else of it changes", async () => {
     const mesh = { mesh: { installer: "istioctl" } } as const;
     const options = () => ({ operator: false, istiod: { deaf: true } }) as const;

@@ -174,21 +174,18 @@ function judge({ expected, warning }: Fault, { report, exitCode, outputs }: RunR
  */
 async function mended(mend: () => Promise<unknown>): Promise<RunResult> {
   const deadline = Date.now() + 120_000;
+  let result: RunResult | undefined;
   try {
     await mend();
-    let result = await verify();
-    while (result.exitCode !== 0 && Date.now() < deadline) result = await verify();
-    if (result.exitCode !== 0) await heal();
+    do result = await verify();
+    while (result.exitCode !== 0 && Date.now() < deadline);
     return result;
-  } catch (error) {
-    await heal();
-    throw error;
+  } finally {
+    if (result?.exitCode !== 0) {
+      const { exitCode, seconds } = await runOn(clusters);
+      console.log(`healed by an installation: ${seconds.toFixed(1)} s, exit code ${exitCode}`);
+    }
   }
-}
-
-async function heal(): Promise<void> {
-  const { exitCode, seconds } = await runOn(clusters);
-  console.log(`healed by an installation: ${seconds.toFixed(1)} s, exit code ${exitCode}`);
 }
 
 /** Whether Istio's own tools notice, by what they said of the healthy mesh. */

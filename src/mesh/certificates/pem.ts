@@ -11,7 +11,7 @@ export interface RootInfo {
 
 /** The root of a PEM bundle: its first self-signed certificate, else its last one. Throws a `Failure` if it holds none. */
 export function inspectRoot(bundle: string): RootInfo {
-  const certs = certificatesIn(bundle).flatMap((block) => parse(block) ?? []);
+  const certs = readableIn(bundle);
   const root = certs.find(selfSigned) ?? certs.at(-1);
   if (!root) throw new Failure("The bundle of root certificates holds no certificate that can be read.");
   return info(root);
@@ -34,6 +34,11 @@ export function subjectOf(cert: X509Certificate): string {
 /** The certificates of a PEM bundle, each with its armour. */
 export function certificatesIn(bundle: string): string[] {
   return bundle.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+}
+
+/** Those of them that can be read. */
+export function readableIn(bundle: string): X509Certificate[] {
+  return certificatesIn(bundle).flatMap((block) => parse(block) ?? []);
 }
 
 /** The certificate, or `undefined` where it cannot be read. */
