@@ -30,7 +30,7 @@ const PATIENCE = 60_000;
 function available(operator: Deployment | undefined): Probe<true> {
   if ((operator?.status?.availableReplicas ?? 0) > 0) return { done: true };
   const condition = operator?.status?.conditions?.find(({ type }) => type === "Available");
-  return { seen: condition?.message ?? "no pod is available" };
+  return { seen: condition?.message?.replace(/\.$/, "") ?? "no pod is available" };
 }
 
 /** The Sail Operator as it is on a cluster. */

@@ -12,11 +12,15 @@ export interface Pod {
     deletionTimestamp?: string;
   };
   spec?: {
+    nodeName?: string;
+    readinessGates?: unknown[];
     containers: { name: string; image?: string }[];
     initContainers?: { name: string; image?: string }[];
   };
   status?: {
     phase?: string;
+    /** When the kubelet took the pod up. */
+    startTime?: string;
     conditions?: { type: string; status: string; message?: string }[];
     initContainerStatuses?: ContainerStatus[];
     containerStatuses?: ContainerStatus[];
@@ -42,7 +46,19 @@ export function podTrouble(pod: Pod): string | undefined {
   const conditions = pod.status?.conditions ?? [];
   if (conditions.some(({ type, status }) => type === "Ready" && status === "True")) return undefined;
   const unscheduled = conditions.find(({ type, status }) => type === "PodScheduled" && status !== "True");
-  return `pod ${pod.metadata.name}: ${unscheduled?.message ?? `${pod.status?.phase ?? "Pending"}, not ready`}`;
+  const phase = `${pod.status?.phase ?? "Pending"}, not ready`;
+  return `pod ${pod.metadata.name}: ${unscheduled?.message ?? silentNode(pod)?.trouble ?? phase}`;
+}
+
+/** The node of a pod that is not ready, where all speaks for the node's being what is not. */
+function silentNode({ spec, status }: Pod): { node: string; trouble: string } | undefined {
+  const node = spec?.nodeName;
+  if (!node) return undefined;
+  if (!status?.startTime) return { node, trouble: `node ${node} has not taken it up` };
+  // The kubelet lets the one follow the other; of a node that falls silent, the control plane turns Ready alone.
+  const is = (wanted: string) => status.conditions?.find(({ type }) => type === wanted)?.status;
+  const alone = is("ContainersReady") === "True" && is("Ready") !== "True" && !spec?.readinessGates?.length;
+  return alone ? { node, trouble: `its containers were ready when node ${node} was last heard of` } : undefined;
 }
 
 /** Whether a container of the pod waits for an image that cannot be pulled, by the kubelet's own reasons. */
@@ -86,5 +102,7 @@ function podHint(pod: Pod): string | undefined {
   if (crashing) return `See why it ends: kubectl -n ${namespace} logs ${name} -c ${crashing.name} --previous`;
   const conditions = pod.status?.conditions ?? [];
   const unscheduled = conditions.some(({ type, status }) => type === "PodScheduled" && status === "False");
-  return unscheduled ? `Is there a node with room for it? Look: ${look}` : undefined;
+  if (unscheduled) return `Is there a node with room for it? Look: ${look}`;
+  const silent = silentNode(pod);
+  return silent && `Is the node ready? Look: kubectl describe node ${silent.node}`;
 }

@@ -271,9 +271,26 @@ describe("rolled out", () => {
       { conditions: [{ type: "PodScheduled", status: "False" }] },
       "Is there a node with room for it? Look: kubectl -n istio-system describe pod p",
     ],
-    ["nothing but slowness", { phase: "Pending" }, undefined],
+    [
+      "a node that does not take its pods up",
+      { phase: "Pending", conditions: [{ type: "PodScheduled", status: "True" }] },
+      "Is the node ready? Look: kubectl describe node n",
+    ],
+    [
+      "a node that fell silent",
+      {
+        startTime: "2026-01-01T00:00:00Z",
+        conditions: [
+          { type: "Ready", status: "False" },
+          { type: "ContainersReady", status: "True" },
+        ],
+      },
+      "Is the node ready? Look: kubectl describe node n",
+    ],
+    ["nothing but slowness", { phase: "Pending", startTime: "2026-01-01T00:00:00Z" }, undefined],
   ])("not yet, and what to do about %s", (_, status, hint) => {
-    const troubled: Pod = { metadata: { name: "p", namespace: "istio-system" }, ...(status ? { status } : {}) };
+    const metadata = { name: "p", namespace: "istio-system" };
+    const troubled: Pod = { metadata, spec: { nodeName: "n", containers: [] }, ...(status ? { status } : {}) };
     expect(rolledOut(deployment({ ...full, availableReplicas: 0 }), [troubled])).toMatchObject({ hint });
   });
 });
