@@ -22,7 +22,7 @@ import { toJson } from "../report/json.ts";
 import { toJUnit } from "../report/junit.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
 import { uninstallation } from "../report/uninstallation.ts";
-import { goneOnWithout } from "../report/words.ts";
+import { count, goneOnWithout } from "../report/words.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateChanges, annotateError } from "./annotations.ts";
 import { writeDiagnostics } from "./diagnostics.ts";
@@ -216,17 +216,18 @@ async function summarize(markdown: string): Promise<void> {
 /** The result in a sentence, as the last line of the log. */
 function sentence(report: Report): string {
   const { result, clusters, checks, changed, command, traffic } = report;
-  const many = (verdict: Verdict) => checks.filter((check) => check.verdict === verdict).length;
+  const many = (verdict: Verdict) => count(checks.filter((check) => check.verdict === verdict).length, "check");
+  const failures = `${many("failed")} failed; see the annotations and the job summary.`;
   if (command === "uninstall") {
     const { end, done } = uninstallation(report);
-    const why = result === "failed" ? ` ${many("failed")} checks failed; see the annotations and the job summary.` : "";
+    const why = result === "failed" ? ` ${failures}` : "";
     return `${end}; ${done}.${why}`;
   }
   if (result === "failed") {
     const without = goneOnWithout(report);
-    return `${without}${without && " "}${many("failed")} checks failed; see the annotations and the job summary.`;
+    return `${without}${without && " "}${failures}`;
   }
-  if (result === "incomplete") return `${many("unknown")} checks could not be made; see the job summary.`;
+  if (result === "incomplete") return `${many("unknown")} could not be made; see the job summary.`;
   if (command === "rotate") return `The tokens that ${clusters.length} clusters read each other by are new.`;
   if (command === "plan") return `${changeSentence(report)} Nothing was changed.`;
   const changes =

@@ -5,6 +5,7 @@ import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { installs, operatorsFor, operatorVersion, within } from "../mesh/versions.ts";
+import { type Pod, troubleOf } from "./pods.ts";
 import { missingRights } from "./rights.ts";
 import type { Deployment } from "./survey.ts";
 
@@ -27,10 +28,28 @@ interface Schema {
 /** How long an operator that is not available yet is waited for, in milliseconds. */
 const PATIENCE = 60_000;
 
-function available(operator: Deployment | undefined): Probe<true> {
+async function available(cluster: Cluster, operator: Deployment | undefined): Promise<Probe<true>> {
   if ((operator?.status?.availableReplicas ?? 0) > 0) return { done: true };
   const condition = operator?.status?.conditions?.find(({ type }) => type === "Available");
-  return { seen: condition?.message?.replace(/\.$/, "") ?? "no pod is available" };
+  const said = condition?.message?.replace(/\.$/, "") ?? "no pod is available";
+  if (!operator) return { seen: said };
+  const { namespace, name } = operator.metadata;
+  const look = `kubectl -n ${namespace} describe deployment ${name}; kubectl -n ${namespace} get pods`;
+  const trouble = troubleOf(await podsOf(cluster, operator));
+  return { seen: trouble?.seen ?? said, hint: trouble?.hint ?? look };
+}
+
+/** None where they may not be read: that is no right that the run needs. */
+async function podsOf(cluster: Cluster, { metadata: { namespace }, spec }: Deployment): Promise<Pod[]> {
+  const labels = Object.entries(spec.selector?.matchLabels ?? {}).map((label) => label.join("="));
+  if (!namespace || labels.length === 0) return [];
+  const query = { apiVersion: "v1", kind: "Pod", namespace, labelSelector: labels.join() };
+  try {
+    return await cluster.list<Pod & KubernetesObject>(query);
+  } catch (error) {
+    if (error instanceof Failure) return [];
+    throw error;
+  }
 }
 
 /** The Sail Operator as it is on a cluster. */
@@ -154,13 +173,10 @@ export async function operatorAvailable(cluster: Cluster, found?: Deployment): P
   const { namespace, name } = operator.metadata;
   const what = `the Sail Operator (Deployment ${namespace}/${name}) to be available`;
   try {
-    await cluster.poll(what, async () => available(await operatorDeployment(cluster)), PATIENCE);
+    await cluster.poll(what, async () => available(cluster, await operatorDeployment(cluster)), PATIENCE);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    throw new Failure(
-      `The Sail Operator is not available. ${error.message}`,
-      `kubectl -n ${namespace} describe deployment ${name}; kubectl -n ${namespace} get pods`,
-    );
+    throw new Failure(`The Sail Operator is not available. ${error.message}`, error.hint);
   }
 }
 
@@ -183,7 +199,7 @@ export function operatorReady(cluster: Cluster): Promise<FoundOperator> {
   return cluster.poll("the Sail Operator to be available", async (): Promise<Probe<FoundOperator>> => {
     const found = await findOperator(cluster);
     if (found.crd !== "served") return { seen: "the CRD of Istio is not served yet" };
-    const ready = available(found.deployment);
+    const ready = await available(cluster, found.deployment);
     return "done" in ready ? { done: found } : ready;
   });
 }

@@ -88,9 +88,14 @@ export function rolledOut(
   if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
     return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
   }
+  return troubleOf(pods) ?? { seen: `${available} of ${wanted || "?"} pods are available` };
+}
+
+/** Why pods are not ready, and what to do where waiting does not help; `undefined` where all of them are. */
+export function troubleOf(pods: readonly Pod[]): { seen: string; hint: string | undefined } | undefined {
   const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
-  if (troubles.length === 0) return { seen: `${available} of ${wanted || "?"} pods are available` };
-  return { seen: troubles.join("; "), hint: pods.map(podHint).find((hint) => hint !== undefined) };
+  const hint = pods.map(podHint).find((found) => found !== undefined);
+  return troubles.length > 0 ? { seen: troubles.join("; "), hint } : undefined;
 }
 
 /** What to do about a pod that will not become ready by waiting, by the kubelet's and the scheduler's own reasons. */

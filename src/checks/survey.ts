@@ -39,6 +39,7 @@ export interface IstioResource extends KubernetesObject {
 export interface Deployment extends KubernetesObject {
   spec: {
     replicas?: number;
+    selector?: { matchLabels?: Record<string, string> };
     template: {
       metadata?: { labels?: Record<string, string> };
       spec: { containers: { name: string; image?: string; env?: { name: string; value?: string }[] }[] };

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { type FoundOperator, findOperator, operatorInstalls } from "../../src/checks/operator.ts";
+import { type FoundOperator, findOperator, operatorAvailable, operatorInstalls } from "../../src/checks/operator.ts";
 import type { Deployment } from "../../src/checks/survey.ts";
+import type { Cluster, ListQuery } from "../../src/cluster/cluster.ts";
+import { Failure } from "../../src/mesh/failure.ts";
 import { clusterOf, meshOf } from "../steps/support.ts";
 
 const deployment = (...images: string[]) =>
@@ -83,4 +85,50 @@ test.each([
         : []) as never,
   });
   expect(await findOperator(cluster)).toMatchObject({ crd: "missing", version: "1.27.3" });
+});
+
+describe("an operator that is not available", () => {
+  const operator: Deployment = {
+    ...deployment("quay.io/sail-dev/sail-operator:1.27.3"),
+    status: { conditions: [{ type: "Available", status: "False", message: "It has no minimum availability." }] },
+  };
+  operator.spec.selector = { matchLabels: { "control-plane": "sail-operator" } };
+  /** Asks once, and is over: what was seen, and what is to be done. */
+  const poll: Cluster["poll"] = async (what, look) => {
+    const seen = await look();
+    if ("done" in seen) return seen.done;
+    throw new Failure(`Waited for ${what}. Last seen: ${seen.seen}.`, seen.hint);
+  };
+  const told = async (pods: () => Promise<unknown[]>) => {
+    const list = ({ kind, namespace, labelSelector }: ListQuery) => {
+      if (kind === "Deployment") return Promise.resolve([operator]);
+      expect([kind, namespace, labelSelector]).toEqual(["Pod", "sail-operator", "control-plane=sail-operator"]);
+      return pods();
+    };
+    const error = await operatorAvailable(clusterOf("a", { list: list as never, poll })).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(error).toBeInstanceOf(Failure);
+    return [(error as Failure).message, (error as Failure).hint];
+  };
+  const beginning =
+    "The Sail Operator is not available. Waited for the Sail Operator (Deployment sail-operator/sail-operator) to be available. Last seen:";
+  const look = "kubectl -n sail-operator describe deployment sail-operator; kubectl -n sail-operator get pods";
+
+  test("is told by its pods' own reason", async () => {
+    const waiting = { reason: "ImagePullBackOff", message: "no such image" };
+    const status = { containerStatuses: [{ name: "c", state: { waiting } }] };
+    expect(await told(async () => [{ metadata: { name: "p", namespace: "sail-operator" }, status }])).toEqual([
+      `${beginning} pod p: ImagePullBackOff: no such image.`,
+      "Is there such an image, and may the nodes pull it? Look: kubectl -n sail-operator describe pod p",
+    ]);
+  });
+
+  test.each<[string, () => Promise<never[]>]>([
+    ["has no pods", async () => []],
+    ["has pods that may not be read", () => Promise.reject(new Failure("forbidden"))],
+  ])("and %s is told by its Deployment's condition", async (_, pods) => {
+    expect(await told(pods)).toEqual([`${beginning} It has no minimum availability.`, look]);
+  });
 });
