@@ -31,7 +31,7 @@ const PATIENCE = 60_000;
 async function available(cluster: Cluster, operator: Deployment | undefined): Promise<Probe<true>> {
   if ((operator?.status?.availableReplicas ?? 0) > 0) return { done: true };
   const condition = operator?.status?.conditions?.find(({ type }) => type === "Available");
-  const said = condition?.message?.replace(/\.$/, "") ?? "no pod is available";
+  const said = condition?.message ?? "no pod is available";
   if (!operator) return { seen: said };
   const { namespace, name } = operator.metadata;
   const look = `kubectl -n ${namespace} describe deployment ${name}; kubectl -n ${namespace} get pods`;

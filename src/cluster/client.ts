@@ -319,7 +319,8 @@ class Client implements Cluster {
         if (result && "done" in result) return result.done;
         if (this.#deadline.passed) throw this.#late(wait);
         if (performance.now() - wait.since > within) {
-          throw new Failure(`Waited ${Math.round(within / 1000)} s for ${what}. Last seen: ${wait.seen}.`);
+          const seconds = Math.round(within / 1000);
+          throw new Failure(`Waited ${seconds} s for ${what}. Last seen: ${sentence(wait.seen)}`, wait.hint);
         }
         // Short waits at first, for most things take a moment; a watch that lasted needs no pause.
         let pause = Math.min(2_000, 150 * 1.5 ** rounds) - (performance.now() - started);

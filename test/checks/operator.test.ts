@@ -97,7 +97,7 @@ describe("an operator that is not available", () => {
   const poll: Cluster["poll"] = async (what, look) => {
     const seen = await look();
     if ("done" in seen) return seen.done;
-    throw new Failure(`Waited for ${what}. Last seen: ${seen.seen}.`, seen.hint);
+    throw new Failure(`Waited for ${what}. Last seen: ${seen.seen}`, seen.hint);
   };
   const told = async (pods: () => Promise<unknown[]>) => {
     const list = ({ kind, namespace, labelSelector }: ListQuery) => {
@@ -120,7 +120,7 @@ describe("an operator that is not available", () => {
     const waiting = { reason: "ImagePullBackOff", message: "no such image" };
     const status = { containerStatuses: [{ name: "c", state: { waiting } }] };
     expect(await told(async () => [{ metadata: { name: "p", namespace: "sail-operator" }, status }])).toEqual([
-      `${beginning} pod p: ImagePullBackOff: no such image.`,
+      `${beginning} pod p: ImagePullBackOff: no such image`,
       "Is there such an image, and may the nodes pull it? Look: kubectl -n sail-operator describe pod p",
     ]);
   });

@@ -556,6 +556,15 @@ describe("polling", () => {
     expect(error).toMatchObject({ hint: "Let a reach b." });
   });
 
+  test("with a time of its own ends after that, with the last thing seen and what to do about it", async () => {
+    const look = async () => ({ seen: "It is pending.", hint: "Look at it." });
+    const error = await failure(client().cluster.poll("the operator", look, 1));
+    expect([error.message, error.hint]).toEqual([
+      "Waited 0 s for the operator. Last seen: It is pending.",
+      "Look at it.",
+    ]);
+  });
+
   test("ends when it throws", async () => {
     const error = new Failure("no");
     expect(await failure(client().cluster.poll("x", () => Promise.reject(error)))).toBe(error);
