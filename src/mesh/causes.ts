@@ -43,7 +43,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "install.trust": unreachable,
   "install.reconciled": unreachable,
   "install.istiod": unreachable,
-  "install.healthy": unreachable,
+  "install.healthy": ({ cluster }: OfCluster) => of(cluster, "cluster.api", "install.istiod"),
   "install.gateway-service": unreachable,
   "install.gateway-available": unreachable,
   "install.gateway-address": unreachable,

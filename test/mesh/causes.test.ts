@@ -174,6 +174,14 @@ describe("an installation that goes on without a cluster", () => {
   });
 });
 
+test("a control plane that is not healthy for istiod is not ready is one finding", () => {
+  expect(because(check("install.healthy", A), check("install.istiod", A))).toEqual({
+    id: "install.istiod",
+    subject: A,
+  });
+  expect(because(check("install.healthy", A), check("install.istiod", B))).toBeUndefined();
+});
+
 test("what an installation found left over is not told again by its verification", () => {
   expect(because(check("remote.strangers", A), check("install.strangers", A))).toEqual({
     id: "install.strangers",
