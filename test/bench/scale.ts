@@ -100,10 +100,11 @@ function ended(): never {
 }
 
 async function run(clusters: Clusters, kind: Kind, folder: string): Promise<Run> {
-  const list = clusters.kubeconfigs.map((kubeconfig, index) => ({
+  const variable = (index: number) => `KUBECONFIG_${index + 1}`;
+  const list = clusters.kubeconfigs.map((_, index) => ({
     name: `cluster${index + 1}`,
     network: `network${index + 1}`,
-    kubeconfig,
+    "kubeconfig-env": variable(index),
   }));
   const files = { gauge: join(folder, "gauge.json"), times: join(folder, "times") };
   await clusters.figures();
@@ -114,7 +115,12 @@ async function run(clusters: Clusters, kind: Kind, folder: string): Promise<Run>
       "istioctl-path": await fakeIstioctl(folder),
       timeout: "30m",
     },
-    env: { NODE_OPTIONS: `--import=${join(import.meta.dirname, "gauge.mjs")}`, GAUGE_FILE: files.gauge },
+    env: {
+      NODE_OPTIONS: `--import=${join(import.meta.dirname, "gauge.mjs")}`,
+      GAUGE_FILE: files.gauge,
+      // One by one: all of them in one input are more than Linux takes in a variable.
+      ...Object.fromEntries(clusters.kubeconfigs.map((kubeconfig, index) => [variable(index), kubeconfig])),
+    },
     prefix: measured(files.times),
     timeoutMs: 30 * 60_000,
   });
