@@ -12,8 +12,8 @@ import { median, table } from "./table.ts";
 
 const HELP = `The benchmark runs on clusters that you name, and throws them away for fresh ones before each installation:
   BENCH_KUBECONFIGS        two or more kubeconfig files, separated by colons; of those that are not there yet the paths
-  BENCH_RESET              a shell command that replaces the clusters by BENCH_CLUSTERS fresh ones, each with the Sail
-                           Operator, whose kubeconfigs are the first of those files
+  BENCH_RESET              a shell command that replaces the clusters by BENCH_CLUSTERS fresh ones, each with a Sail
+                           Operator that is available already, whose kubeconfigs are the first of those files
   BENCH_ISTIO_VERSION      the Istio version to install
   BENCH_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from
   BENCH_SIZES              optional: numbers of clusters, separated by commas (all kubeconfigs)
