@@ -66,10 +66,15 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
     await cluster.kubectl(["replace", "-f", "-"], { input: stringify(changed) });
     return () => cluster.kubectl(["replace", "-f", "-"], { input: stringify(plain(object)) });
   };
-  const rollout = (cluster: Cluster, deployment: string) =>
-    cluster.kubectl(["rollout", "status", `deployment/${deployment}`, "-n", SYSTEM, "--timeout=120s"], {
-      timeoutMs: 130_000,
-    });
+  const rollout = async (cluster: Cluster, deployment: string) => {
+    const limit = { timeoutMs: 130_000 };
+    await cluster.kubectl(["rollout", "status", `deployment/${deployment}`, "-n", SYSTEM, "--timeout=120s"], limit);
+    // The operator tells of a rollout a moment after the Deployment does: until then its word is of the one before.
+    await cluster.kubectl(
+      ["wait", "istios.sailoperator.io", "--all", "--for=condition=Ready", "--timeout=120s"],
+      limit,
+    );
+  };
   const scale = async (deployment: string) => {
     await kubectl(target, "scale", "deployment", deployment, "-n", SYSTEM, "--replicas=0");
     await kubectl(target, "wait", "--for=delete", "pod", "-l", `app=${deployment}`, "-n", SYSTEM, "--timeout=60s");

@@ -24,12 +24,17 @@ export function probes(kube: Kube, istiods: Istiods): void {
   });
 }
 
+/** Configurations by their text: every request asks for two of them. */
+const parsed = new Map<string, Json>();
+
 /** The probe's configuration; `undefined` where the pod is none. */
 function configOf(kube: Kube, pod: Json): Json | undefined {
   const name = pod?.spec.volumes?.find(({ configMap }: Json) => configMap)?.configMap.name;
   const { namespace } = pod?.metadata ?? {};
   const text = name && kube.get({ apiVersion: "v1", kind: "ConfigMap", namespace, name })?.data?.["envoy.yaml"];
-  return text ? parse(text) : undefined;
+  if (!text) return undefined;
+  if (!parsed.has(text)) parsed.set(text, parse(text));
+  return parsed.get(text);
 }
 
 async function endpoints(istiods: Istiods, pod: Json, service: string): Promise<Endpoint[]> {
