@@ -1,7 +1,7 @@
 // An installation while something breaks on one of its clusters: on fresh ones each time, for a mesh that is there already
 // would hide what was not done. What goes away for a while is waited for; what stays broken is named.
 import { execFile, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -28,7 +28,8 @@ interface Disturbance {
   readonly make: (over: AbortSignal) => Promise<unknown>;
 }
 
-const pid = (name: string) => Number(readFileSync(join(nodePids as string, `${name}.pid`), "utf8"));
+const pidFile = (name: string) => join(nodePids as string, `${name}.pid`);
+const pid = (name: string) => Number(readFileSync(pidFile(name), "utf8"));
 const inNetwork = (...words: string[]) => {
   const [command, ...rest] = [...(nodeShell as string[]), ...words] as [string, ...string[]];
   return run(command, rest);
@@ -46,9 +47,11 @@ const DISTURBANCES: Disturbance[] = [
       const [program = "", ...args] = readFileSync(`/proc/${server}/cmdline`, "utf8").split("\0").slice(0, -1);
       process.kill(server, "SIGKILL");
       await pause(10_000);
-      // Where its database runs, there it ran itself.
+      // Where its database runs, there it ran itself; nsenter becomes the program, so its process is the new server's.
       const where = ["--target", String(pid("etcd")), "--mount", "--net"];
-      spawn("nsenter", [...where, program, ...args], { detached: true, stdio: "ignore" }).unref();
+      const started = spawn("nsenter", [...where, program, ...args], { detached: true, stdio: "ignore" });
+      started.unref();
+      writeFileSync(pidFile("apiserver"), `${started.pid}\n`);
     },
   },
   {
