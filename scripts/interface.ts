@@ -107,10 +107,7 @@ function wider(old: string, current: string): boolean {
   return was.every((value) => is.includes(value));
 }
 
-/** Whether promises of the one version may be broken by the other: below 1.0.0 a minor version is a major one. */
+/** Whether promises of the one version may be broken by the other. */
 export function isMajor(before: string, now: string): boolean {
-  const [[oldMajor = 0, oldMinor = 0], [major = 0, minor = 0]] = [before, now].map((version) =>
-    version.split(".").map(Number),
-  ) as [number[], number[]];
-  return major > oldMajor || (major === 0 && oldMajor === 0 && minor > oldMinor);
+  return Number.parseInt(now, 10) > Number.parseInt(before, 10);
 }

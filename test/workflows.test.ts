@@ -64,6 +64,15 @@ test("one commit is one version of an action, everywhere", () => {
   expect(versions.size).toBeGreaterThanOrEqual(5);
 });
 
+test("a release attests every file that a runner loads", () => {
+  const release = parse(read(".github/workflows/release.yml")) as Workflow;
+  const attest = steps(release).find(({ uses }) => uses?.startsWith("actions/attest-build-provenance@"));
+  const listed = (patterns: string[]) => globSync(patterns, { cwd: root }).sort();
+  const loaded = listed(["dist/**/*.js", "dist/**/*.json"]);
+  expect(listed(`${attest?.with?.["subject-path"]}`.trim().split(/\s+/))).toEqual(loaded);
+  expect(loaded.length).toBeGreaterThan(2);
+});
+
 test("the workflow that is called and the example that is copied write one issue in one way", () => {
   const script = (path: string) => {
     const workflow = parse(read(path)) as Workflow;
@@ -118,8 +127,14 @@ fi
   const ours = { number: 7, title: "Mesh m is not verified" };
   const other = { number: 5, title: "Mesh other is not verified" };
 
+  const passed = { VERIFIED: "success", RESULT: "passed" };
+  const failed = { VERIFIED: "failure", RESULT: "failed" };
+
   test("is opened at the first failure", async () => {
-    const { calls, body } = await run([other], { VERIFIED: "failure", FINDINGS: "failed: gateway.address west\n" });
+    const { calls, body } = await run([other], {
+      ...failed,
+      FINDINGS: "failed: gateway.address west\n",
+    });
     expect(calls).toEqual([
       expect.stringMatching(/^label create mesh --force /),
       "issue create --title Mesh m is not verified --label mesh --body-file body.md",
@@ -129,22 +144,31 @@ fi
   });
 
   test("is kept current while it lasts", async () => {
-    const { calls } = await run([other, ours], { VERIFIED: "failure", FINDINGS: "failed: x" });
+    const { calls } = await run([other, ours], { ...failed, FINDINGS: "failed: x" });
     expect(calls).toEqual(["issue edit 7 --body-file body.md"]);
   });
 
   test("is closed by the first run that passes", async () => {
-    const { calls } = await run([other, ours], { VERIFIED: "success", FINDINGS: "" });
+    const { calls } = await run([other, ours], { ...passed, FINDINGS: "" });
     expect(calls).toEqual(["issue close 7 --comment The mesh was verified again: https://example.com/run/1"]);
   });
 
   test("is not there while all is well", async () => {
-    expect(await run([other], { VERIFIED: "success", FINDINGS: "" })).toEqual({ calls: [], body: "" });
+    expect(await run([other], { ...passed, FINDINGS: "" })).toEqual({ calls: [], body: "" });
+  });
+
+  test.each([
+    ["opened where a failure does not fail the step", [other], "failed", /^issue create /],
+    ["kept where a failure does not fail the step", [other, ours], "failed", /^issue edit 7 /],
+    ["neither opened nor closed by what `fail-on` lets pass", [other, ours], "incomplete", undefined],
+  ])("is %s", async (_, open, RESULT, call) => {
+    const { calls } = await run(open, { VERIFIED: "success", RESULT, FINDINGS: "" });
+    expect(calls.filter((each) => each.startsWith("issue "))).toEqual(call ? [expect.stringMatching(call)] : []);
   });
 
   test("says so where there is no report, and does not let findings out of their block", async () => {
-    expect((await run([], { VERIFIED: "failure", FINDINGS: "" })).body).toContain("No report was made");
-    const { body } = await run([], { VERIFIED: "failure", FINDINGS: "a\n~~~\n@everyone $(id) `id`" });
+    expect((await run([], { VERIFIED: "failure", RESULT: "", FINDINGS: "" })).body).toContain("No report was made");
+    const { body } = await run([], { ...failed, FINDINGS: "a\n~~~\n@everyone $(id) `id`" });
     expect(body.match(/^~~~/gm)).toHaveLength(2);
     expect(body).toContain("@everyone $(id) `id`");
   });
