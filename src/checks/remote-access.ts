@@ -76,9 +76,11 @@ function oneSecret({ namespace }: MeshSpec, { observer, target }: RemoteView): F
     return failed(`There is no remote secret for ${name}, so istiod does not read it.${instead}`, RERUN, reading);
   }
   if (more.length > 0) {
+    const keep = names.includes(remoteSecretName(name)) ? remoteSecretName(name) : names[0];
+    const others = names.filter((each) => each !== keep);
     return failed(
       `There are ${secrets.length} remote secrets for ${name} (${names.join(", ")}): istiod takes the first that it sees and refuses the others.`,
-      `Keep ${names.includes(remoteSecretName(name)) ? remoteSecretName(name) : names[0]}: kubectl -n ${namespace} delete secret ${names.filter((each, i) => (names.includes(remoteSecretName(name)) ? each !== remoteSecretName(name) : i > 0)).join(" ")}`,
+      `Keep ${keep}. In ${observer.spec.name}: kubectl -n ${namespace} delete secret ${others.join(" ")}`,
       reading,
     );
   }
@@ -195,11 +197,12 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
       access.call && "problem" in access.call ? ` A call from here with the same secret: ${access.call.problem}` : "";
     // istiod looks at a Secret when it changes: one that it refused, as the second for a cluster, it does not come back to.
     const [secret] = not.every(({ status }) => status === NOT_REGISTERED) ? secretsFor(observer, name) : [];
-    const log = `kubectl -n ${namespace} logs deployment/istiod | grep ${name}`;
+    const here = `In ${observer.spec.name}: kubectl -n ${namespace}`;
+    const log = `${here} logs -l app=istiod --tail=-1 | grep ${name}`;
     return failed(
       `istiod has not read ${name}: ${not.map(({ pod, status }) => `${pod} says ${status}`).join(", ")}.${call}`,
       secret
-        ? `Make istiod look at the Secret once more: kubectl -n ${namespace} annotate secret ${secret.metadata.name} looked-at="$(date)" --overwrite. If it stays so, restart istiod: kubectl -n ${namespace} rollout restart deployment -l app=istiod`
+        ? `Make istiod look at the Secret once more. ${here} annotate secret ${secret.metadata.name} looked-at="$(date)" --overwrite. If it stays so, restart istiod: kubectl -n ${namespace} rollout restart deployment -l app=istiod`
         : `Does istiod reach ${name}'s API server, and are token and CA in the remote secret right? ${log}`,
       reading,
     );

@@ -36,6 +36,8 @@ export interface Attempt {
   readonly endpoints: readonly Endpoint[] | string;
   /** Of the target's gateway. */
   readonly gateway: readonly string[];
+  /** The control planes' namespace, for the commands in hints. */
+  readonly istioNamespace: string;
 }
 
 /** Whether a call was answered by the target, to the source. */
@@ -105,9 +107,10 @@ export function judgePair(attempt: Attempt): Finding {
       identity,
     );
   }
-  if (typeof endpoints === "string") {
+  if (through.length === 0) {
+    const why = typeof endpoints === "string" ? endpoints : `${source}'s proxy has no endpoint there any more`;
     return unknown(
-      `${target} answers ${source}, but whether through the gateway could not be seen: ${endpoints}.`,
+      `${target} answers ${source}, but whether through the gateway could not be seen: ${why}.`,
       "Run it again; if it stays so, please report it.",
       requests,
       identity,
@@ -123,7 +126,8 @@ export function judgePair(attempt: Attempt): Finding {
 }
 
 /** Why a request was not answered as it should be, from the answer and the endpoints that the source's proxy has. */
-function refusal({ pair, namespace, trustDomain, first, endpoints, gateway, seconds }: Attempt): Finding {
+function refusal(attempt: Attempt): Finding {
+  const { pair, namespace, trustDomain, first, endpoints, gateway, seconds, istioNamespace } = attempt;
   const { source, target } = pair;
   const { status, body } = first;
   if (status === undefined) {
@@ -134,7 +138,7 @@ function refusal({ pair, namespace, trustDomain, first, endpoints, gateway, seco
   }
   const list = typeof endpoints === "string" ? undefined : endpoints;
   const addresses = list?.map(({ address, port }) => `${address}:${port}`).join(", ");
-  const remotes = `istioctl remote-clusters --context ${source}`;
+  const remotes = `In ${source}: istioctl remote-clusters -i ${istioNamespace}`;
   if (status === 200 && body.trim() !== target) {
     return failed(
       `${body.trim() || "Somebody else"} answered ${source} in place of ${target}.`,
@@ -159,7 +163,7 @@ function refusal({ pair, namespace, trustDomain, first, endpoints, gateway, seco
   if (list && list.length === 0) {
     return failed(
       `${source} knows no endpoint in ${target}: its istiod has not read ${target}, or not lately.`,
-      `${remotes}; then restart istiod in ${source} if it says synced: kubectl -n istio-system rollout restart deployment -l app=istiod`,
+      `${remotes}; and if that says synced: kubectl -n ${istioNamespace} rollout restart deployment -l app=istiod`,
     );
   }
   if (list?.every(({ port }) => port === ANSWER_PORT)) {
@@ -171,7 +175,7 @@ function refusal({ pair, namespace, trustDomain, first, endpoints, gateway, seco
   if (/CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body)) {
     return failed(
       `The certificates are not accepted on the way from ${source} to ${target}: ${told(first)}`,
-      "Compare the roots in effect: kubectl -n istio-system get configmap istio-ca-root-cert -o jsonpath='{.data.root-cert\\.pem}' | openssl x509 -noout -fingerprint -sha256",
+      `Compare the roots in effect: kubectl -n ${istioNamespace} get configmap istio-ca-root-cert -o jsonpath='{.data.root-cert\\.pem}' | openssl x509 -noout -fingerprint -sha256`,
     );
   }
   if (
@@ -192,7 +196,7 @@ function refusal({ pair, namespace, trustDomain, first, endpoints, gateway, seco
   }
   return failed(
     `${source}'s requests are not answered by ${target}, for ${Math.round(seconds)} s. ${told(first)}`,
-    `${remotes}; istioctl proxy-config endpoints in ${source}.`,
+    `${remotes}; istioctl proxy-config endpoints deployment/DEPLOYMENT -n NAMESPACE, of one that calls.`,
   );
 }
 

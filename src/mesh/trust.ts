@@ -54,7 +54,7 @@ export function decideTrust(
   mode: TrustMode,
   provided: { readonly sha256: string } | undefined,
   states: readonly TrustState[],
-  namespace = "istio-system",
+  namespace: string,
 ): TrustDecision {
   const broken = states.flatMap((state) => cacertsProblems(state, namespace));
   if (broken.length > 0) return { problems: broken };

@@ -101,7 +101,7 @@ export async function tryPair(
   probe: ProbeSpec,
   pair: TrafficPair,
   source: Member,
-  context: Pick<Attempt, "trustDomain" | "gateway">,
+  context: Pick<Attempt, "trustDomain" | "gateway" | "istioNamespace">,
   patience: number,
   calls: number,
 ): Promise<Attempt> {

@@ -75,7 +75,7 @@ export async function sendTraffic(
         const source = members.find(({ spec }) => spec.name === pair.source) as Member;
         const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
         const finding = await run.timed("traffic", pair, () =>
-          request(patience(), calls, probe, pair, source, from, to),
+          request(mesh, patience(), calls, probe, pair, source, from, to),
         );
         run.judge("pair.request", pair, finding);
       }),
@@ -92,6 +92,7 @@ async function start(mesh: MeshSpec, probe: ProbeSpec, member: Member, seen: Obs
 }
 
 async function request(
+  mesh: MeshSpec,
   patience: number,
   calls: number,
   probe: ProbeSpec,
@@ -105,6 +106,7 @@ async function request(
   const context = {
     trustDomain: readable(from.identity)?.trustDomain ?? "cluster.local",
     gateway: addressesOf(readable(to.gateways)?.services ?? []),
+    istioNamespace: mesh.namespace,
   };
   return judgePair(await tryPair(probe, pair, source, context, patience, calls));
 }

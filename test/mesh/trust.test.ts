@@ -38,13 +38,13 @@ const starting: Parts = { controlPlane: true };
 const clusters = (...parts: Parts[]): TrustState[] => parts.map((part, i) => ({ cluster: `c${i + 1}`, ...part }));
 
 function plan(mode: TrustMode, provided: typeof given | undefined, ...parts: Parts[]): TrustPlan {
-  const decision = decideTrust(mode, provided, clusters(...parts));
+  const decision = decideTrust(mode, provided, clusters(...parts), "istio-system");
   if ("problems" in decision) throw new Error(decision.problems.map(({ cause }) => cause).join("\n"));
   return decision;
 }
 
 function problems(mode: TrustMode, provided: typeof given | undefined, ...parts: Parts[]): readonly TrustProblem[] {
-  const decision = decideTrust(mode, provided, clusters(...parts));
+  const decision = decideTrust(mode, provided, clusters(...parts), "istio-system");
   if (!("problems" in decision)) throw new Error(`unexpected plan: ${JSON.stringify(decision)}`);
   expect(decision.problems.every(({ hint }) => hint)).toBe(true);
   return decision.problems;
