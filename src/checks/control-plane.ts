@@ -6,7 +6,7 @@ import { versionOf, versionSkew } from "../mesh/versions.ts";
 import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import type { Observation } from "./observation.ts";
-import { podTrouble, rolledOut } from "./pods.ts";
+import { rolledOut } from "./pods.ts";
 
 /** The checks of one control plane. */
 export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
@@ -162,9 +162,4 @@ export function oneTrustDomain(all: readonly Observation[]): Finding {
     "Set the Helm value meshConfig.trustDomain to one value everywhere, or name the others in meshConfig.trustDomainAliases.",
     reading,
   );
-}
-
-/** For messages: why pods are not ready. */
-export function troubles(pods: Parameters<typeof podTrouble>[0][]): string {
-  return pods.flatMap((pod) => podTrouble(pod) ?? []).join("; ");
 }

@@ -1,7 +1,7 @@
 import type { Cluster, ExecResult } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { Pod } from "./pods.ts";
+import { isActive, type Pod } from "./pods.ts";
 
 /** Selects the istiods of all revisions, and their Deployments. */
 export const ISTIOD = "app=istiod";
@@ -21,7 +21,7 @@ export interface RemoteCluster {
 
 /** Asks every replica that runs. The debug endpoint answers to localhost only, so the API server's proxy will not do. */
 export function istiodViews(cluster: Cluster, namespace: string, pods: readonly Pod[]): Promise<IstiodView[]> {
-  const running = pods.filter(({ metadata, status }) => status?.phase === "Running" && !metadata.deletionTimestamp);
+  const running = pods.filter((pod) => isActive(pod) && pod.status?.phase === "Running");
   return Promise.all(
     running.map(async ({ metadata: { name } }) => ({ pod: name, clusters: await clusterz(cluster, namespace, name) })),
   );

@@ -12,7 +12,7 @@ import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import { ISTIOD, type IstiodView, istiodViews } from "./istiod.ts";
-import type { Pod } from "./pods.ts";
+import { isActive, type Pod } from "./pods.ts";
 import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
 
 /** Something that was to be read: what it is, or the `Failure` that says why it could not be read, thrown. */
@@ -40,6 +40,7 @@ export interface Binding extends KubernetesObject {
 export interface Gateways {
   readonly services: readonly Service[];
   readonly deployments: readonly Deployment[];
+  /** The active ones. */
   readonly pods: readonly Pod[];
 }
 
@@ -228,7 +229,7 @@ async function readGateways(
         list<Deployment>("apps/v1", "Deployment", { namespace }),
       ]);
       const deployments = all.filter(({ spec }) => matches(selector, spec.template.metadata?.labels));
-      return { deployments, pods: pods as unknown as Pod[] };
+      return { deployments, pods: (pods as unknown as Pod[]).filter(isActive) };
     }),
   );
   const unique = <T extends { metadata: { uid?: string } }>(items: readonly T[]) => [

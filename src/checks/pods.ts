@@ -39,6 +39,14 @@ const statusesOf = ({ status }: Pod): ContainerStatus[] => [
   ...(status?.containerStatuses ?? []),
 ];
 
+/**
+ * Whether a pod is one that its owner counts (IsPodActive of Kubernetes' controllers): neither on its way out nor over, as
+ * an evicted one is, which stays until somebody removes it.
+ */
+export function isActive({ metadata, status }: Pod): boolean {
+  return !metadata.deletionTimestamp && status?.phase !== "Failed" && status?.phase !== "Succeeded";
+}
+
 /** Why a pod is not ready, in its own words, or `undefined` where it is. */
 export function podTrouble(pod: Pod): string | undefined {
   const waiting = statusesOf(pod).find(({ state }) => state?.waiting)?.state?.waiting;
@@ -91,10 +99,11 @@ export function rolledOut(
   return troubleOf(pods) ?? { seen: `${available} of ${wanted || "?"} pods are available` };
 }
 
-/** Why pods are not ready, and what to do where waiting does not help; `undefined` where all of them are. */
+/** Why active pods are not ready, and what to do where waiting does not help; `undefined` where all of them are. */
 export function troubleOf(pods: readonly Pod[]): { seen: string; hint: string | undefined } | undefined {
-  const troubles = pods.flatMap((pod) => podTrouble(pod) ?? []);
-  const hint = pods.map(podHint).find((found) => found !== undefined);
+  const active = pods.filter(isActive);
+  const troubles = active.flatMap((pod) => podTrouble(pod) ?? []);
+  const hint = active.map(podHint).find((found) => found !== undefined);
   return troubles.length > 0 ? { seen: troubles.join("; "), hint } : undefined;
 }
 

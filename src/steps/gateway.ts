@@ -1,5 +1,5 @@
 import { addressesOf } from "../checks/gateway.ts";
-import { cannotPull, type Pod, rolledOut } from "../checks/pods.ts";
+import { cannotPull, isActive, type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
@@ -63,7 +63,7 @@ export function runGateway(
         pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: `app=${GATEWAY_NAME}` },
       },
       async (seen) => {
-        const pods = (seen.pods as unknown as Pod[]).filter((pod) => !pod.metadata.deletionTimestamp);
+        const pods = (seen.pods as unknown as Pod[]).filter(isActive);
         await outdated.replace(pods);
         return rolledOut(seen.deployment[0] as Deployment | undefined, pods);
       },

@@ -1,5 +1,5 @@
 import { isToInstall } from "../checks/operator.ts";
-import type { Pod } from "../checks/pods.ts";
+import { isActive, type Pod } from "../checks/pods.ts";
 import type { IstioResource, Survey } from "../checks/survey.ts";
 import type { Applied, Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
@@ -144,10 +144,10 @@ export function planRemoteSecrets(
 /** The gateway's pods that `install` would delete, so that new ones are injected. */
 async function uninjectedPods({ namespace }: MeshSpec, cluster: Cluster): Promise<ObjectChange[]> {
   const kind = { apiVersion: "v1", kind: "Pod", namespace };
-  const pods = await cluster.list<KubernetesObject>({ ...kind, labelSelector: `app=${GATEWAY_NAME}` });
+  const pods = (await cluster.list({ ...kind, labelSelector: `app=${GATEWAY_NAME}` })) as unknown as Pod[];
   const note = "It was made before injection served, and keeps its placeholder image.";
   return pods
-    .filter((pod) => !pod.metadata.deletionTimestamp && isUninjected(pod as unknown as Pod))
+    .filter((pod) => isActive(pod) && isUninjected(pod))
     .map(({ metadata }) => ({ ...kind, name: metadata.name, action: "deleted", note }));
 }
 

@@ -262,6 +262,29 @@ describe("what is broken", () => {
   });
 });
 
+test("pods that were evicted stay, and are not taken for the mesh's", async () => {
+  const pods = two().list("v1", "Pod");
+  const refs = ["istiod", "istio-eastwestgateway"].map((app) => {
+    const { metadata, spec } = pods.find((pod: Json) => pod.metadata.labels?.app === app) as Json;
+    const name = `${app}-evicted`;
+    const containers = spec.containers.map((container: Json) => ({ ...container, image: "auto" }));
+    two().put({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace: metadata.namespace, labels: metadata.labels },
+      spec: { ...spec, containers },
+      status: { phase: "Failed", reason: "Evicted", message: "The node was low on resource: memory." },
+    });
+    return { apiVersion: "v1", kind: "Pod", namespace: metadata.namespace, name };
+  });
+  const outcome = await runVerify(kubes);
+  for (const ref of refs) two().delete(ref);
+  expect(notPassed(outcome)).toEqual([]);
+  const { checks } = outcome.report;
+  const gateway = checks.find(({ id, subject }) => id === "gateway.deployment" && subjectName(subject) === "cluster2");
+  expect(gateway?.evidence).toBe("1 gateway pod is ready and injected.");
+});
+
 describe("a probe that a killed run left", () => {
   const leave = (expires: Date) =>
     one().put({

@@ -255,6 +255,14 @@ describe("rolled out", () => {
     ).toBe("pod p: Running, not ready; pod q: Running, not ready");
   });
 
+  test("not yet, and the pods that are over say nothing of it", () => {
+    const evicted: Pod = { metadata: { name: "q" }, status: { phase: "Failed" } };
+    const leaving: Pod = { metadata: { name: "r", deletionTimestamp: "2026-01-01T00:00:00Z" } };
+    expect(seen(rolledOut(deployment({ ...full, availableReplicas: 0 }), [evicted, pod, leaving]))).toBe(
+      "pod p: Running, not ready",
+    );
+  });
+
   test.each<[string, Pod["status"], string | undefined]>([
     [
       "an image that cannot be pulled",

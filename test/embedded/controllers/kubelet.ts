@@ -19,7 +19,8 @@ export function kubelet(kube: Kube, { delayMs, missingImages = [] }: KubeletOpti
       started.delete(uid);
       return;
     }
-    if (started.has(uid)) return;
+    const over = ["Failed", "Succeeded"].includes(object.status?.phase);
+    if (started.has(uid) || over) return;
     started.add(uid);
     const podIP = `10.244.${lastAddress >> 8}.${lastAddress++ & 255}`;
     const report = (status: (pod: Json) => Json) => {
