@@ -120,6 +120,22 @@ const SHAPES: Readonly<Record<string, Shape>> = {
       servers: [{ port: { number: true, name: true, protocol: true }, tls: { mode: true }, hosts: [true] }],
     },
   },
+  KubernetesGateway: {
+    metadata: METADATA,
+    spec: {
+      gatewayClassName: true,
+      addresses: [{ type: true, value: true }],
+      listeners: [
+        {
+          port: true,
+          protocol: true,
+          hostname: true,
+          tls: { mode: true, options: { "gateway.istio.io/listener-protocol": true } },
+        },
+      ],
+    },
+    status: { addresses: [{ type: true, value: true }], conditions: CONDITIONS },
+  },
   Event: {
     type: true,
     reason: true,
@@ -188,6 +204,8 @@ export async function diagnose(mesh: MeshSpec, cluster: Cluster, room: number): 
     "pods.json": () => list("Pod", { apiVersion: "v1", kind: "Pod", namespace }),
     "services.json": () => list("Service", { apiVersion: "v1", kind: "Service", namespace }),
     "gateways.json": () => list("Gateway", { apiVersion: "networking.istio.io/v1", kind: "Gateway" }),
+    "kubernetes-gateways.json": () =>
+      list("KubernetesGateway", { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" }),
     "secrets.json": async () => {
       const secrets = await cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", namespace });
       return json(secrets.map(secretShape));

@@ -1,9 +1,9 @@
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import { MTLS_PORT } from "../mesh/objects/gateway.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { servicesAreExposed } from "./exposure.ts";
 import { failed, type Judgements, passed } from "./finding.ts";
-import { type IstioGateway, matches, type Observation, type Service } from "./observation.ts";
+import { matches, type Observation, type Service } from "./observation.ts";
 import { proxyImage, rolledOut } from "./pods.ts";
 
 /** The checks of one cluster's way in. */
@@ -11,7 +11,7 @@ export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
   return {
     "gateway.deployment": (seen) => gatewayRuns(mesh, seen),
     "gateway.address": (seen) => gatewayHasAddress(seen),
-    "gateway.exposure": (seen) => servicesAreExposed(mesh, seen),
+    "gateway.exposure": servicesAreExposed,
     "gateway.network": (seen) => gatewayHasNetwork(seen),
   };
 }
@@ -101,62 +101,6 @@ function gatewayHasAddress(seen: Observation): Finding {
   }
   const list = addressesOf(services).join(", ");
   return passed(list ? `The gateway's address is ${list}.` : "The gateway is a NodePort Service.", reading);
-}
-
-const HOSTS = /^([^/]*\/)?(\*|\*\.local)$/;
-
-function servicesAreExposed(mesh: MeshSpec, seen: Observation): Finding {
-  const { services, pods, deployments } = seen.gateways();
-  const exposures = seen.exposures();
-  // Pods may be missing, and the Gateway be right all the same.
-  const labels = [
-    ...pods.map(({ metadata }) => metadata.labels ?? {}),
-    ...deployments.map(({ spec }) => spec.template.metadata?.labels ?? {}),
-    ...(pods.length + deployments.length === 0 ? services.map(({ spec }) => spec?.selector ?? {}) : []),
-  ];
-  const selecting = exposures.filter(({ spec }) => labels.some((each) => matches(spec.selector ?? {}, each)));
-  const reading = {
-    source: "Gateways of networking.istio.io that select the east-west gateway",
-    values: Object.fromEntries(selecting.map((each) => [named(each), each.spec.servers ?? []])),
-  };
-  const apply =
-    "Run the command `install`, or apply Istio's expose-services Gateway (port 15443, AUTO_PASSTHROUGH, *.local).";
-  if (selecting.length === 0) {
-    const passing = exposures.filter(({ spec }) => spec.servers?.some(({ tls }) => tls?.mode === "AUTO_PASSTHROUGH"));
-    return failed(
-      passing.length > 0
-        ? `Gateway ${passing.map(named).join(", ")} exposes services, but its selector does not match the east-west gateway's pods.`
-        : "No Gateway exposes the services: the east-west gateway lets nobody in.",
-      apply,
-      reading,
-    );
-  }
-  const problems = selecting.map((each) => ({ gateway: each, problem: exposureProblem(each) }));
-  const right = problems.find(({ problem }) => problem === undefined);
-  if (right)
-    return passed(`Gateway ${named(right.gateway)} exposes *.local on ${MTLS_PORT}, AUTO_PASSTHROUGH.`, reading);
-  return failed(
-    `The services are not exposed: ${problems.map(({ gateway, problem }) => `Gateway ${named(gateway)} ${problem}`).join("; ")}.`,
-    `kubectl -n ${problems[0]?.gateway.metadata.namespace ?? mesh.namespace} edit gateways.networking.istio.io ${problems[0]?.gateway.metadata.name}, or run the command \`install\`.`,
-    reading,
-  );
-}
-
-/** What keeps a Gateway from exposing the services; `undefined`: nothing. */
-function exposureProblem({ spec }: IstioGateway): string | undefined {
-  const servers = spec.servers ?? [];
-  if (servers.length === 0) return "has no server";
-  const problems = servers.map(({ port, tls, hosts = [] }) =>
-    [
-      port?.number === MTLS_PORT ? [] : `listens on port ${port?.number} instead of ${MTLS_PORT}`,
-      port?.protocol === "TLS" ? [] : `has protocol ${port?.protocol} instead of TLS`,
-      tls?.mode === "AUTO_PASSTHROUGH" ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of AUTO_PASSTHROUGH`,
-      hosts.some((host) => HOSTS.test(host)) ? [] : `has hosts ${hosts.join(", ")} instead of *.local`,
-    ].flat(),
-  );
-  // The one that is nearest to what it should be is most likely the one that was meant.
-  const nearest = problems.sort((a, b) => a.length - b.length)[0] as string[];
-  return nearest.length === 0 ? undefined : nearest.join(" and ");
 }
 
 function gatewayHasNetwork(seen: Observation): Finding {

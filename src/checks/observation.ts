@@ -11,6 +11,7 @@ import { readerTokens } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
+import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { ISTIOD, type IstiodView, istiodViews } from "./istiod.ts";
 import { isActive, type Pod } from "./pods.ts";
 import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
@@ -21,14 +22,6 @@ export type Part<T> = () => T;
 export interface Service extends KubernetesObject {
   spec?: { type?: string; selector?: Record<string, string> };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
-}
-
-/** A Gateway of networking.istio.io. */
-export interface IstioGateway extends KubernetesObject {
-  spec: {
-    selector?: Record<string, string>;
-    servers?: { port?: { number?: number; protocol?: string }; tls?: { mode?: string }; hosts?: string[] }[];
-  };
 }
 
 export interface Binding extends KubernetesObject {
@@ -73,6 +66,8 @@ export interface Observation {
   readonly cacerts: Part<Secret | undefined>;
   readonly gateways: Part<Gateways>;
   readonly exposures: Part<readonly IstioGateway[]>;
+  /** None where that API is not served. */
+  readonly kubernetesGateways: Part<readonly KubernetesGateway[]>;
   readonly remoteSecrets: Part<readonly Secret[]>;
   /** What each replica of istiod says. */
   readonly views: Part<readonly IstiodView[]>;
@@ -128,6 +123,7 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     cacerts: part(get<Secret>("Secret", "cacerts", namespace)),
     gateways: part(readGateways(list)),
     exposures: part(list<IstioGateway>("networking.istio.io/v1", "Gateway")),
+    kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
     remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
     views: part(istiodPods.then((running) => istiodViews(cluster, namespace, running))),
     servers: part(servers),
@@ -162,6 +158,7 @@ export function unseen(spec: ClusterSpec): Observation {
     cacerts: part,
     gateways: part,
     exposures: part,
+    kubernetesGateways: part,
     remoteSecrets: part,
     views: part,
     servers: part,

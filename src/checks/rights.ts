@@ -147,6 +147,7 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[]
     right("v1", "Pod", ["list", ...(traffic ? ["watch", "create", "delete"] : [])]),
     right("apps/v1", "Deployment", ["list"]),
     right("networking.istio.io/v1", "Gateway", ["list"]),
+    right("gateway.networking.k8s.io/v1", "Gateway", ["list"]),
     right("sailoperator.io/v1", "Istio", ["list"]),
     right(RBAC, "ClusterRoleBinding", ["list"]),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),

@@ -37,6 +37,7 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "sailoperator.io/v1/IstioCNI": { plural: "istiocnis", namespaced: false },
   "sailoperator.io/v1/IstioRevision": { plural: "istiorevisions", namespaced: false },
   "networking.istio.io/v1/Gateway": { plural: "gateways", namespaced: true },
+  "gateway.networking.k8s.io/v1/Gateway": { plural: "gateways", namespaced: true },
 };
 
 function kindOf({ apiVersion, kind }: { apiVersion: string; kind: string }) {

@@ -102,6 +102,7 @@ describe("diagnostics", () => {
       "pods.json",
       "services.json",
       "gateways.json",
+      "kubernetes-gateways.json",
       "secrets.json",
       "clusterz.json",
       "events.json",

@@ -1,0 +1,148 @@
+import { MTLS_PORT } from "../mesh/objects/gateway.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Finding } from "../mesh/report.ts";
+import { failed, passed } from "./finding.ts";
+import { type Gateways, matches, type Observation } from "./observation.ts";
+
+/** What one port of a gateway does with whom. */
+interface Server {
+  readonly port?: { readonly number?: number; readonly protocol?: string };
+  readonly tls?: { readonly mode?: string };
+  readonly hosts?: readonly string[];
+}
+
+/** A Gateway of networking.istio.io. */
+export interface IstioGateway extends KubernetesObject {
+  spec: { selector?: Record<string, string>; servers?: Server[] };
+}
+
+/** A Gateway of gateway.networking.k8s.io. */
+export interface KubernetesGateway extends KubernetesObject {
+  spec: {
+    addresses?: { type?: string; value?: string }[];
+    listeners?: {
+      port?: number;
+      protocol?: string;
+      hostname?: string;
+      tls?: { mode?: string; options?: Record<string, string> };
+    }[];
+  };
+}
+
+/** A Gateway of either API. */
+interface Exposure {
+  /** As messages name it. */
+  readonly name: string;
+  /** The command to change it. */
+  readonly edit: string;
+  readonly servers: readonly Server[];
+  /** Whether it configures the proxies of the east-west gateway. */
+  readonly selects: boolean;
+}
+
+/** Whether a Gateway, of Istio's API or of Kubernetes', lets the other networks in to all Services. */
+export function servicesAreExposed({
+  exposures,
+  kubernetesGateways,
+  gateways,
+}: Pick<Observation, "exposures" | "kubernetesGateways" | "gateways">): Finding {
+  const behind = gateways();
+  const ofIstio = exposures().map((gateway) => istioExposure(gateway, behind));
+  const finding = judge(ofIstio);
+  if (finding.verdict === "passed") return finding;
+  // Others than the east-west gateway's are for traffic of another kind.
+  const ofKubernetes = kubernetesGateways()
+    .map((gateway) => kubernetesExposure(gateway, behind))
+    .filter(({ selects }) => selects);
+  return ofKubernetes.length > 0 ? judge([...ofKubernetes, ...ofIstio]) : finding;
+}
+
+function judge(exposures: readonly Exposure[]): Finding {
+  const selecting = exposures.filter(({ selects }) => selects);
+  const reading = {
+    source: "Gateways that configure the east-west gateway",
+    values: Object.fromEntries(selecting.map(({ name, servers }) => [name, servers])),
+  };
+  if (selecting.length === 0) {
+    const passing = exposures.filter(({ servers }) => servers.some(({ tls }) => tls?.mode === "AUTO_PASSTHROUGH"));
+    const names = passing.map(({ name }) => name).join(", ");
+    return failed(
+      passing.length > 0
+        ? `${names} exposes services, but its selector does not match the east-west gateway's pods.`
+        : "No Gateway exposes the services: the east-west gateway lets nobody in.",
+      "Run the command `install`, or apply Istio's expose-services Gateway (port 15443, AUTO_PASSTHROUGH, *.local).",
+      reading,
+    );
+  }
+  const problems = selecting.map((exposure) => ({ exposure, problem: problemOf(exposure) }));
+  const right = problems.find(({ problem }) => problem === undefined);
+  if (right) return passed(`${right.exposure.name} exposes *.local on ${MTLS_PORT}, AUTO_PASSTHROUGH.`, reading);
+  return failed(
+    `The services are not exposed: ${problems.map(({ exposure, problem }) => `${exposure.name} ${problem}`).join("; ")}.`,
+    `${problems[0]?.exposure.edit}, or run the command \`install\`.`,
+    reading,
+  );
+}
+
+function istioExposure({ metadata, spec }: IstioGateway, { services, deployments, pods }: Gateways): Exposure {
+  // Pods may be missing, and the Gateway be right all the same.
+  const labels = [
+    ...pods.map((pod) => pod.metadata.labels ?? {}),
+    ...deployments.map((deployment) => deployment.spec.template.metadata?.labels ?? {}),
+    ...(pods.length + deployments.length === 0 ? services.map((service) => service.spec?.selector ?? {}) : []),
+  ];
+  return {
+    name: `Gateway ${metadata.namespace}/${metadata.name}`,
+    edit: `kubectl -n ${metadata.namespace} edit gateways.networking.istio.io ${metadata.name}`,
+    servers: spec.servers ?? [],
+    selects: labels.some((each) => matches(spec.selector ?? {}, each)),
+  };
+}
+
+/** istiod labels the pods that it makes for such a Gateway with this; else the Gateway names their Service. */
+const OF_GATEWAY = "gateway.networking.k8s.io/gateway-name";
+
+/** What istiod makes of it (pilot/pkg/config/kube/gateway): a Gateway of its own, which the API server does not have. */
+function kubernetesExposure({ metadata, spec }: KubernetesGateway, { services, pods }: Gateways): Exposure {
+  const { name, namespace = "" } = metadata;
+  const hosts = (spec.addresses ?? []).map(({ value }) => value);
+  const named = services.some((each) =>
+    hosts.some((host) => host?.startsWith(`${each.metadata.name}.${each.metadata.namespace}.svc`)),
+  );
+  const own = [...pods, ...services].some(
+    (each) => each.metadata.namespace === namespace && each.metadata.labels?.[OF_GATEWAY] === name,
+  );
+  return {
+    name: `Gateway ${namespace}/${name} of gateway.networking.k8s.io`,
+    edit: `kubectl -n ${namespace} edit gateways.gateway.networking.k8s.io ${name}`,
+    servers: (spec.listeners ?? []).map(({ port, protocol, hostname = "*", tls }) => ({
+      port: { ...(port === undefined ? {} : { number: port }), ...(protocol === undefined ? {} : { protocol }) },
+      tls: { mode: modeOf(tls?.mode, tls?.options) },
+      hosts: [hostname],
+    })),
+    selects: own || named,
+  };
+}
+
+function modeOf(mode = "Terminate", options: Readonly<Record<string, string>> = {}): string {
+  if (mode !== "Passthrough") return mode;
+  return options["gateway.istio.io/listener-protocol"] === "auto-passthrough" ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
+}
+
+const HOSTS = /^([^/]*\/)?(\*|\*\.local)$/;
+
+/** What keeps a Gateway from exposing the services; `undefined`: nothing. */
+function problemOf({ servers }: Exposure): string | undefined {
+  if (servers.length === 0) return "has no server";
+  const problems = servers.map(({ port, tls, hosts = [] }) =>
+    [
+      port?.number === MTLS_PORT ? [] : `listens on port ${port?.number} instead of ${MTLS_PORT}`,
+      port?.protocol === "TLS" ? [] : `has protocol ${port?.protocol} instead of TLS`,
+      tls?.mode === "AUTO_PASSTHROUGH" ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of AUTO_PASSTHROUGH`,
+      hosts.some((host) => HOSTS.test(host)) ? [] : `has hosts ${hosts.join(", ")} instead of *.local`,
+    ].flat(),
+  );
+  // The one that is nearest to what it should be is most likely the one that was meant.
+  const nearest = problems.sort((a, b) => a.length - b.length)[0] as string[];
+  return nearest.length === 0 ? undefined : nearest.join(" and ");
+}
