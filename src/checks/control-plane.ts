@@ -2,9 +2,10 @@ import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { versionOf, versionSkew } from "../mesh/versions.ts";
+import { versionSkew } from "../mesh/versions.ts";
 import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
+import { istiodVersion } from "./istiod.ts";
 import type { Observation } from "./observation.ts";
 import { rolledOut } from "./pods.ts";
 
@@ -71,8 +72,7 @@ function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
 
 function cniIsThere({ istioVersion }: MeshSpec, seen: Observation): Finding {
   if (seen.istios().length === 0) return skipped("The Sail Operator does not own the control plane.");
-  const image = seen.istiod()?.spec.template.spec.containers[0]?.image;
-  return cniIsHealthy(seen.cni(), (image && versionOf(image)) ?? istioVersion);
+  return cniIsHealthy(seen.cni(), istiodVersion(seen.istiod(), seen.istios()) ?? istioVersion);
 }
 
 function identityIsTheMeshs({ id, namespace }: MeshSpec, { spec, istiod, identity }: Observation): Finding {
@@ -113,13 +113,12 @@ function namespaceHasNetwork({ namespace }: MeshSpec, seen: Observation): Findin
 
 /** Whether the control planes' versions go together. Of Istio's minors, neighbours do. */
 export function versionsGoTogether(all: readonly Observation[]): Finding {
-  const versions = all.flatMap(({ spec, istiod }) => {
-    const image = istiod()?.spec.template.spec.containers[0]?.image;
-    const version = image && versionOf(image);
+  const versions = all.flatMap(({ spec, istiod, istios }) => {
+    const version = istiodVersion(istiod(), istios());
     return version ? [{ cluster: spec.name, version }] : [];
   });
   const reading = {
-    source: "image of each istiod",
+    source: "image of each istiod, its Istio resource or its charts' label",
     values: Object.fromEntries(versions.map(({ cluster, version }) => [cluster, version])),
   };
   if (versions.length < all.length) {
@@ -127,7 +126,11 @@ export function versionsGoTogether(all: readonly Observation[]): Finding {
       .map(({ spec }) => spec.name)
       .filter((name) => !versions.some(({ cluster }) => cluster === name));
     return {
-      ...unknown(`The version of istiod could not be told from its image in ${without.join(", ")}.`, "", reading),
+      ...unknown(
+        `The version of istiod could not be told in ${without.join(", ")}: its image's tag does not say.`,
+        "",
+        reading,
+      ),
       clusters: without,
     };
   }
@@ -150,16 +153,35 @@ export function versionsGoTogether(all: readonly Observation[]): Finding {
   );
 }
 
-/** Whether all clusters have one trust domain: an identity of another one is not accepted. */
-export function oneTrustDomain(all: readonly Observation[]): Finding {
-  const byDomain = Map.groupBy(all, ({ identity }) => identity().trustDomain);
-  const list = [...byDomain].map(([domain, same]) => `${domain} in ${same.map(({ spec }) => spec.name).join(", ")}`);
-  const values = Object.fromEntries(all.map(({ spec, identity }) => [spec.name, identity().trustDomain]));
-  const reading = { source: "ConfigMap istio, trustDomain", values };
+/**
+ * Whether all clusters accept each other's identities: those of their own trust domain, and of its aliases. A proxy looks
+ * at both ends of a connection by its own mesh configuration (trustDomainAliases, pkg/spiffe).
+ */
+export function trustDomainsGoTogether(all: readonly Observation[]): Finding {
+  const clusters = all.map(({ spec, identity }) => ({ name: spec.name, ...identity() }));
+  const byDomain = Map.groupBy(clusters, ({ trustDomain }) => trustDomain);
+  const list = [...byDomain].map(([domain, same]) => `${domain} in ${same.map(({ name }) => name).join(", ")}`);
+  const reading = {
+    source: "ConfigMap istio, trustDomain and trustDomainAliases",
+    values: Object.fromEntries(
+      clusters.map(({ name, trustDomain, trustDomainAliases }) => [name, [trustDomain, ...trustDomainAliases]]),
+    ),
+  };
   if (byDomain.size === 1) return passed(`The trust domain is ${[...byDomain.keys()][0]} everywhere.`, reading);
-  return failed(
-    `The clusters have different trust domains: ${list.join("; ")}.`,
-    "Set the Helm value meshConfig.trustDomain to one value everywhere, or name the others in meshConfig.trustDomainAliases.",
-    reading,
-  );
+  const strangers = clusters.map((each) => ({
+    ...each,
+    unknown: [...byDomain.keys()].filter((domain) => ![each.trustDomain, ...each.trustDomainAliases].includes(domain)),
+  }));
+  const refusing = strangers.filter(({ unknown }) => unknown.length > 0);
+  if (refusing.length === 0)
+    return passed(`The trust domains differ, and are aliases of each other everywhere: ${list.join("; ")}.`, reading);
+  const missing = refusing.map((each) => `${each.name} does not know ${each.unknown.join(", ")}`);
+  return {
+    ...failed(
+      `The clusters have different trust domains: ${list.join("; ")}. By its own and its aliases, ${missing.join("; ")}.`,
+      "Set the Helm value meshConfig.trustDomain to one value everywhere, or name the others in meshConfig.trustDomainAliases.",
+      reading,
+    ),
+    clusters: refusing.map(({ name }) => name),
+  };
 }

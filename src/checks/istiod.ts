@@ -1,10 +1,35 @@
 import type { Cluster, ExecResult } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import { Failure } from "../mesh/failure.ts";
+import { plainVersion, versionOf } from "../mesh/versions.ts";
 import { isActive, type Pod } from "./pods.ts";
+import type { Deployment, IstioResource } from "./survey.ts";
 
 /** Selects the istiods of all revisions, and their Deployments. */
 export const ISTIOD = "app=istiod";
+
+/** The revision of an istiod, `default` where it is of none by name. */
+export function revisionOf({ spec }: Deployment): string {
+  return spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
+}
+
+/** What the charts of a development build are labelled with, whatever it is built from. */
+const DEVELOPMENT = "1.0.0";
+
+/**
+ * The Istio version that an istiod runs, `X.Y.Z`: by its image's tag; where it has none, as images by digest have none, by
+ * the Istio resource that it is of, or by the label that Istio's charts set. `undefined` where none of them tells.
+ */
+export function istiodVersion(istiod: Deployment | undefined, istios: readonly IstioResource[]): string | undefined {
+  if (!istiod) return undefined;
+  const image = istiod.spec.template.spec.containers[0]?.image ?? "";
+  const revision = revisionOf(istiod);
+  const resource = istios.find(({ metadata, status }) => (status?.activeRevisionName ?? metadata.name) === revision);
+  const label = istiod.metadata.labels?.["app.kubernetes.io/version"];
+  return (
+    versionOf(image) ?? plainVersion(resource?.spec.version) ?? plainVersion(label === DEVELOPMENT ? undefined : label)
+  );
+}
 
 /** What one replica of istiod says of the clusters that it knows, or in words why it could not be asked. */
 export interface IstiodView {

@@ -12,7 +12,7 @@ import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
-import { ISTIOD, type IstiodView, istiodViews } from "./istiod.ts";
+import { ISTIOD, type IstiodView, istiodViews, revisionOf } from "./istiod.ts";
 import { isActive, type Pod } from "./pods.ts";
 import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
 
@@ -41,6 +41,8 @@ export interface Gateways {
 export interface Identity {
   readonly meshId: string | undefined;
   readonly trustDomain: string;
+  /** Other trust domains whose identities it takes for its own. */
+  readonly trustDomainAliases: readonly string[];
   readonly clusterName: string | undefined;
   readonly network: string | undefined;
 }
@@ -179,7 +181,6 @@ async function settled<T extends Record<string, unknown>>(parts: T): Promise<{ [
 function choose(mesh: MeshSpec, istios: readonly IstioResource[], istiods: readonly Deployment[]) {
   const resource = istios.find(({ metadata }) => metadata.name === mesh.istioResource);
   const wanted = resource?.status?.activeRevisionName ?? mesh.istioResource;
-  const revisionOf = ({ spec }: Deployment) => spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
   const istiod = istiods.find((each) => revisionOf(each) === wanted) ?? (istiods.length === 1 ? istiods[0] : undefined);
   return { istiod, revision: istiod ? revisionOf(istiod) : wanted };
 }
@@ -191,13 +192,16 @@ async function readIdentity(
 ): Promise<Identity> {
   const suffix = revision === "default" ? "" : `-${revision}`;
   const [mesh, injector] = await Promise.all([config(`istio${suffix}`), config(`istio-sidecar-injector${suffix}`)]);
-  const { defaultConfig, trustDomain } = fields(readYaml(mesh?.data?.mesh));
+  const { defaultConfig, trustDomain, trustDomainAliases } = fields(readYaml(mesh?.data?.mesh));
   const global = fields(fields(readYaml(injector?.data?.values)).global);
   const env = (name: string) =>
     istiod?.spec.template.spec.containers[0]?.env?.find((variable) => variable.name === name)?.value;
   return {
     meshId: string(fields(defaultConfig).meshId) ?? string(global.meshID),
     trustDomain: string(trustDomain) ?? "cluster.local",
+    trustDomainAliases: Array.isArray(trustDomainAliases)
+      ? trustDomainAliases.flatMap((each) => string(each) ?? [])
+      : [],
     clusterName: env("CLUSTER_ID") ?? string(fields(global.multiCluster).clusterName),
     network: string(global.network),
   };

@@ -5,6 +5,7 @@ import { remoteSecretName } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { cniInTheWay } from "./cni.ts";
+import { revisionOf } from "./istiod.ts";
 import { missingRights, type Right } from "./rights.ts";
 import type { Deployment, IstioResource, Survey } from "./survey.ts";
 
@@ -162,7 +163,7 @@ async function hasIdentity(
   istiod: Deployment,
   differences: (global: Record<string, unknown>) => string[],
 ): Promise<Finding> {
-  const revision = istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
+  const revision = revisionOf(istiod);
   const injector = await cluster.get<KubernetesObject & { data?: Record<string, string> }>({
     apiVersion: "v1",
     kind: "ConfigMap",

@@ -20,11 +20,11 @@ export function trustChecks(mesh: MeshSpec, now = new Date()): Judgements<Observ
   };
 }
 
-const ISTIODS_OWN = "istiod signs with a root that it made for itself; there is no Secret cacerts.";
+const NO_CACERTS = "There is no Secret cacerts: istiod signs with a root of its own, or another CA does.";
 
 function cacertsAreSound({ namespace }: MeshSpec, seen: Observation, now: Date): Finding {
   const secret = seen.cacerts();
-  if (!secret) return skipped(ISTIODS_OWN);
+  if (!secret) return skipped(NO_CACERTS);
   const { problems, issuer, anchor, istioGenerated } = inspectCaCerts(secret.data ?? {}, now);
   if (istioGenerated) return skipped("istiod made the Secret cacerts for itself.");
   const reading = {
@@ -48,7 +48,7 @@ function cacertsAreSound({ namespace }: MeshSpec, seen: Observation, now: Date):
 
 function cacertsAreInEffect({ namespace }: MeshSpec, seen: Observation, now: Date): Finding {
   const secret = seen.cacerts();
-  if (!secret) return skipped(ISTIODS_OWN);
+  if (!secret) return skipped(NO_CACERTS);
   const { roots } = inspectCaCerts(secret.data ?? {}, now);
   const inEffect = effective(seen);
   const given = roots.map(({ sha256 }) => sha256);

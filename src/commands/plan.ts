@@ -1,9 +1,9 @@
+import { istiodVersion } from "../checks/istiod.ts";
 import { installRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { versionOf } from "../mesh/versions.ts";
 import { planObjects, planRemoteSecrets } from "../steps/plan.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { attempt, type Run } from "../steps/run.ts";
@@ -34,8 +34,8 @@ export async function plan(
   if (trust.warning) run.warn(trust.warning);
   if (trust.rootSha256) run.trusts(trust.rootSha256);
   for (const member of served) {
-    const image = survey(member).istiods[0]?.spec.template.spec.containers[0]?.image;
-    const istioVersion = image && versionOf(image);
+    const { istiods, istios } = survey(member);
+    const istioVersion = istiodVersion(istiods[0], istios);
     if (istioVersion) run.clusterReport(member.spec.name).istioVersion = istioVersion;
   }
 

@@ -1,5 +1,6 @@
 import { failed, passed } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway.ts";
+import { istiodVersion } from "../checks/istiod.ts";
 import { type Observation, observe, readable, unseen } from "../checks/observation.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
@@ -8,7 +9,6 @@ import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
-import { versionOf } from "../mesh/versions.ts";
 import { judgeCluster, judgeMesh, judgePairs } from "../steps/judge.ts";
 import type { Run } from "../steps/run.ts";
 import { sendTraffic } from "../steps/traffic.ts";
@@ -108,8 +108,7 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observati
     const evidence = `Kubernetes ${report.kubernetesVersion} answers at ${cluster.server}.`;
     run.judge("cluster.api", subject, passed(evidence, reading));
     const seen = await observe(mesh, member);
-    const image = readable(seen.istiod)?.spec.template.spec.containers[0]?.image;
-    const istioVersion = image && versionOf(image);
+    const istioVersion = istiodVersion(readable(seen.istiod), readable(seen.istios) ?? []);
     if (istioVersion) report.istioVersion = istioVersion;
     report.gatewayAddresses = addressesOf(readable(seen.gateways)?.services ?? []);
     const apiServer = readable(seen.servers)?.[0];

@@ -79,9 +79,14 @@ function patchOf(version: string): number {
   return Number(/^v?\d+\.\d+\.(\d+)/.exec(version)?.[1]);
 }
 
-/** The version in an image's tag, `X.Y.Z` and what follows it; `undefined` where the tag is none. */
+/** The version in an image's tag, `X.Y.Z` and what follows it but the variant; `undefined` where the tag is none. */
 export function versionOf(image: string): string | undefined {
-  return /:v?(\d+\.\d+\.\d+[^@]*)/.exec(image)?.[1];
+  return /:v?(\d+\.\d+\.\d+[^@]*?)(-distroless|-debug)?(@|$)/.exec(image)?.[1];
+}
+
+/** A version without its `v`; `undefined` where it is no `X.Y.Z`, such as a name that stands for the newest of a line. */
+export function plainVersion(version: string | undefined): string | undefined {
+  return /^v?(\d+\.\d+\.\d+.*)$/.exec(version ?? "")?.[1];
 }
 
 /** How many minors the versions are apart; `undefined` where they cannot be compared. */

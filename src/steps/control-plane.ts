@@ -1,4 +1,4 @@
-import { ISTIOD } from "../checks/istiod.ts";
+import { ISTIOD, revisionOf } from "../checks/istiod.ts";
 import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment, IstioResource } from "../checks/survey.ts";
 import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
@@ -194,10 +194,6 @@ export function controlPlaneHealthy(
 
 function istioQuery(mesh: MeshSpec) {
   return { ...ISTIO, fieldSelector: `metadata.name=${mesh.istioResource}` };
-}
-
-function revisionOf(istiod: Deployment): string {
-  return istiod.spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
 }
 
 /** Selects the istiod pods of a revision. */

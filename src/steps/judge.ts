@@ -1,4 +1,4 @@
-import { controlPlaneChecks, oneTrustDomain, versionsGoTogether } from "../checks/control-plane.ts";
+import { controlPlaneChecks, trustDomainsGoTogether, versionsGoTogether } from "../checks/control-plane.ts";
 import { type Judgements, judged, unknown } from "../checks/finding.ts";
 import { gatewayChecks } from "../checks/gateway.ts";
 import { statusOf } from "../checks/istiod.ts";
@@ -80,7 +80,7 @@ export async function judgeMesh(run: Run, mesh: MeshSpec, members: readonly Memb
     compare((each) => distinct(new Map(each.map(({ spec, uid }) => [spec.name, uid()])))),
   );
   run.judge("control-plane.versions", {}, compare(versionsGoTogether));
-  run.judge("control-plane.trust-domain", {}, compare(oneTrustDomain));
+  run.judge("control-plane.trust-domain", {}, compare(trustDomainsGoTogether));
   run.judge("trust.same-root", {}, compare(sameRoot));
 }
 

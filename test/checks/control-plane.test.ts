@@ -1,0 +1,91 @@
+import { describe, expect, test } from "vitest";
+import { trustDomainsGoTogether, versionsGoTogether } from "../../src/checks/control-plane.ts";
+import type { Observation } from "../../src/checks/observation.ts";
+import type { Deployment } from "../../src/checks/survey.ts";
+
+/** Of clusters `a`, `b` and so on. */
+const observed = <T>(parts: readonly T[], of: (part: T) => object) =>
+  parts.map((part, i) => ({ spec: { name: "abc"[i] }, ...of(part) }) as Observation);
+
+describe("the clusters' trust domains", () => {
+  const judge = (...domains: (readonly [domain: string, ...aliases: string[]])[]) =>
+    trustDomainsGoTogether(
+      observed(domains, ([trustDomain, ...trustDomainAliases]) => ({
+        identity: () => ({ trustDomain, trustDomainAliases }),
+      })),
+    );
+
+  test.each<[string, ReturnType<typeof judge>, RegExp]>([
+    ["are one", judge(["east"], ["east"]), /^The trust domain is east everywhere/],
+    ["are each other's aliases", judge(["east", "west"], ["west", "east"]), /east in a; west in b/],
+  ])("%s", (_, { verdict, evidence }, told) => {
+    expect(verdict).toBe("passed");
+    expect(evidence).toMatch(told);
+  });
+
+  test.each<[string, ReturnType<typeof judge>, string[], RegExp]>([
+    ["differ", judge(["east"], ["west"]), ["a", "b"], /a does not know west; b does not know east\.$/],
+    ["are known to one side only", judge(["east", "west"], ["west"]), ["b"], /aliases, b does not know east\.$/],
+    [
+      "are known to all but one",
+      judge(["east", "west"], ["west", "east"], ["east"]),
+      ["c"],
+      /east in a, c; west in b\. .* c does not know west\.$/,
+    ],
+  ])("%s", (_, { verdict, cause, clusters, hint }, where, told) => {
+    expect(verdict).toBe("failed");
+    expect(cause).toMatch(told);
+    expect(clusters).toEqual(where);
+    expect(hint).toMatch(/trustDomainAliases/);
+  });
+});
+
+describe("the control planes' versions", () => {
+  interface Plane {
+    image?: string;
+    /** Of the Istio resource of the same revision. */
+    resource?: string;
+    label?: string;
+  }
+  const judge = (...planes: Plane[]) =>
+    versionsGoTogether(
+      observed(planes, ({ image, resource, label }) => ({
+        istiod: (): Deployment | undefined =>
+          image === undefined
+            ? undefined
+            : ({
+                metadata: { labels: { "app.kubernetes.io/version": label } },
+                spec: { template: { spec: { containers: [{ image }] } } },
+              } as unknown as Deployment),
+        istios: () => [
+          { metadata: { name: "other" }, spec: { version: "v1.0.1" } },
+          { metadata: { name: "mesh" }, spec: { version: resource }, status: { activeRevisionName: "default" } },
+        ],
+      })),
+    );
+  const of = (image: string) => ({ image });
+  const digest = "registry.example.com/pilot@sha256:0123456789abcdef";
+
+  test.each<[string, ReturnType<typeof judge>, string, RegExp]>([
+    ["are one", judge(of("pilot:1.26.3"), of("hub:5000/pilot:v1.26.3")), "passed", /^All .* run Istio 1\.26\.3\./],
+    ["are one in two variants", judge(of("pilot:1.26.3"), of("pilot:1.26.3-distroless")), "passed", /^All/],
+    [
+      "are told by the Istio resource, by the charts, and by a tag beside a digest",
+      judge({ image: digest, resource: "v1.26.3" }, { image: digest, label: "1.26.3" }, of("pilot:1.26.3@sha256:01")),
+      "passed",
+      /^All .* run Istio 1\.26\.3\./,
+    ],
+    ["are neighbours", judge(of("pilot:1.26.3"), of("pilot:1.27.0")), "passed", /differ: 1\.26\.3 in a; 1\.27\.0 in b/],
+    ["are too far apart", judge(of("pilot:1.26.3"), of("pilot:1.28.0")), "failed", /are 2 minor versions apart/],
+    [
+      "are not told",
+      judge(of("pilot:1.26.3"), { image: "pilot:latest", resource: "v1.26-latest", label: "1.0.0" }),
+      "unknown",
+      /could not be told in b/,
+    ],
+    ["are not there", judge(of("pilot:1.26.3"), {}), "unknown", /could not be told in b/],
+  ])("%s", (_, finding, verdict, told) => {
+    expect(finding.verdict).toBe(verdict);
+    expect([finding.evidence, finding.warning, finding.cause].join("\n")).toMatch(told);
+  });
+});
