@@ -1,3 +1,4 @@
+import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { MTLS_PORT } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
@@ -16,17 +17,16 @@ export interface IstioGateway extends KubernetesObject {
   spec: { selector?: Record<string, string>; servers?: Server[] };
 }
 
+interface Listener {
+  readonly port?: number;
+  readonly protocol?: string;
+  readonly hostname?: string;
+  readonly tls?: { readonly mode?: string; readonly options?: Readonly<Record<string, string>> };
+}
+
 /** A Gateway of gateway.networking.k8s.io. */
 export interface KubernetesGateway extends KubernetesObject {
-  spec: {
-    addresses?: { type?: string; value?: string }[];
-    listeners?: {
-      port?: number;
-      protocol?: string;
-      hostname?: string;
-      tls?: { mode?: string; options?: Record<string, string> };
-    }[];
-  };
+  spec: { addresses?: { type?: string; value?: string }[]; listeners?: Listener[] };
 }
 
 /** A Gateway of either API. */
@@ -105,9 +105,12 @@ const OF_GATEWAY = "gateway.networking.k8s.io/gateway-name";
 /** What istiod makes of it (pilot/pkg/config/kube/gateway): a Gateway of its own, which the API server does not have. */
 function kubernetesExposure({ metadata, spec }: KubernetesGateway, { services, pods }: Gateways): Exposure {
   const { name, namespace = "" } = metadata;
-  const hosts = (spec.addresses ?? []).map(({ value }) => value);
-  const named = services.some((each) =>
-    hosts.some((host) => host?.startsWith(`${each.metadata.name}.${each.metadata.namespace}.svc`)),
+  // A name without a dot is one in the Gateway's namespace.
+  const hosts = (spec.addresses ?? []).map(({ value = "" }) =>
+    value.includes(".") ? value : `${value}.${namespace}.svc`,
+  );
+  const named = services.some(({ metadata: { name, namespace } }) =>
+    hosts.some((host) => `${host}.`.startsWith(`${name}.${namespace}.svc.`)),
   );
   const own = [...pods, ...services].some(
     (each) => each.metadata.namespace === namespace && each.metadata.labels?.[OF_GATEWAY] === name,
@@ -117,16 +120,19 @@ function kubernetesExposure({ metadata, spec }: KubernetesGateway, { services, p
     edit: `kubectl -n ${namespace} edit gateways.gateway.networking.k8s.io ${name}`,
     servers: (spec.listeners ?? []).map(({ port, protocol, hostname = "*", tls }) => ({
       port: { ...(port === undefined ? {} : { number: port }), ...(protocol === undefined ? {} : { protocol }) },
-      tls: { mode: modeOf(tls?.mode, tls?.options) },
+      tls: { mode: modeOf(port, tls, metadata.labels) },
       hosts: [hostname],
     })),
     selects: own || named,
   };
 }
 
-function modeOf(mode = "Terminate", options: Readonly<Record<string, string>> = {}): string {
-  if (mode !== "Passthrough") return mode;
-  return options["gateway.istio.io/listener-protocol"] === "auto-passthrough" ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
+/** By the listener's option, or because it has the port for it and the Gateway is a network's (`IsAutoPassthrough`). */
+function modeOf(port: number | undefined, tls: Listener["tls"], labels: Readonly<Record<string, string>> = {}): string {
+  if (tls?.mode !== "Passthrough") return tls?.mode ?? "(none)";
+  const asked = tls.options?.["gateway.istio.io/listener-protocol"] === "auto-passthrough";
+  const meant = NETWORK_LABEL in labels && port === MTLS_PORT;
+  return asked || meant ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
 }
 
 const HOSTS = /^([^/]*\/)?(\*|\*\.local)$/;

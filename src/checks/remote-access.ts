@@ -4,7 +4,7 @@ import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { ownership } from "../mesh/objects/ownership.ts";
 import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
-import { parseRemoteKubeconfig, type RemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import { type Login, parseRemoteKubeconfig, type RemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { earlyWarning, span, tokenClaims } from "../mesh/token.ts";
@@ -95,7 +95,15 @@ function oneSecret({ namespace }: MeshSpec, { observer, target }: RemoteView): F
   };
 }
 
-function kubeconfigLeadsThere(mesh: MeshSpec, { observer, target, access }: RemoteView): Finding {
+function kubeconfigLeadsThere(mesh: MeshSpec, view: RemoteView): Finding {
+  const finding = whereKubeconfigLeads(mesh, view);
+  const { name } = view.target.spec;
+  if (finding.verdict !== "passed" || !remoteKubeconfig(view.observer, name)?.insecure) return finding;
+  const warning = `The remote secret for ${name} turns off the verification of its API server's certificate: whoever answers in its place gets what istiod logs in with.`;
+  return { ...finding, warning };
+}
+
+function whereKubeconfigLeads(mesh: MeshSpec, { observer, target, access }: RemoteView): Finding {
   const { name } = target.spec;
   const kubeconfig = remoteKubeconfig(observer, name);
   if (!kubeconfig) return unknown(`There is no single remote secret for ${name} to look into.`, RERUN);
@@ -143,8 +151,9 @@ function kubeconfigLeadsThere(mesh: MeshSpec, { observer, target, access }: Remo
 function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, now: Date): Finding {
   const { name } = target.spec;
   const kubeconfig = remoteKubeconfig(observer, name);
-  if (!kubeconfig?.token)
-    return unknown(`There is no single remote secret for ${name} with a token to look at.`, RERUN);
+  if (!kubeconfig?.login)
+    return unknown(`There is no single remote secret for ${name} with something to log in with.`, RERUN);
+  if (!kubeconfig.token) return loginIsAccepted(name, kubeconfig.login, access);
   const claims = tokenClaims(kubeconfig.token);
   const expiry = claims.expires;
   const left = expiry ? expiry.getTime() - now.getTime() : undefined;
@@ -178,6 +187,18 @@ function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, 
     ...passed(`${name} accepts the token as ${username}; it ${end}.`, reading),
     ...(warning ? { warning } : {}),
   };
+}
+
+/** What is no token cannot be reviewed: it is tried. */
+function loginIsAccepted(name: string, login: Login, { call }: Access): Finding {
+  const reading = { source: `a call of ${name} with the remote secret`, values: { login, ...call } };
+  if (call && "uid" in call) return passed(`${name} accepts the ${login} in the remote secret for it.`, reading);
+  const why = call ? `: ${call.problem}` : ".";
+  return unknown(
+    `The remote secret for ${name} holds no token but a ${login}, and whether that is accepted could not be tried from here${why}`,
+    "See whether istiod goes on reading it: istioctl remote-clusters",
+    reading,
+  );
 }
 
 function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: RemoteView): Finding {

@@ -99,8 +99,10 @@ export function parseRemoteSecret(
   const [key, kubeconfig] = data[0] ?? [];
   if (data.length !== 1 || key !== asked.cluster || typeof kubeconfig !== "string")
     throw wrong("the Secret's only key must be the cluster's name, for istiod takes it for that.");
-  const { server, token, tlsServerName, problems } = parseRemoteKubeconfig(kubeconfig);
+  const { server, ca, token, tlsServerName, problems } = parseRemoteKubeconfig(kubeconfig);
   if (problems.length > 0) throw wrong(problems.join(" "));
+  if (!token) throw wrong("its kubeconfig holds no token.");
+  if (!ca) throw wrong("its kubeconfig holds no CA certificate.");
   if (server !== asked.server) throw wrong(`its API server is ${server}, not ${asked.server}.`);
   if (tlsServerName !== asked.tlsServerName)
     throw wrong(`its tls-server-name is ${tlsServerName ?? "not set"}, not ${asked.tlsServerName ?? "unset"}.`);

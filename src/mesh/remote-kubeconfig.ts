@@ -5,14 +5,22 @@ import { parseYaml } from "./yaml.ts";
 export interface RemoteKubeconfig {
   /** The API server's URL; empty where there is none. */
   readonly server: string;
-  /** The CA's certificates, PEM; empty where there are none. */
+  /** The CA's certificates, PEM; empty where there are none, and the system's are meant. */
   readonly ca: string;
   /** A secret. Empty where there is none. */
   readonly token: string;
   readonly tlsServerName?: string;
-  /** Why istiod would refuse it, or could not use it; never holds a part of the token. Empty: it is fit for use. */
+  /** What istiod logs in with; `undefined` where there is nothing. */
+  readonly login: Login | undefined;
+  /** All in it that must not be shown. */
+  readonly secrets: readonly string[];
+  /** Whether whoever answers at the server's address is taken for it. */
+  readonly insecure: boolean;
+  /** Why istiod would refuse it, or could not use it; never holds a part of a secret. Empty: it is fit for use. */
   readonly problems: readonly string[];
 }
+
+export type Login = "token" | "client certificate" | "password" | "OIDC";
 
 /** Ways to name a file: istiod refuses them, for the file would not be in its container (pkg/kube/util.go). */
 const FILES = ["tokenFile", "client-certificate", "client-key"] as const;
@@ -22,7 +30,7 @@ const read = new Map<string, RemoteKubeconfig>();
 
 /**
  * Reads the kubeconfig in a remote secret by its current context. Never throws: what is wrong is in `problems`. The rules
- * are istiod's (`sanitizeKubeConfig` in Istio's pkg/kube/util.go), and a bearer token is expected.
+ * are istiod's (`sanitizeKubeConfig` in Istio's pkg/kube/util.go).
  */
 export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
   const known = read.get(text) ?? parsed(text);
@@ -31,7 +39,7 @@ export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
 }
 
 function parsed(text: string): RemoteKubeconfig {
-  const none = { server: "", ca: "", token: "" };
+  const none = { server: "", ca: "", token: "", login: undefined, secrets: [], insecure: false };
   const parsed = parseYaml(text);
   if ("problem" in parsed) return { ...none, problems: ["The kubeconfig is not YAML."] };
   const config = fields(parsed.value);
@@ -48,18 +56,37 @@ function parsed(text: string): RemoteKubeconfig {
   const ca = decoded(string(cluster?.["certificate-authority-data"]));
   if (cluster?.["certificate-authority"])
     problems.push("The kubeconfig names its CA by a file, which istiod does not have.");
-  else if (!ca.includes("-----BEGIN CERTIFICATE-----")) problems.push("The kubeconfig holds no CA certificate.");
-  if (cluster?.["insecure-skip-tls-verify"] === true)
-    problems.push("The kubeconfig turns off the verification of the API server's certificate.");
+  else if (ca && !ca.includes("-----BEGIN CERTIFICATE-----"))
+    problems.push("What the kubeconfig has for its CA is no certificate.");
 
   const token = string(user?.token);
   if (user?.exec) problems.push("The kubeconfig runs a command to log in (exec), which istiod refuses.");
-  if (user?.["auth-provider"]) problems.push("The kubeconfig logs in by an auth provider, not by a token.");
+  const provider = fields(user?.["auth-provider"]).name;
+  if (user?.["auth-provider"] && provider !== "oidc")
+    problems.push("The kubeconfig logs in by an auth provider, which istiod refuses.");
   for (const name of FILES)
     if (user?.[name]) problems.push(`The kubeconfig names a file (${name}), which istiod refuses.`);
-  if (!token) problems.push("The kubeconfig holds no token.");
+  const login = loginOf(user ?? {});
+  if (!login && problems.length === 0) problems.push("The kubeconfig holds nothing to log in with.");
   const tlsServerName = string(cluster?.["tls-server-name"]);
-  return { server, ca, token, ...(tlsServerName ? { tlsServerName } : {}), problems };
+  return {
+    server,
+    ca,
+    token,
+    ...(tlsServerName ? { tlsServerName } : {}),
+    login,
+    secrets: [token, string(user?.password), string(user?.["client-key-data"])].filter((secret) => secret !== ""),
+    insecure: cluster?.["insecure-skip-tls-verify"] === true,
+    problems,
+  };
+}
+
+/** As client-go goes by it: a token counts beside a certificate. */
+function loginOf(user: Fields): Login | undefined {
+  if (string(user.token)) return "token";
+  if (string(user["client-certificate-data"]) && string(user["client-key-data"])) return "client certificate";
+  if (string(user.username) && string(user.password)) return "password";
+  return fields(user["auth-provider"]).name === "oidc" ? "OIDC" : undefined;
 }
 
 /**

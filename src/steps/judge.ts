@@ -113,9 +113,9 @@ export async function judgePairs(
   const users = await Promise.all(
     orderedPairs(members.map(({ spec }) => spec.name)).map(async (pair) => {
       const [observer, target] = await Promise.all([seenOf(member(pair.observer)), seenOf(member(pair.target))]);
-      const token = readable(() => remoteKubeconfig(observer, pair.target))?.token;
+      const { token, secrets = [] } = readable(() => remoteKubeconfig(observer, pair.target)) ?? {};
+      for (const secret of secrets) run.secret(secret);
       if (token) {
-        run.secret(token);
         const { expires } = tokenClaims(token);
         if (expires) run.tokenExpires(expires);
       }
@@ -155,13 +155,17 @@ async function tryAccess(
       throw new Failure(why);
     },
   });
-  if (!kubeconfig?.token) return none(`There is no token for ${name} to look at.`);
+  if (!kubeconfig) return none(`There is no single remote secret for ${name} to look into.`);
   if (!target.answered) return none(`${name} could not be asked about the token: it did not answer.`);
   const known = readable(target.servers)?.includes(kubeconfig.server) ?? false;
   const synced = readable(observer.views)?.every((view) => statusOf(view, name) === "synced") ?? false;
   const text = remoteSecretText(observer, name);
-  const doubtful = (!known || !synced) && kubeconfig.problems.length === 0 && text !== undefined;
-  const [reviewed, called] = await Promise.all([review(kubeconfig.token), doubtful ? call(text) : undefined]);
+  const { token, problems } = kubeconfig;
+  const doubtful = (!known || !synced || !token) && problems.length === 0 && text !== undefined;
+  const [reviewed, called] = await Promise.all([
+    token ? review(token) : none(`There is no token for ${name} to look at.`).review,
+    doubtful ? call(text) : undefined,
+  ]);
   return { review: reviewed, ...(called ? { call: called } : {}) };
 }
 

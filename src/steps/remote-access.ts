@@ -49,6 +49,7 @@ export function isCurrent(
   if (
     !remote ||
     remote.problems.length > 0 ||
+    remote.insecure ||
     remote.server !== target.apiServer.url ||
     remote.tlsServerName !== (spec.tlsServerName ?? kubeconfig.tlsServerName) ||
     remote.token === ""

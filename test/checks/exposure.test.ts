@@ -21,11 +21,15 @@ const server = {
 
 const kubernetes = (
   listener: Listener,
-  { name = "eastwest", addresses }: { name?: string; addresses?: { value: string }[] } = {},
+  {
+    name = "eastwest",
+    addresses,
+    labels = {},
+  }: { name?: string; addresses?: { value: string }[]; labels?: Record<string, string> } = {},
 ): KubernetesGateway => ({
   apiVersion: "gateway.networking.k8s.io/v1",
   kind: "Gateway",
-  metadata: { name, namespace: "mesh" },
+  metadata: { name, namespace: "mesh", labels },
   spec: { ...(addresses ? { addresses } : {}), listeners: [listener] },
 });
 const listener = {
@@ -34,6 +38,8 @@ const listener = {
   hostname: "*.local",
   tls: { mode: "Passthrough", options: { "gateway.istio.io/listener-protocol": "auto-passthrough" } },
 };
+
+const plain = { ...listener, tls: { mode: "Passthrough" } };
 
 /** A gateway that the procedure made, or one that istiod made for a Gateway of Kubernetes' API. */
 function behind(labels: Record<string, string>): Gateways {
@@ -58,7 +64,8 @@ const judge = (gateways: Gateways, exposures: IstioGateway[], others: Kubernetes
   });
 
 describe("services are exposed", () => {
-  const byAddress = { name: "other", addresses: [{ value: "eastwest-istio.mesh.svc.cluster.local" }] };
+  const ofNetwork = { labels: { "topology.istio.io/network": "network1" } };
+  const byAddress = (value: string) => ({ name: "other", addresses: [{ value }] });
 
   test.each<[string, Gateways, IstioGateway[], KubernetesGateway[] | Failure, RegExp]>([
     ["by Istio's API", OURS, [istio(server)], [], /^Gateway mesh\/expose exposes/],
@@ -84,7 +91,15 @@ describe("services are exposed", () => {
       [kubernetes({ port: 80, protocol: "HTTP" }, { name: "shop" }), kubernetes({ ...listener, hostname: undefined! })],
       /exposes/,
     ],
-    ["by a Gateway that names the Service", OURS, [], [kubernetes(listener, byAddress)], /exposes/],
+    ["by a network's Gateway on the port for it", ISTIODS, [], [kubernetes(plain, ofNetwork)], /exposes/],
+    [
+      "by a Gateway that names the Service",
+      OURS,
+      [],
+      [kubernetes(listener, byAddress("eastwest-istio.mesh.svc.cluster.local"))],
+      /exposes/,
+    ],
+    ["by a Gateway that calls it short", OURS, [], [kubernetes(listener, byAddress("eastwest-istio"))], /exposes/],
   ])("%s", (_, gateways, exposures, others, evidence) => {
     const finding = judge(gateways, exposures, others);
     expect(finding.verdict, finding.cause).toBe("passed");
@@ -93,8 +108,6 @@ describe("services are exposed", () => {
 });
 
 describe("services are not exposed", () => {
-  const terminated = { ...listener, tls: { mode: "Passthrough" } };
-
   test.each<[string, Gateways, IstioGateway[], KubernetesGateway[], RegExp, RegExp]>([
     ["by nothing", OURS, [], [], /^No Gateway exposes the services/, /expose-services/],
     [
@@ -125,7 +138,7 @@ describe("services are not exposed", () => {
       "by a listener that passes through what a route says",
       ISTIODS,
       [],
-      [kubernetes(terminated)],
+      [kubernetes(plain)],
       /Gateway mesh\/eastwest of gateway\.networking\.k8s\.io has TLS mode PASSTHROUGH instead of AUTO_PASSTHROUGH/,
       /^kubectl -n mesh edit gateways\.gateway\.networking\.k8s\.io eastwest, or/,
     ],

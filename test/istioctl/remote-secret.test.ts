@@ -11,7 +11,6 @@ import {
 } from "../../src/istioctl/remote-secret.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { redact } from "../../src/mesh/redact.ts";
-import { parseRemoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
 import { childEnvironment } from "../../src/tools/child.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
@@ -203,7 +202,19 @@ describe("istioctl's output", () => {
       withConfig((it) => Object.assign(it.clusters[0]!.cluster, { server: "https://127.0.0.1:1" })),
       "is https://127.0.0.1:1, not https://10.0.0.2:6443",
     ],
-    ["no token", withConfig((it) => Object.assign(it.users[0]!, { user: {} })), "no token"],
+    [
+      "no token",
+      withConfig((it) =>
+        Object.assign(it.users[0]!, { user: { "client-certificate-data": "YQ==", "client-key-data": "Yg==" } }),
+      ),
+      "holds no token",
+    ],
+    ["nothing to log in with", withConfig((it) => Object.assign(it.users[0]!, { user: {} })), "nothing to log in with"],
+    [
+      "no CA",
+      withConfig((it) => Object.assign(it.clusters[0]!.cluster, { "certificate-authority-data": undefined })),
+      "no CA certificate",
+    ],
     [
       "an exec plugin",
       withConfig((it) => Object.assign(it.users[0]!.user, { exec: { command: "aws" } })),
@@ -214,75 +225,6 @@ describe("istioctl's output", () => {
     expect(failure.message).toContain(message);
     expect(failure.hint).toBeTruthy();
     noSecretIn(failure);
-  });
-});
-
-describe("a remote kubeconfig", () => {
-  test("is read", () => {
-    expect(parseRemoteKubeconfig(kubeconfig())).toEqual({ server: SERVER, ca: CA, token: TOKEN, problems: [] });
-    const named = kubeconfig((it) => Object.assign(it.clusters[0]!.cluster, { "tls-server-name": "api" }));
-    expect(parseRemoteKubeconfig(named).tlsServerName).toBe("api");
-  });
-
-  const user = (fields: object) => kubeconfig((it) => Object.assign(it.users[0]!.user, fields));
-  const cluster = (fields: object) => kubeconfig((it) => Object.assign(it.clusters[0]!.cluster, fields));
-  test.each([
-    ["no YAML", `{token: ${TOKEN}`, ["The kubeconfig is not YAML."]],
-    ["no object", "text", ["The kubeconfig's current-context is missing or names no context in it."]],
-    [
-      "no current-context",
-      kubeconfig((it) => void delete it["current-context"]),
-      ["The kubeconfig's current-context is missing or names no context in it."],
-    ],
-    [
-      "a context that is not there",
-      kubeconfig((it) => void Object.assign(it, { "current-context": "x" })),
-      ["The kubeconfig's current-context is missing or names no context in it."],
-    ],
-    [
-      "no cluster",
-      kubeconfig((it) => void Object.assign(it, { clusters: [] })),
-      ["The kubeconfig names no API server.", "The kubeconfig holds no CA certificate."],
-    ],
-    ["no CA", cluster({ "certificate-authority-data": undefined }), ["The kubeconfig holds no CA certificate."]],
-    [
-      "a CA that is none",
-      cluster({ "certificate-authority-data": btoa("x") }),
-      ["The kubeconfig holds no CA certificate."],
-    ],
-    [
-      "a CA in a file",
-      cluster({ "certificate-authority": "/ca" }),
-      ["The kubeconfig names its CA by a file, which istiod does not have."],
-    ],
-    [
-      "no verification",
-      cluster({ "insecure-skip-tls-verify": true }),
-      ["The kubeconfig turns off the verification of the API server's certificate."],
-    ],
-    ["an exec plugin", user({ exec: {} }), ["The kubeconfig runs a command to log in (exec), which istiod refuses."]],
-    [
-      "an auth provider",
-      user({ "auth-provider": { name: "gcp" } }),
-      ["The kubeconfig logs in by an auth provider, not by a token."],
-    ],
-    [
-      "a token in a file",
-      user({ token: undefined, tokenFile: "/t" }),
-      ["The kubeconfig names a file (tokenFile), which istiod refuses.", "The kubeconfig holds no token."],
-    ],
-    [
-      "a key in a file",
-      user({ "client-key": "/k" }),
-      ["The kubeconfig names a file (client-key), which istiod refuses."],
-    ],
-    [
-      "a certificate in a file",
-      user({ "client-certificate": "/c" }),
-      ["The kubeconfig names a file (client-certificate), which istiod refuses."],
-    ],
-  ])("with %s says so", (_, text, problems) => {
-    expect(parseRemoteKubeconfig(text).problems).toEqual(problems);
   });
 });
 
