@@ -11,6 +11,7 @@ export interface Settings {
   readonly values: string | undefined;
   readonly helm: string | undefined;
   readonly nodePids: string | undefined;
+  readonly gatewayApi: string | undefined;
 }
 
 const HELP = `The end-to-end tests run on clusters that you name:
@@ -25,12 +26,14 @@ const HELP = `The end-to-end tests run on clusters that you name:
   E2E_NEXT_ISTIOD        optional: the mesh's image of istiod under the tag of the next minor version
   E2E_FAULTS             optional: a regular expression for the names of the faults to make, where not all
   E2E_VALUES             optional: YAML, Helm values of istiod that these clusters need with \`installer: istioctl\`
+  E2E_GATEWAY_API        optional: a folder with the CRDs of Kubernetes' Gateway API
   E2E_HELM               optional: the program helm, to have the action install the operator`;
 
 /** What the environment says; throws an error that says all that is missing. */
 export function settings(): Settings {
   const { E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE, E2E_ISTIOCTL_MIRROR } = process.env;
-  const { E2E_ISTIOCTL, E2E_NODE_SHELL, E2E_NEXT_ISTIOD, E2E_VALUES, E2E_HELM, E2E_NODE_PIDS } = process.env;
+  const { E2E_ISTIOCTL, E2E_NODE_SHELL, E2E_NEXT_ISTIOD, E2E_VALUES, E2E_HELM, E2E_NODE_PIDS, E2E_GATEWAY_API } =
+    process.env;
   const kubeconfigs = (E2E_KUBECONFIGS ?? "").split(":").filter((path) => path !== "");
   const problems = Object.entries({ E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE })
     .filter(([, value]) => !value)
@@ -49,5 +52,6 @@ export function settings(): Settings {
     values: E2E_VALUES || undefined,
     helm: E2E_HELM || undefined,
     nodePids: E2E_NODE_PIDS || undefined,
+    gatewayApi: E2E_GATEWAY_API || undefined,
   };
 }
