@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
+import { NODE_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
 import { parseDuration } from "./duration.ts";
 import { FORK, InputError, named, type Report, shown, withoutPassword } from "./messages.ts";
@@ -143,10 +144,10 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   }
   const usual = v.parse(gatewaySchema, {});
   const gateway = readYaml("gateway", source.get("gateway"), gatewaySchema, report, usual) ?? usual;
-  if (gateway.service.type === "NodePort" && !gateway.service.annotations["traffic.istio.io/nodeSelector"]) {
+  if (gateway.service.type === "NodePort" && !gateway.service.annotations[NODE_SELECTOR]) {
     report(
       "gateway",
-      "has service type NodePort without the annotation traffic.istio.io/nodeSelector, by which istiod finds the nodes' addresses; add it to `service.annotations`",
+      `has service type NodePort without the annotation ${NODE_SELECTOR}, by which istiod finds the nodes' addresses; add it to \`service.annotations\``,
     );
   }
 

@@ -1,8 +1,9 @@
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import { MTLS_PORT } from "../mesh/objects/gateway.ts";
+import { GATEWAY_PORT_LABEL, MTLS_PORT } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import { failed, passed } from "./finding.ts";
+import { mtlsPort } from "./gateway-service.ts";
 import { type Gateways, matches, type Observation } from "./observation.ts";
 
 /** What one port of a gateway does with whom. */
@@ -48,16 +49,18 @@ export function servicesAreExposed({
 }: Pick<Observation, "exposures" | "kubernetesGateways" | "gateways">): Finding {
   const behind = gateways();
   const ofIstio = exposures().map((gateway) => istioExposure(gateway, behind));
-  const finding = judge(ofIstio);
+  const ports = behind.services.length > 0 ? [...new Set(behind.services.map(mtlsPort))] : [MTLS_PORT];
+  const finding = judge(ofIstio, ports);
   if (finding.verdict === "passed") return finding;
   // Others than the east-west gateway's are for traffic of another kind.
   const ofKubernetes = kubernetesGateways()
     .map((gateway) => kubernetesExposure(gateway, behind))
     .filter(({ selects }) => selects);
-  return ofKubernetes.length > 0 ? judge([...ofKubernetes, ...ofIstio]) : finding;
+  return ofKubernetes.length > 0 ? judge([...ofKubernetes, ...ofIstio], ports) : finding;
 }
 
-function judge(exposures: readonly Exposure[]): Finding {
+/** @param ports where the other networks come in */
+function judge(exposures: readonly Exposure[], ports: readonly number[]): Finding {
   const selecting = exposures.filter(({ selects }) => selects);
   const reading = {
     source: "Gateways that configure the east-west gateway",
@@ -74,9 +77,9 @@ function judge(exposures: readonly Exposure[]): Finding {
       reading,
     );
   }
-  const problems = selecting.map((exposure) => ({ exposure, problem: problemOf(exposure) }));
+  const problems = selecting.map((exposure) => ({ exposure, problem: problemOf(exposure, ports) }));
   const right = problems.find(({ problem }) => problem === undefined);
-  if (right) return passed(`${right.exposure.name} exposes *.local on ${MTLS_PORT}, AUTO_PASSTHROUGH.`, reading);
+  if (right) return passed(`${right.exposure.name} exposes *.local on ${ports.join(", ")}, AUTO_PASSTHROUGH.`, reading);
   return failed(
     `The services are not exposed: ${problems.map(({ exposure, problem }) => `${exposure.name} ${problem}`).join("; ")}.`,
     `${problems[0]?.exposure.edit}, or run the command \`install\`.`,
@@ -131,18 +134,18 @@ function kubernetesExposure({ metadata, spec }: KubernetesGateway, { services, p
 function modeOf(port: number | undefined, tls: Listener["tls"], labels: Readonly<Record<string, string>> = {}): string {
   if (tls?.mode !== "Passthrough") return tls?.mode ?? "(none)";
   const asked = tls.options?.["gateway.istio.io/listener-protocol"] === "auto-passthrough";
-  const meant = NETWORK_LABEL in labels && port === MTLS_PORT;
+  const meant = NETWORK_LABEL in labels && port === (Number(labels[GATEWAY_PORT_LABEL]) || MTLS_PORT);
   return asked || meant ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
 }
 
 const HOSTS = /^([^/]*\/)?(\*|\*\.local)$/;
 
 /** What keeps a Gateway from exposing the services; `undefined`: nothing. */
-function problemOf({ servers }: Exposure): string | undefined {
+function problemOf({ servers }: Exposure, ports: readonly number[]): string | undefined {
   if (servers.length === 0) return "has no server";
   const problems = servers.map(({ port, tls, hosts = [] }) =>
     [
-      port?.number === MTLS_PORT ? [] : `listens on port ${port?.number} instead of ${MTLS_PORT}`,
+      ports.includes(port?.number ?? 0) ? [] : `listens on port ${port?.number} instead of ${ports.join(", ")}`,
       port?.protocol === "TLS" ? [] : `has protocol ${port?.protocol} instead of TLS`,
       tls?.mode === "AUTO_PASSTHROUGH" ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of AUTO_PASSTHROUGH`,
       hosts.some((host) => HOSTS.test(host)) ? [] : `has hosts ${hosts.join(", ")} instead of *.local`,

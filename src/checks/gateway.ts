@@ -3,7 +3,8 @@ import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { servicesAreExposed } from "./exposure.ts";
 import { failed, type Judgements, passed } from "./finding.ts";
-import { matches, type Observation, type Service } from "./observation.ts";
+import { addressesOf, isByNodes, mtlsPort, takesMtls, withoutAddress } from "./gateway-service.ts";
+import { matches, type Observation } from "./observation.ts";
 import { proxyImage, rolledOut } from "./pods.ts";
 
 /** The checks of one cluster's way in. */
@@ -75,32 +76,31 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
   return passed(`${pods.length} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.`, reading);
 }
 
-/** IPs and host names that the Services were given. */
-export function addressesOf(services: readonly Service[]): string[] {
-  return services.flatMap(({ status }) =>
-    (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
-  );
-}
-
 function gatewayHasAddress(seen: Observation): Finding {
   const { services } = seen.gateways();
   if (services.length === 0) return none(seen);
   const values = Object.fromEntries(services.map((each) => [named(each), addressesOf([each])]));
-  const reading = { source: "status.loadBalancer of the gateway's Service", values };
-  const without = services.filter((each) => addressesOf([each]).length === 0);
-  // istiod takes the nodes' addresses for these, as an annotation says.
-  const nodes = without.filter(({ spec }) => spec?.type === "NodePort");
-  if (without.length > nodes.length) {
-    const names = without.map(named);
-    const [namespace, name] = (names[0] as string).split("/");
+  const reading = { source: "status.loadBalancer and externalIPs of the gateway's Service", values };
+  const deaf = services.find((each) => !takesMtls(each));
+  if (deaf) {
+    const { name, namespace } = deaf.metadata;
     return failed(
-      `The east-west gateway's Service ${names.join(", ")} has no address: the other clusters are told the pods' own addresses instead, which they cannot reach.`,
-      `Is there a load balancer controller, and has it a free address? kubectl -n ${namespace} describe service ${name}`,
+      `The east-west gateway's Service ${named(deaf)} has no port ${mtlsPort(deaf)}: istiod does not take it for a gateway.`,
+      `Add the port: kubectl -n ${namespace} edit service ${name}`,
+      reading,
+    );
+  }
+  const without = services.find((each) => addressesOf([each]).length === 0 && !isByNodes(each));
+  if (without) {
+    const { cause, hint } = withoutAddress(without);
+    return failed(
+      `The east-west gateway's Service ${named(without)} ${cause}: the other clusters are told the pods' own addresses instead, which they cannot reach.`,
+      hint,
       reading,
     );
   }
   const list = addressesOf(services).join(", ");
-  return passed(list ? `The gateway's address is ${list}.` : "The gateway is a NodePort Service.", reading);
+  return passed(list ? `The gateway's address is ${list}.` : "The gateway's addresses are its nodes'.", reading);
 }
 
 function gatewayHasNetwork(seen: Observation): Finding {

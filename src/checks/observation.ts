@@ -12,17 +12,13 @@ import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
+import { type Service, takesMtls } from "./gateway-service.ts";
 import { ISTIOD, type IstiodView, istiodViews, revisionOf } from "./istiod.ts";
 import { isActive, type Pod } from "./pods.ts";
 import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
 
 /** Something that was to be read: what it is, or the `Failure` that says why it could not be read, thrown. */
 export type Part<T> = () => T;
-
-export interface Service extends KubernetesObject {
-  spec?: { type?: string; selector?: Record<string, string> };
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
-}
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
@@ -207,7 +203,10 @@ async function readIdentity(
   };
 }
 
-/** The Services that istiod takes for gateways of a network, by their label, or that call themselves so, and their pods. */
+/**
+ * The Services that istiod takes for gateways of a network, by their label, or that call themselves so, and their pods.
+ * Those of ambient meshes alone, which have another port, are in question only where there are no others.
+ */
 async function readGateways(
   list: <T extends KubernetesObject>(apiVersion: string, kind: string, rest?: Partial<ListQuery>) => Promise<T[]>,
 ): Promise<Gateways> {
@@ -216,7 +215,8 @@ async function readGateways(
       list<Service>("v1", "Service", { labelSelector }),
     ),
   );
-  const services = [...new Map(found.flat().map((service) => [service.metadata.uid, service])).values()];
+  const all = [...new Map(found.flat().map((service) => [service.metadata.uid, service])).values()];
+  const services = all.some(takesMtls) ? all.filter(takesMtls) : all;
   const behind = await Promise.all(
     services.map(async ({ metadata, spec }) => {
       const selector = spec?.selector ?? {};

@@ -1,5 +1,5 @@
 import { failed, passed } from "../checks/finding.ts";
-import { addressesOf } from "../checks/gateway.ts";
+import { addressesOf } from "../checks/gateway-service.ts";
 import { istiodVersion } from "../checks/istiod.ts";
 import { type Observation, observe, readable, unseen } from "../checks/observation.ts";
 import type { Cluster } from "../cluster/cluster.ts";

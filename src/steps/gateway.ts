@@ -1,4 +1,4 @@
-import { addressesOf } from "../checks/gateway.ts";
+import { addressesOf, isByNodes, type Service, withoutAddress } from "../checks/gateway-service.ts";
 import { cannotPull, isActive, type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
@@ -6,16 +6,10 @@ import type { Member } from "../cluster/member.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Needs, Run, Step } from "./run.ts";
 import { noOtherRoot } from "./trust.ts";
-
-interface Service extends KubernetesObject {
-  spec?: { type?: string };
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
-}
 
 /** Asks for the gateway's Service before istiod is there: a cloud takes its time to give it an address. */
 export function requestGatewayAddress(
@@ -91,7 +85,7 @@ export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Memb
     const list = addresses.join(", ");
     return {
       value: undefined,
-      evidence: list ? `The gateway's address is ${list}.` : "The gateway is a NodePort Service.",
+      evidence: list ? `The gateway's address is ${list}.` : "The gateway's addresses are its nodes'.",
     };
   });
 }
@@ -157,11 +151,12 @@ export function isUninjected({ spec }: Pod): boolean {
   return spec?.containers.some(({ image }) => image === "auto") ?? false;
 }
 
-/** IPs and host names of the network's gateway. A NodePort Service has none of its own: istiod takes the nodes'. */
+/** IPs and host names of the network's gateway; none of one whose addresses are its nodes'. */
 export function addressed(services: readonly Service[]): Probe<string[]> {
-  if (services.length === 0) return { seen: "there is no Service with the network's labels" };
+  const [service] = services;
+  if (!service) return { seen: "there is no Service with the network's labels" };
   const addresses = addressesOf(services);
-  if (addresses.length > 0 || services.some(({ spec }) => spec?.type === "NodePort")) return { done: addresses };
-  const names = services.map(({ metadata }) => metadata.name).join(", ");
-  return { seen: `Service ${names} has no address yet; is there a load balancer controller?` };
+  if (addresses.length > 0 || services.some(isByNodes)) return { done: addresses };
+  const { cause, hint } = withoutAddress(service);
+  return { seen: `Service ${service.metadata.name} ${cause}`, hint };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { skipped, unknown } from "../checks/finding.ts";
-import { addressesOf } from "../checks/gateway.ts";
+import { addressesOf } from "../checks/gateway-service.ts";
 import { type Observation, readable } from "../checks/observation.ts";
 import { judgePair } from "../checks/traffic.ts";
 import type { Cluster } from "../cluster/cluster.ts";

@@ -42,8 +42,8 @@ const listener = {
 const plain = { ...listener, tls: { mode: "Passthrough" } };
 
 /** A gateway that the procedure made, or one that istiod made for a Gateway of Kubernetes' API. */
-function behind(labels: Record<string, string>): Gateways {
-  const metadata = { name: "eastwest-istio", namespace: "mesh", labels };
+function behind(labels: Record<string, string>, own: Record<string, string> = {}): Gateways {
+  const metadata = { name: "eastwest-istio", namespace: "mesh", labels: { ...labels, ...own } };
   return {
     services: [{ apiVersion: "v1", kind: "Service", metadata, spec: { selector: labels } }],
     deployments: [],
@@ -75,6 +75,13 @@ describe("services are exposed", () => {
       [istio(server)],
       new Failure("forbidden"),
       /^Gateway mesh\/expose exposes/,
+    ],
+    [
+      "on the port that the Service's label says",
+      behind(SELECTOR, { "networking.istio.io/gatewayPort": "32443" }),
+      [istio({ ...server, port: { number: 32443, protocol: "TLS" } })],
+      [],
+      /exposes \*\.local on 32443/,
     ],
     ["to hosts of any name", OURS, [istio({ ...server, hosts: ["mesh/*"] })], [], /exposes/],
     [

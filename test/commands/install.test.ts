@@ -486,7 +486,7 @@ describe.concurrent("what a run ends by, and says:", () => {
     expect(outcome.report.result).toBe("failed");
     const [address, image, ...more] = notPassed(outcome).sort();
     expect(address).toMatch(
-      /install\.gateway-address cluster1: Waited \d+ s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address yet/,
+      /install\.gateway-address cluster1: Waited \d+ s for the gateway's Service to get an address.* Last seen: Service istio-eastwestgateway has no address\./,
     );
     expect(image).toMatch(
       /install\.gateway-available cluster2: Waited .*pod istio-eastwestgateway-\S+: ImagePullBackOff: Back-off pulling image/,

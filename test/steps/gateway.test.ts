@@ -15,6 +15,9 @@ const service = (type: string, ...ingress: { ip?: string; hostname?: string }[])
 });
 
 describe("the gateway's address", () => {
+  const metadata = { name: "istio-eastwestgateway", namespace: "mesh" };
+  const byNodes = { ...metadata, annotations: { "traffic.istio.io/nodeSelector": "{}" } };
+
   test.each<[string, Service[], string[]]>([
     ["an IP", [service("LoadBalancer", { ip: "192.0.2.1" })], ["192.0.2.1"]],
     ["a host name, as AWS gives", [service("LoadBalancer", { hostname: "lb.example" })], ["lb.example"]],
@@ -25,35 +28,33 @@ describe("the gateway's address", () => {
     ],
     ["several", [service("LoadBalancer", { ip: "192.0.2.1" }, { ip: "2001:db8::1" })], ["192.0.2.1", "2001:db8::1"]],
     ["of several Services", [service("LoadBalancer"), service("LoadBalancer", { ip: "192.0.2.2" })], ["192.0.2.2"]],
-    ["none for a NodePort, whose nodes have them", [service("NodePort")], []],
+    ["one that it has by itself", [{ ...service("ClusterIP"), spec: { externalIPs: ["192.0.2.3"] } }], ["192.0.2.3"]],
+    ["none for a NodePort, whose nodes have them", [{ ...service("NodePort"), metadata: byNodes }], []],
   ])("%s", (_, services, addresses) => {
     expect(addressed(services)).toEqual({ done: addresses });
   });
 
   test.each<[string, Service[], string]>([
     ["no Service", [], "there is no Service with the network's labels"],
-    [
-      "no address",
-      [service("LoadBalancer")],
-      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
-    ],
+    ["no address", [service("LoadBalancer")], "Service istio-eastwestgateway has no address"],
     [
       "an address without anything in it",
       [service("LoadBalancer", {})],
-      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+      "Service istio-eastwestgateway has no address",
     ],
     [
       "a Service without a status",
       [{ ...service("LoadBalancer"), status: undefined } as unknown as Service],
-      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+      "Service istio-eastwestgateway has no address",
     ],
+    ["a Service for the cluster only", [service("ClusterIP")], "Service istio-eastwestgateway has no address"],
     [
-      "a Service for the cluster only",
-      [service("ClusterIP")],
-      "Service istio-eastwestgateway has no address yet; is there a load balancer controller?",
+      "a NodePort that does not say which nodes",
+      [service("NodePort")],
+      "Service istio-eastwestgateway is a NodePort without the annotation traffic.istio.io/nodeSelector, by which istiod finds the nodes' addresses",
     ],
   ])("not yet: %s", (_, services, seen) => {
-    expect(addressed(services)).toEqual({ seen });
+    expect(addressed(services)).toMatchObject({ seen });
   });
 });
 

@@ -13,6 +13,12 @@ const SECRET_READER = "istio-eastwestgateway-sds";
 /** Where traffic between networks arrives: SNI-routed mTLS. */
 export const MTLS_PORT = 15443;
 
+/** On a gateway's Service: another port for it. */
+export const GATEWAY_PORT_LABEL = "networking.istio.io/gatewayPort";
+
+/** On a gateway's Service of type NodePort: the nodes whose addresses are the gateway's. */
+export const NODE_SELECTOR = "traffic.istio.io/nodeSelector";
+
 /** The gateway's objects; `early` may exist before istiod does, `late` needs istiod's injection webhook. */
 export interface GatewayObjects {
   readonly early: KubernetesObject[];

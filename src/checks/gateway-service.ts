@@ -1,0 +1,51 @@
+import { GATEWAY_PORT_LABEL, MTLS_PORT, NODE_SELECTOR } from "../mesh/objects/gateway.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+
+/** A Service, as far as it may be a network's gateway. The rules are istiod's (pilot/pkg/serviceregistry/kube). */
+export interface Service extends KubernetesObject {
+  spec?: {
+    type?: string;
+    selector?: Record<string, string>;
+    ports?: { port: number }[];
+    externalIPs?: string[];
+  };
+  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
+}
+
+/** The port by which the other networks come in. */
+export function mtlsPort({ metadata }: Service): number {
+  return Number(metadata.labels?.[GATEWAY_PORT_LABEL]) || MTLS_PORT;
+}
+
+/** Whether the Service has that port: istiod takes none for a gateway without it. */
+export function takesMtls(service: Service): boolean {
+  return service.spec?.ports?.some(({ port }) => port === mtlsPort(service)) ?? false;
+}
+
+/** IPs and host names that the Services were given, or have by themselves. */
+export function addressesOf(services: readonly Service[]): string[] {
+  return services.flatMap(({ spec, status }) => [
+    ...(status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
+    ...(spec?.externalIPs ?? []),
+  ]);
+}
+
+/** Whether istiod takes the nodes' addresses for the Service's: of a NodePort that says which nodes. */
+export function isByNodes({ metadata, spec }: Service): boolean {
+  return spec?.type === "NodePort" && metadata.annotations?.[NODE_SELECTOR] !== undefined;
+}
+
+/** Why the Service has no address, and what to do about it. */
+export function withoutAddress({ metadata, spec }: Service): { readonly cause: string; readonly hint: string } {
+  const { name, namespace } = metadata;
+  if (spec?.type === "NodePort") {
+    return {
+      cause: `is a NodePort without the annotation ${NODE_SELECTOR}, by which istiod finds the nodes' addresses`,
+      hint: `Say which nodes: kubectl -n ${namespace} annotate service ${name} ${NODE_SELECTOR}='{}'`,
+    };
+  }
+  return {
+    cause: "has no address",
+    hint: `Is there a load balancer controller, and has it a free address? kubectl -n ${namespace} describe service ${name}`,
+  };
+}

@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { gatewayChecks } from "../../src/checks/gateway.ts";
+import type { Service } from "../../src/checks/gateway-service.ts";
+import type { Observation } from "../../src/checks/observation.ts";
+import { meshOf } from "../steps/support.ts";
+
+const checks = gatewayChecks(meshOf(["east", "west"]));
+const judge = (...services: Service[]) =>
+  checks["gateway.address"]!({
+    spec: { name: "east", network: "network1" },
+    gateways: () => ({ services, deployments: [], pods: [] }),
+  } as unknown as Observation);
+
+interface Given {
+  type?: string;
+  ports?: number[];
+  externalIPs?: string[];
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ip?: string;
+}
+const service = ({ type = "LoadBalancer", ports = [15443], externalIPs, labels, annotations, ip }: Given): Service => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name: "eastwest", namespace: "mesh", ...(labels && { labels }), ...(annotations && { annotations }) },
+  spec: { type, ports: ports.map((port) => ({ port })), ...(externalIPs && { externalIPs }) },
+  ...(ip && { status: { loadBalancer: { ingress: [{ ip }] } } }),
+});
+
+describe("a gateway's address", () => {
+  const nodes = { "traffic.istio.io/nodeSelector": '{"role":"gateway"}' };
+  const other = { "networking.istio.io/gatewayPort": "32443" };
+
+  test.each<[string, Given, RegExp]>([
+    ["is what a load balancer gave", { ip: "192.0.2.1" }, /address is 192\.0\.2\.1\.$/],
+    ["is an external IP", { type: "ClusterIP", externalIPs: ["192.0.2.2"] }, /address is 192\.0\.2\.2\.$/],
+    ["is its nodes'", { type: "NodePort", annotations: nodes }, /its nodes'/],
+    ["is of another port, by its label", { ip: "192.0.2.1", ports: [32443], labels: other }, /192\.0\.2\.1/],
+  ])("%s", (_, given, evidence) => {
+    const finding = judge(service(given));
+    expect(finding.verdict, finding.cause).toBe("passed");
+    expect(finding.evidence).toMatch(evidence);
+  });
+
+  test.each<[string, Given | undefined, RegExp, RegExp]>([
+    ["is nowhere", undefined, /no Service is labelled topology\.istio\.io\/network=network1/, /install/],
+    ["is to come", {}, /mesh\/eastwest has no address/, /load balancer controller.* describe service eastwest$/],
+    [
+      "is nobody's node's",
+      { type: "NodePort" },
+      /is a NodePort without the annotation traffic\.istio\.io\/nodeSelector/,
+      /^Say which nodes: kubectl -n mesh annotate service eastwest traffic\.istio\.io\/nodeSelector='\{\}'$/,
+    ],
+    [
+      "has no port to come in by",
+      { ip: "192.0.2.1", ports: [443] },
+      /has no port 15443: istiod does not/,
+      /edit service/,
+    ],
+    [
+      "has not the port of its label",
+      { ip: "192.0.2.1", ports: [15443], labels: other },
+      /has no port 32443/,
+      /edit service/,
+    ],
+  ])("%s, and is told", (_, given, cause, hint) => {
+    const finding = judge(...(given ? [service(given)] : []));
+    expect(finding.verdict).toBe("failed");
+    expect(finding.cause).toMatch(cause);
+    expect(finding.hint).toMatch(hint);
+  });
+});
