@@ -1,5 +1,5 @@
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import { GATEWAY_PORT_LABEL, MTLS_PORT } from "../mesh/objects/gateway.ts";
+import { MTLS_PORT } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import { failed, passed } from "./finding.ts";
@@ -8,7 +8,7 @@ import { type Gateways, matches, type Observation } from "./observation.ts";
 
 /** What one port of a gateway does with whom. */
 interface Server {
-  readonly port?: { readonly number?: number; readonly protocol?: string };
+  readonly port?: { readonly number?: number | undefined; readonly protocol?: string | undefined };
   readonly tls?: { readonly mode?: string };
   readonly hosts?: readonly string[];
 }
@@ -106,7 +106,8 @@ function istioExposure({ metadata, spec }: IstioGateway, { services, deployments
 const OF_GATEWAY = "gateway.networking.k8s.io/gateway-name";
 
 /** What istiod makes of it (pilot/pkg/config/kube/gateway): a Gateway of its own, which the API server does not have. */
-function kubernetesExposure({ metadata, spec }: KubernetesGateway, { services, pods }: Gateways): Exposure {
+function kubernetesExposure(gateway: KubernetesGateway, { services, pods }: Gateways): Exposure {
+  const { metadata, spec } = gateway;
   const { name, namespace = "" } = metadata;
   // A name without a dot is one in the Gateway's namespace.
   const hosts = (spec.addresses ?? []).map(({ value = "" }) =>
@@ -121,20 +122,20 @@ function kubernetesExposure({ metadata, spec }: KubernetesGateway, { services, p
   return {
     name: `Gateway ${namespace}/${name} of gateway.networking.k8s.io`,
     edit: `kubectl -n ${namespace} edit gateways.gateway.networking.k8s.io ${name}`,
-    servers: (spec.listeners ?? []).map(({ port, protocol, hostname = "*", tls }) => ({
-      port: { ...(port === undefined ? {} : { number: port }), ...(protocol === undefined ? {} : { protocol }) },
-      tls: { mode: modeOf(port, tls, metadata.labels) },
-      hosts: [hostname],
+    servers: (spec.listeners ?? []).map((listener) => ({
+      port: { number: listener.port, protocol: listener.protocol },
+      tls: { mode: modeOf(listener, gateway) },
+      hosts: [listener.hostname ?? "*"],
     })),
     selects: own || named,
   };
 }
 
 /** By the listener's option, or because it has the port for it and the Gateway is a network's (`IsAutoPassthrough`). */
-function modeOf(port: number | undefined, tls: Listener["tls"], labels: Readonly<Record<string, string>> = {}): string {
+function modeOf({ port, tls }: Listener, gateway: KubernetesGateway): string {
   if (tls?.mode !== "Passthrough") return tls?.mode ?? "(none)";
   const asked = tls.options?.["gateway.istio.io/listener-protocol"] === "auto-passthrough";
-  const meant = NETWORK_LABEL in labels && port === (Number(labels[GATEWAY_PORT_LABEL]) || MTLS_PORT);
+  const meant = NETWORK_LABEL in (gateway.metadata.labels ?? {}) && port === mtlsPort(gateway);
   return asked || meant ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
 }
 

@@ -12,8 +12,8 @@ export interface Service extends KubernetesObject {
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
 }
 
-/** The port by which the other networks come in. */
-export function mtlsPort({ metadata }: Service): number {
+/** The port by which the other networks come in, of a gateway's Service or of the Gateway that it is made for. */
+export function mtlsPort({ metadata }: KubernetesObject): number {
   return Number(metadata.labels?.[GATEWAY_PORT_LABEL]) || MTLS_PORT;
 }
 
@@ -28,6 +28,13 @@ export function addressesOf(services: readonly Service[]): string[] {
     ...(status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
     ...(spec?.externalIPs ?? []),
   ]);
+}
+
+/** What there is to say of a gateway that has them. */
+export function addressEvidence(addresses: readonly string[]): string {
+  return addresses.length > 0
+    ? `The gateway's address is ${addresses.join(", ")}.`
+    : "The gateway's addresses are its nodes'.";
 }
 
 /** Whether istiod takes the nodes' addresses for the Service's: of a NodePort that says which nodes. */

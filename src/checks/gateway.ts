@@ -3,7 +3,7 @@ import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { servicesAreExposed } from "./exposure.ts";
 import { failed, type Judgements, passed } from "./finding.ts";
-import { addressesOf, isByNodes, mtlsPort, takesMtls, withoutAddress } from "./gateway-service.ts";
+import { addressEvidence, addressesOf, isByNodes, mtlsPort, takesMtls, withoutAddress } from "./gateway-service.ts";
 import { matches, type Observation } from "./observation.ts";
 import { proxyImage, rolledOut } from "./pods.ts";
 
@@ -99,8 +99,7 @@ function gatewayHasAddress(seen: Observation): Finding {
       reading,
     );
   }
-  const list = addressesOf(services).join(", ");
-  return passed(list ? `The gateway's address is ${list}.` : "The gateway's addresses are its nodes'.", reading);
+  return passed(addressEvidence(addressesOf(services)), reading);
 }
 
 function gatewayHasNetwork(seen: Observation): Finding {

@@ -215,8 +215,8 @@ async function readGateways(
       list<Service>("v1", "Service", { labelSelector }),
     ),
   );
-  const all = [...new Map(found.flat().map((service) => [service.metadata.uid, service])).values()];
-  const services = all.some(takesMtls) ? all.filter(takesMtls) : all;
+  const labelled = [...new Map(found.flat().map((service) => [service.metadata.uid, service])).values()];
+  const services = labelled.some(takesMtls) ? labelled.filter(takesMtls) : labelled;
   const behind = await Promise.all(
     services.map(async ({ metadata, spec }) => {
       const selector = spec?.selector ?? {};

@@ -1,4 +1,4 @@
-import { addressesOf, isByNodes, type Service, withoutAddress } from "../checks/gateway-service.ts";
+import { addressEvidence, addressesOf, isByNodes, type Service, withoutAddress } from "../checks/gateway-service.ts";
 import { cannotPull, isActive, type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
@@ -82,11 +82,7 @@ export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Memb
       addressed(seen.services as Service[]),
     );
     run.clusterReport(spec.name).gatewayAddresses = addresses;
-    const list = addresses.join(", ");
-    return {
-      value: undefined,
-      evidence: list ? `The gateway's address is ${list}.` : "The gateway's addresses are its nodes'.",
-    };
+    return { value: undefined, evidence: addressEvidence(addresses) };
   });
 }
 

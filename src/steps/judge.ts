@@ -150,20 +150,18 @@ async function tryAccess(
 ): Promise<Access> {
   const { name } = target.spec;
   const kubeconfig = readable(() => remoteKubeconfig(observer, name));
-  const none = (why: string): Access => ({
-    review: () => {
-      throw new Failure(why);
-    },
-  });
-  if (!kubeconfig) return none(`There is no single remote secret for ${name} to look into.`);
-  if (!target.answered) return none(`${name} could not be asked about the token: it did not answer.`);
+  const none = (why: string) => (): never => {
+    throw new Failure(why);
+  };
+  if (!kubeconfig) return { review: none(`There is no single remote secret for ${name} to look into.`) };
+  if (!target.answered) return { review: none(`${name} could not be asked about the token: it did not answer.`) };
   const known = readable(target.servers)?.includes(kubeconfig.server) ?? false;
   const synced = readable(observer.views)?.every((view) => statusOf(view, name) === "synced") ?? false;
   const text = remoteSecretText(observer, name);
   const { token, problems } = kubeconfig;
   const doubtful = (!known || !synced || !token) && problems.length === 0 && text !== undefined;
   const [reviewed, called] = await Promise.all([
-    token ? review(token) : none(`There is no token for ${name} to look at.`).review,
+    token ? review(token) : none(`There is no token for ${name} to look at.`),
     doubtful ? call(text) : undefined,
   ]);
   return { review: reviewed, ...(called ? { call: called } : {}) };

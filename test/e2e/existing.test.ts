@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Check, subjectName } from "../../src/mesh/report.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
-import { explain, listed, runOn } from "./run.ts";
+import { explain, listed, runOn, untilPassed } from "./run.ts";
 import { settings } from "./settings.ts";
 
 const { kubeconfigs, gatewayApi } = settings();
@@ -82,14 +82,7 @@ const OTHERS: Other[] = [
   },
 ];
 
-/** Endpoints get from cluster to cluster in their own time; what is broken stays so. */
-async function verified(): Promise<RunResult> {
-  const deadline = Date.now() + 90_000;
-  let result: RunResult;
-  do result = await runAction({ inputs: { command: "verify", clusters: listed(clusters) }, timeoutMs: 5 * 60_000 });
-  while (result.exitCode !== 0 && Date.now() < deadline);
-  return result;
-}
+const verify = () => runAction({ inputs: { command: "verify", clusters: listed(clusters) }, timeoutMs: 5 * 60_000 });
 
 describe("a mesh that others made is proved", () => {
   for (const { name, impossible, evidence, make } of OTHERS) {
@@ -97,7 +90,8 @@ describe("a mesh that others made is proved", () => {
       const remove = await make();
       let result: RunResult;
       try {
-        result = await verified();
+        // Endpoints get from cluster to cluster in their own time; what is broken stays so.
+        result = await untilPassed(verify, Date.now() + 90_000);
       } finally {
         await remove();
       }

@@ -29,6 +29,14 @@ export function runOn(
   return runAction({ timeoutMs: 12 * 60_000, ...options, inputs: { ...usual, ...inputs } });
 }
 
+/** Runs it until it passes, or until the deadline, by Date.now(): the last one. */
+export async function untilPassed(run: () => Promise<RunResult>, deadline: number): Promise<RunResult> {
+  let result: RunResult;
+  do result = await run();
+  while (result.exitCode !== 0 && Date.now() < deadline);
+  return result;
+}
+
 export const logOf = ({ log }: RunResult): string => log.map(({ text }) => text).join("\n");
 
 /** What is to be seen of a failure, for a reader who has nothing else. */

@@ -7,7 +7,7 @@ import { Cluster } from "./cluster.ts";
 import { type Fault, faults } from "./faults.ts";
 import { difference, istioctlViews, type Views } from "./istioctl-views.ts";
 import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
-import { listed, runOn } from "./run.ts";
+import { listed, runOn, untilPassed } from "./run.ts";
 import { settings } from "./settings.ts";
 
 const { kubeconfigs, istioctl, nodeShell, nextIstiod } = settings();
@@ -177,8 +177,7 @@ async function mended(mend: () => Promise<unknown>): Promise<RunResult> {
   let result: RunResult | undefined;
   try {
     await mend();
-    do result = await verify();
-    while (result.exitCode !== 0 && Date.now() < deadline);
+    result = await untilPassed(verify, deadline);
     return result;
   } finally {
     if (result?.exitCode !== 0) {
