@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 export interface Settings {
   readonly kubeconfigs: readonly string[];
   readonly istioVersion: string;
+  readonly olderIstioVersion: string | undefined;
   readonly istioctlMirror: string | undefined;
   readonly sampleImage: string;
   readonly istioctl: string | undefined;
@@ -19,6 +20,7 @@ const HELP = `The end-to-end tests run on clusters that you name:
   E2E_ISTIO_VERSION      the Istio version to install, one that the operator knows
   E2E_SAMPLE_IMAGE       an image that the clusters can pull: an HTTP server on port 5000 that answers
                          "hello from $VERSION", and, as /sample get URL, a client that prints "<status> <body>"; with sh and sleep
+  E2E_OLDER_ISTIO_VERSION  optional: one that the operator knows, too, a minor before, to upgrade from
   E2E_ISTIOCTL_MIRROR    optional: where istioctl is downloaded from
   E2E_ISTIOCTL           optional: an istioctl, to compare what it notices of a broken mesh
   E2E_NODE_SHELL         optional: words before a command that runs it in the network of the second cluster's node
@@ -34,6 +36,7 @@ export function settings(): Settings {
   const { E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE, E2E_ISTIOCTL_MIRROR } = process.env;
   const { E2E_ISTIOCTL, E2E_NODE_SHELL, E2E_NEXT_ISTIOD, E2E_VALUES, E2E_HELM, E2E_NODE_PIDS, E2E_GATEWAY_API } =
     process.env;
+  const { E2E_OLDER_ISTIO_VERSION } = process.env;
   const kubeconfigs = (E2E_KUBECONFIGS ?? "").split(":").filter((path) => path !== "");
   const problems = Object.entries({ E2E_KUBECONFIGS, E2E_ISTIO_VERSION, E2E_SAMPLE_IMAGE })
     .filter(([, value]) => !value)
@@ -44,6 +47,7 @@ export function settings(): Settings {
   return {
     kubeconfigs,
     istioVersion: E2E_ISTIO_VERSION!,
+    olderIstioVersion: E2E_OLDER_ISTIO_VERSION || undefined,
     istioctlMirror: E2E_ISTIOCTL_MIRROR || undefined,
     sampleImage: E2E_SAMPLE_IMAGE!,
     istioctl: E2E_ISTIOCTL || undefined,
