@@ -1,6 +1,6 @@
 // Writes the parts of the documentation that are made from the sources; with --check, fails where they are not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { Document, isScalar, parse, visit } from "yaml";
+import { Document, isScalar, parse, parseDocument, type Scalar, visit, type YAMLMap } from "yaml";
 import {
   diagnosticsRights,
   installRights,
@@ -31,13 +31,24 @@ function described(name: string, description: string | undefined): string {
   return description.trim();
 }
 
+/** A table for each group; a comment in action.yml begins one. */
 function inputs(): string {
-  const rows = Object.entries(action.inputs).map(([name, { description, default: value }]) => [
-    `\`${name}\``,
-    described(name, description),
-    value === undefined ? "" : `\`${value}\``,
-  ]);
-  return table(["Input", "What it is", "Default"], rows);
+  const map = parseDocument(readFileSync("action.yml", "utf8")).get("inputs") as YAMLMap<Scalar<string>>;
+  const groups: { title: string; rows: string[][] }[] = [];
+  map.items.forEach(({ key }, at) => {
+    // What stands above the first entry is the map's own.
+    const title = (at === 0 ? map.commentBefore : key.commentBefore)?.trim();
+    if (title) groups.push({ title, rows: [] });
+    const name = key.value;
+    const { description, default: value } = action.inputs[name] ?? { description: "" };
+    const row = [`\`${name}\``, described(name, description), value === undefined ? "" : `\`${value}\``];
+    const group = groups.at(-1);
+    if (!group) throw new Error(`action.yml: ${name} is in no group: a comment above it begins one`);
+    group.rows.push(row);
+  });
+  return groups
+    .map(({ title, rows }) => `### ${title}\n\n${table(["Input", "What it is", "Default"], rows)}`)
+    .join("\n\n");
 }
 
 function outputs(): string {
@@ -77,7 +88,7 @@ function roles(rights: readonly Right[], name = "istio-mesh-action"): string {
 }
 
 const parts: Record<string, Record<string, () => string>> = {
-  "README.md": { inputs, outputs },
+  "docs/REFERENCE.md": { inputs, outputs },
   "docs/SECURITY.md": {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
     prune: () => roles(pruneRights(mesh), "istio-mesh-action-prune"),

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { marked, type Token, type Tokens } from "marked";
 import * as v from "valibot";
 import { describe, expect, test } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { CHECKS, type CheckId } from "../src/mesh/catalogue.ts";
 import { actionProblems, type Step, type Workflow } from "./workflow.ts";
 
@@ -40,6 +40,20 @@ const anchors = (path: string) => of<Tokens.Heading>(path, "heading").map(({ tex
 test("there is documentation", () => {
   expect(files).toEqual(expect.arrayContaining(["README.md", "CONTRIBUTING.md", "docs/CHECKS.md"]));
   expect(files.flatMap((path) => blocks(path, "console")).length).toBeGreaterThanOrEqual(4);
+});
+
+test("the README is for somebody with five minutes, and for the Marketplace's limit", () => {
+  expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(150);
+  const { description } = parse(read("action.yml")) as { description: string };
+  expect(description.length).toBeLessThan(125);
+});
+
+test("the reference has every input once, in a group", () => {
+  const names = (path: string) =>
+    of<Tokens.Table>(path, "table").flatMap(({ rows }) => rows.map(([name]) => name?.text));
+  const action = parse(read("action.yml")) as { inputs: object; outputs: object };
+  const expected = [...Object.keys(action.inputs), ...Object.keys(action.outputs)].map((name) => `\`${name}\``);
+  expect(names("docs/REFERENCE.md")).toEqual(expected);
 });
 
 describe.each(files)("%s", (path) => {

@@ -31,7 +31,7 @@ const action: { inputs: object; outputs: object } = parse(
 
 const known = { inputs: Object.keys(action.inputs), commands: COMMANDS as readonly string[] };
 
-const isOurs = ({ uses }: Step) => uses === "./" || /\/istio-mesh-action@/.test(uses ?? "");
+const isOurs = ({ uses }: Step) => uses === "./" || uses === "OWNER/NAME@v1";
 
 /** Inputs, and outputs of a step of ours, that action.yml does not have. */
 export function actionProblems(workflow: Workflow): string[] {
