@@ -26,7 +26,7 @@ import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError, isReplaced, orUndefined } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
-import { pauseBefore } from "./retry.ts";
+import { PATIENCE_PASSED_ON, type Patience, pauseBefore } from "./retry.ts";
 import { apiError, type Response, Transport } from "./transport.ts";
 import { type Broken, watch } from "./watch.ts";
 
@@ -136,7 +136,7 @@ class Client implements Cluster {
       {
         body: object,
         contentType: "application/apply-patch+yaml",
-        ...(dryRun ? { final: isWebhooks } : {}),
+        ...(dryRun ? { webhooks: () => PATIENCE_PASSED_ON } : {}),
       },
     );
     if (!before) return { object: after, action: "created" };
@@ -157,13 +157,15 @@ class Client implements Cluster {
     );
   }
 
-  create<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
-    return this.#transport.json<T>(`create ${object.kind}`, "POST", collectionPath(refOf(object)), { body: object });
+  create<T extends KubernetesObject>(object: KubernetesObject, webhooks?: Patience): Promise<T> {
+    const ref = refOf(object);
+    const what = `create ${ref.name ? describe(ref) : ref.kind}`;
+    return this.#transport.json<T>(what, "POST", collectionPath(ref), { body: object, webhooks });
   }
 
-  dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
+  dryRun<T extends KubernetesObject>(object: KubernetesObject, webhooks: Patience): Promise<T> {
     const path = `${collectionPath(refOf(object))}?dryRun=All&fieldManager=${MANAGER}`;
-    return this.#transport.json<T>(`try ${describe(refOf(object))}`, "POST", path, { body: object, final: isWebhooks });
+    return this.#transport.json<T>(`try ${describe(refOf(object))}`, "POST", path, { body: object, webhooks });
   }
 
   async delete(ref: ObjectRef, uid?: string): Promise<boolean> {
@@ -353,11 +355,6 @@ class Client implements Cluster {
       wait.hint ?? "If it is only slow, raise the input `timeout`; a new run goes on from here.",
     );
   }
-}
-
-/** The answer of a webhook that does not work: asked what would be, that is an answer, too. */
-function isWebhooks({ status, text }: Response): boolean {
-  return status === 500 && text.includes("failed calling webhook");
 }
 
 /** With a full stop, where it does not end in a mark of its own. */

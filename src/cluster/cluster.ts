@@ -1,5 +1,6 @@
 import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
 import type { Action } from "../mesh/report.ts";
+import type { Patience } from "./retry.ts";
 
 export interface ListQuery {
   readonly apiVersion: string;
@@ -84,13 +85,14 @@ export interface Cluster {
   contents(namespace: string): Promise<KubernetesObject[]>;
   /** Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict. */
   apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
-  /** What `apply` would do, by a dry run; nothing is stored. The answer of a webhook that does not work is an answer. */
+  /** What `apply` would do, by a dry run; nothing is stored. A webhook that cannot be called is not insisted on. */
   tryApply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
   /** Restarts the pods of a Deployment as `kubectl rollout restart` does; what our applies own of it stays as it is. */
   restart(deployment: ObjectRef): Promise<void>;
-  create<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
-  /** The object as it would be after admission; nothing is stored. */
-  dryRun<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
+  /** @param webhooks how long a webhook is waited for that cannot be called, where not as long as the API server */
+  create<T extends KubernetesObject>(object: KubernetesObject, webhooks?: Patience): Promise<T>;
+  /** The object as it would be after admission; nothing is stored. @param webhooks see `create` */
+  dryRun<T extends KubernetesObject>(object: KubernetesObject, webhooks: Patience): Promise<T>;
   /** `false` where there was nothing to delete. `uid`: only that very object. */
   delete(ref: ObjectRef, uid?: string): Promise<boolean>;
   /**

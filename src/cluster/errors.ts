@@ -40,6 +40,31 @@ function texts(fields: Readonly<Record<string, unknown>>): Record<string, string
   );
 }
 
+/** A webhook that the API server could not call, and why. */
+export interface Webhook {
+  readonly name: string;
+  readonly reason: string;
+  /** `NAMESPACE/NAME` of the Service that it is called at, where it is one. */
+  readonly service?: string | undefined;
+}
+
+/** The webhook that could not be called, where that is what a status says (apiserver, pkg/admission/plugin/webhook/errors). */
+export function webhookIn({ message = "" }: Status): Webhook | undefined {
+  const found = /failed calling webhook "([^"]+)"(?:: (?:failed to call webhook: )?(.*))?/s.exec(message);
+  if (!found) return undefined;
+  const [, name = "", reason = ""] = found;
+  const [, service, namespace] = /https:\/\/([a-z0-9-]+)\.([a-z0-9-]+)\.svc[:/]/.exec(reason) ?? [];
+  return { name, reason: clip(reason, 300), service: service && `${namespace}/${service}` };
+}
+
+/**
+ * Whether a status says that the object has a field that its kind does not have, or of another type. The API server
+ * answers a server-side apply of such a one with 500, as if another try could help (structured-merge-diff, typed).
+ */
+export function isUntyped({ message = "" }: Status): boolean {
+  return message.includes("failed to create typed patch object");
+}
+
 /** The API server answered, and said no. */
 export class ApiError extends Failure {
   readonly status: number;
@@ -48,24 +73,52 @@ export class ApiError extends Failure {
   readonly conflicts: readonly { manager: string; field: string }[];
   /** Milliseconds after which it asks to come back. */
   readonly after: number | undefined;
+  /** The webhook that could not be called, where that is the matter. */
+  readonly webhook: Webhook | undefined;
 
   constructor(what: string, status: number, body: Status, after?: number) {
     const conflicts = (body.details?.causes ?? [])
       .filter((cause) => cause.reason === "FieldManagerConflict")
       .map((cause) => ({ manager: /"([^"]*)"/.exec(cause.message ?? "")?.[1] ?? "?", field: cause.field ?? "?" }));
     const reason = clip(body.reason ?? "", 100) || `HTTP ${status}`;
+    const webhook = webhookIn(body);
+    const wrong = isUntyped(body) ? wrongFields(body) : undefined;
     super(
       conflicts.length > 0
         ? `Could not ${what}: somebody else set it differently: ${clip(conflicts.map((c) => `${c.field} (by ${c.manager})`).join(", "))}`
-        : `Could not ${what}: ${reason}${body.message ? `: ${clip(body.message)}` : ""}`,
-      hintFor(status, conflicts.length > 0),
+        : webhook
+          ? `Could not ${what}: the webhook ${webhook.name} cannot be called: ${webhook.reason || "no reason is given"}`
+          : `Could not ${what}: ${wrong ?? `${reason}${body.message ? `: ${clip(body.message)}` : ""}`}`,
+      wrong ? WRONG_FIELD : webhook ? hintForWebhook(webhook) : hintFor(status, conflicts.length > 0),
     );
     this.name = "ApiError";
     this.status = status;
     this.reason = reason;
     this.conflicts = conflicts;
     this.after = after;
+    this.webhook = webhook;
   }
+}
+
+/** The paths of the fields, with what is wrong with each: `.spec.values.x: field not declared in schema`. */
+function wrongFields({ message = "" }: Status): string {
+  const [, list = ""] = /failed to create typed patch object \([^)]*\): (.*)/s.exec(message) ?? [];
+  const fields = list
+    .replace(/^errors:/, "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  return clip(fields.join("; ") || message);
+}
+
+const WRONG_FIELD =
+  "Correct the field where it comes from, mostly the input `values`: a typo, or a field that this version does not have. The names are those of the Helm values.";
+
+function hintForWebhook({ name, service }: Webhook): string {
+  const [namespace, of] = service?.split("/") ?? [];
+  return of
+    ? `Are the pods of its Service ready, and may the API server reach them? kubectl -n ${namespace} get pods; kubectl -n ${namespace} get endpointslices -l kubernetes.io/service-name=${of}`
+    : `Look at it: kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o yaml, and there for ${name}.`;
 }
 
 /** Whether a write met another one: with the object as it is now, the same write can succeed. */

@@ -7,6 +7,9 @@ import type { Deadline } from "./deadline.ts";
  * | ------------------------------------------------------- | ---------------------------------------------------- |
  * | no answer, a broken connection, half an answer          | within the patience                                  |
  * | 429, 500, 502, 503, 504                                 | within the patience                                  |
+ * | a webhook that cannot be called (500), as after a       | the same; where the answer alone is wanted, in a dry |
+ * | rollout for a moment                                    | run or for a probe, within a patience of its own     |
+ * | a field that the kind does not have (500)               | never                                                |
  * | 401, where credentials were accepted before             | once, with new credentials                           |
  * | 409, where the object was modified meanwhile            | within the patience                                  |
  * | a wrong certificate, a name that does not exist, any    | never: it cannot succeed                             |
@@ -25,6 +28,9 @@ export const PATIENCE_AT_FIRST = 15_000;
 export const PATIENCE = 120_000;
 export const PATIENCE_PASSED_ON = 3_000;
 
+/** How long something is tried. Milliseconds from the first try on, asked anew after each. */
+export type Patience = () => number;
+
 /** Says that something is tried again, and why. */
 export type OnRetry = (message: string) => void;
 
@@ -35,14 +41,15 @@ export type Try<T> =
       readonly problem: string;
       /** Milliseconds after which it was asked to come back. */
       readonly after?: number | undefined;
+      /** In place of the rule's. */
+      readonly patience?: Patience | undefined;
       /** What it comes to where there is no time for another one; may throw. */
       end(): T;
     };
 
 export interface Rule {
   readonly deadline: Deadline;
-  /** Milliseconds from the first try on. */
-  patience(): number;
+  readonly patience: Patience;
   readonly onRetry: OnRetry;
 }
 
@@ -57,7 +64,7 @@ export async function retrying<T>(
     const outcome = await attempt(tries);
     if ("done" in outcome) return outcome.done;
     const pause = pauseBefore(tries, outcome.after);
-    const left = Math.min(deadline.remaining(), started + patience() - performance.now());
+    const left = Math.min(deadline.remaining(), started + (outcome.patience ?? patience)() - performance.now());
     if (pause >= left) return outcome.end();
     onRetry(`${what}: try ${tries + 1} in ${(pause / 1000).toFixed(1)} s: ${outcome.problem}`);
     await deadline.pause(pause);

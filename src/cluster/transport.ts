@@ -5,7 +5,16 @@ import { Failure } from "../mesh/failure.ts";
 import { withhold } from "../mesh/redact.ts";
 import type { ExecResult } from "./cluster.ts";
 import { type Deadline, heeding, within } from "./deadline.ts";
-import { ApiError, isOverrun, isTransient, type Status, statusIn, unreachable } from "./errors.ts";
+import {
+  ApiError,
+  isOverrun,
+  isTransient,
+  isUntyped,
+  type Status,
+  statusIn,
+  unreachable,
+  webhookIn,
+} from "./errors.ts";
 import { type Executed, execute } from "./exec.ts";
 import { plain, retryAfter } from "./headers.ts";
 import {
@@ -13,6 +22,7 @@ import {
   PATIENCE,
   PATIENCE_AT_FIRST,
   PATIENCE_PASSED_ON,
+  type Patience,
   retrying,
   TRIED_AGAIN,
   type Try,
@@ -51,6 +61,8 @@ interface Options {
   readonly final?: (response: Response) => boolean;
   /** The API server hands on what somebody else says, who may be down for long: it is not insisted on. */
   readonly passedOn?: boolean;
+  /** How long a webhook is waited for that cannot be called, where not as long as the API server itself. */
+  readonly webhooks?: Patience | undefined;
 }
 
 /** Requests to one API server: authentication, connections, deadline and retries; nothing of what is asked for. */
@@ -178,7 +190,7 @@ export class Transport {
   }
 
   /** The attempts of a request, as `retry.ts` has it. */
-  #retrying(what: string, { final, passedOn }: Options, attempt: () => Promise<Response>): Promise<Response> {
+  #retrying(what: string, { final, passedOn, webhooks }: Options, attempt: () => Promise<Response>): Promise<Response> {
     let problem = "";
     return retrying(what, this.#rule(passedOn), async (tries): Promise<Try<Response>> => {
       try {
@@ -186,12 +198,15 @@ export class Transport {
         const { status, headers } = response;
         const first = !this.#answered;
         this.#answered = true;
+        const said = statusOf(response);
         if (status === 401 && tries === 1 && !first) this.#credentials = undefined;
-        else if (final?.(response) || !(TRIED_AGAIN.has(status) || isOverrun(status, statusOf(response)))) {
+        else if (final?.(response) || isUntyped(said) || !(TRIED_AGAIN.has(status) || isOverrun(status, said))) {
           return { done: response };
         }
-        problem = `HTTP ${status}`;
-        return { problem, after: retryAfter(headers["retry-after"]), end: () => response };
+        const webhook = webhookIn(said);
+        problem = webhook ? `the webhook ${webhook.name} cannot be called` : `HTTP ${status}`;
+        const patience = webhook && webhooks;
+        return { problem, after: retryAfter(headers["retry-after"]), patience, end: () => response };
       } catch (error) {
         if (error instanceof Failure) throw error;
         if (this.#deadline.passed && aborted(error)) throw this.#late(what, problem);

@@ -215,10 +215,10 @@ class Trial {
 /** Why a dry run says nothing about the real one; `undefined` where it does. */
 function untriable(error: unknown): string | undefined {
   if (!(error instanceof ApiError)) return undefined;
-  const { status, message } = error;
+  const { status, message, webhook } = error;
   // Its kind is not served yet, or what it refers to does not exist before the real one.
   if (status === 404) return "It could not be tried: what it needs is not there yet.";
-  if (status === 500 && /webhook/.test(message)) return "It could not be tried: the webhook for it does not answer.";
+  if (webhook) return `It could not be tried: the webhook ${webhook.name} cannot be called.`;
   if (status === 400 && /support dry.?run/.test(message))
     return "It could not be tried: a webhook for it does not take dry runs.";
   return undefined;

@@ -5,6 +5,7 @@ import { type Attempt, type Call, type Endpoint, isAnswer } from "../checks/traf
 import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Patience } from "../cluster/retry.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
 import {
@@ -28,20 +29,24 @@ const REMOVAL = 30_000;
 /** Not the proxies' own user (1337), whose traffic the sidecar leaves alone. */
 const UID = 1000;
 
-/** Starts a cluster's probe, and finds whether it runs. Its objects are no changes: they are gone afterwards. */
+/**
+ * Starts a cluster's probe, and finds whether it runs. Its objects are no changes: they are gone afterwards.
+ * @param patience how long a webhook is waited for that cannot be called: none answers in the moment after its rollout
+ */
 export async function startProbe(
   mesh: MeshSpec,
   probe: ProbeSpec,
   { spec, cluster }: Member,
   seen: Observation,
+  patience: Patience,
 ): Promise<Finding> {
   const { namespace } = probe;
   const revision = seen.revision();
-  await create(cluster, probeNamespace(mesh, probe, revision));
-  await Promise.all(probeObjects(mesh, probe, spec.name).map((object) => create(cluster, object)));
+  await create(cluster, probeNamespace(mesh, probe, revision), patience);
+  await Promise.all(probeObjects(mesh, probe, spec.name).map((object) => create(cluster, object, patience)));
   // OpenShift chooses the user, from a range that it notes on every namespace.
   const uid = seen.namespace()?.metadata.annotations?.["openshift.io/sa.scc.uid-range"] ? undefined : UID;
-  const injected = await cluster.dryRun(probePod(mesh, probe, spec.name, undefined, uid));
+  const injected = await cluster.dryRun(probePod(mesh, probe, spec.name, undefined, uid), patience);
   const image = proxyImage(injected as unknown as Pod);
   const reading = { source: `Pod ${namespace}/${PROBE_POD}`, values: { revision, image } };
   if (!image) {
@@ -51,7 +56,7 @@ export async function startProbe(
       reading,
     );
   }
-  await create(cluster, probePod(mesh, probe, spec.name, image, uid));
+  await create(cluster, probePod(mesh, probe, spec.name, image, uid), patience);
   const pods = { apiVersion: "v1", kind: "Pod", namespace, fieldSelector: `metadata.name=${PROBE_POD}` };
   const start = performance.now();
   await cluster.waitFor(`the probe's pod ${namespace}/${PROBE_POD} to be ready`, { pods }, (found) => {
@@ -70,15 +75,21 @@ export async function startProbe(
 }
 
 /** As `startProbe`, with what went wrong as a finding. */
-export async function tryProbe(mesh: MeshSpec, probe: ProbeSpec, member: Member, seen: Observation): Promise<Finding> {
+export async function tryProbe(
+  mesh: MeshSpec,
+  probe: ProbeSpec,
+  member: Member,
+  seen: Observation,
+  patience: Patience,
+): Promise<Finding> {
   try {
-    return await startProbe(mesh, probe, member, seen);
+    return await startProbe(mesh, probe, member, seen, patience);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // What may not be done says nothing of the mesh.
     if (error instanceof ApiError && (error.status === 403 || error.status === 401))
       return unknown(error.message, error.hint ?? "");
-    const injection = /failed calling webhook/.test(error.message);
+    const injection = error instanceof ApiError && error.webhook?.name.endsWith("sidecar-injector.istio.io");
     return failed(
       error.message,
       injection
@@ -209,9 +220,9 @@ export async function removeProbe(cluster: Cluster, namespace: string, patient: 
 }
 
 /** Creates what is this run's alone: if it is there already, an earlier try of the same request came through. */
-async function create(cluster: Cluster, object: KubernetesObject): Promise<void> {
+async function create(cluster: Cluster, object: KubernetesObject, patience: Patience): Promise<void> {
   try {
-    await cluster.create(object);
+    await cluster.create(object, patience);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
   }

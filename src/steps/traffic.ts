@@ -5,6 +5,7 @@ import { type Observation, readable } from "../checks/observation.ts";
 import { judgePair } from "../checks/traffic.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Patience } from "../cluster/retry.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
@@ -63,7 +64,7 @@ export async function sendTraffic(
             begun.push(member);
           }
           const finding = await run.timed("traffic", { cluster: member.spec.name }, () =>
-            start(mesh, probe, member, seen),
+            start(mesh, probe, member, seen, patience),
           );
           run.judge("traffic.probe", { cluster: member.spec.name }, finding);
           return finding.verdict === "passed" ? seen : undefined;
@@ -86,9 +87,15 @@ export async function sendTraffic(
   }
 }
 
-async function start(mesh: MeshSpec, probe: ProbeSpec, member: Member, seen: Observation): Promise<Finding> {
+async function start(
+  mesh: MeshSpec,
+  probe: ProbeSpec,
+  member: Member,
+  seen: Observation,
+  patience: Patience,
+): Promise<Finding> {
   if (!seen.answered) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
-  return tryProbe(mesh, probe, member, seen);
+  return tryProbe(mesh, probe, member, seen, patience);
 }
 
 async function request(

@@ -309,17 +309,40 @@ describe("a dry run of applying", () => {
     });
   });
 
-  test("is tried again, but not where a webhook does not answer", async () => {
-    const message = 'Internal error occurred: failed calling webhook "validation.istio.io"';
+  const unanswered: Handler = (_, response) => {
+    const message =
+      'Internal error occurred: failed calling webhook "validation.istio.io": failed to call webhook: EOF';
+    json(response, 500, { kind: "Status", reason: "InternalError", message });
+  };
+
+  test("is tried again, and soon no more where a webhook cannot be called", async () => {
+    const { deadline, spent } = skipping();
     server.answer(
       inTurn(
         (_, response) => json(response, 200, live({})),
         (_, response) => refuse(response, 503, "ServiceUnavailable"),
-        (_, response) => json(response, 500, { kind: "Status", reason: "InternalError", message }),
+        unanswered,
       ),
     );
-    expect(await failure(client().cluster.tryApply(wanted))).toMatchObject({ status: 500 });
-    expect(server.received.map(({ method }) => method)).toEqual(["GET", "PATCH", "PATCH"]);
+    expect(await failure(client({ deadline }).cluster.tryApply(wanted))).toMatchObject({
+      status: 500,
+      message: "Could not apply Secret ns/s: the webhook validation.istio.io cannot be called: EOF",
+    });
+    expect(spent()).toBeLessThan(3_000);
+    expect(spent()).toBeGreaterThan(1_000);
+  });
+
+  test("is not told by the first answer after a webhook's rollout", async () => {
+    const { deadline } = skipping();
+    server.answer(
+      inTurn(
+        (_, response) => json(response, 200, live({ a: {} })),
+        unanswered,
+        unanswered,
+        (_, response) => json(response, 200, live({ a: {} })),
+      ),
+    );
+    expect(await client({ deadline }).cluster.tryApply(wanted)).toMatchObject({ action: "unchanged" });
   });
 });
 

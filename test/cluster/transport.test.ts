@@ -77,6 +77,15 @@ describe("what is tried again", () => {
     expect(retries).toEqual([]);
   });
 
+  test("not HTTP 500 for a field that there is not", async () => {
+    const message = "failed to create typed patch object (/x; v1, Kind=X): .spec.y: field not declared in schema";
+    server.answer(inTurn((_, response) => refuse(response, 500, "", message), ok));
+    await expect(transport().json("apply x", "PATCH", "/x")).rejects.toThrow(
+      "Could not apply x: .spec.y: field not declared in schema",
+    );
+    expect(server.received).toHaveLength(1);
+  });
+
   test.each<[string, Handler]>([
     ["a connection that is cut before the answer", (_, __, raw) => void raw.socket.destroy()],
     [

@@ -68,7 +68,7 @@ export interface Setup {
   /** How long an istiod may take to show a new token, in milliseconds. */
   readonly patience?: number;
   /** Of the verification; `install` and `rotate` have none unless this says how. */
-  readonly verification?: { readonly traffic: boolean } | undefined;
+  readonly verification?: { readonly traffic: boolean; readonly patience?: number } | undefined;
 }
 
 /** How far a run is. */
@@ -161,7 +161,7 @@ export async function runCommand(
     const verification = (traffic: boolean): VerifyTools => ({
       traffic,
       // Embedded clusters answer at once, or not at all.
-      patience: 500,
+      patience: setup.verification?.patience ?? 500,
       call: (kubeconfig) => callTarget(kubeconfig, progress),
       probing: (namespace) => probing.push(namespace),
       isOver: () => deadline.passed,

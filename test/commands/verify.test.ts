@@ -1,5 +1,5 @@
 // The whole verification in this process, on embedded clusters whose probes answer as their objects let them.
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Subject, subjectName } from "../../src/mesh/report.ts";
@@ -283,6 +283,51 @@ test("pods that were evicted stay, and are not taken for the mesh's", async () =
   const { checks } = outcome.report;
   const gateway = checks.find(({ id, subject }) => id === "gateway.deployment" && subjectName(subject) === "cluster2");
   expect(gateway?.evidence).toBe("1 gateway pod is ready and injected.");
+});
+
+describe("a webhook that cannot be called", () => {
+  const REASON = `Post "https://istiod.${NAMESPACE}.svc:443/inject?timeout=10s": dial tcp 10.0.0.1:443: connect: connection refused`;
+  /** Has it not answered the first so many requests for a kind that it is asked about, a dry run and the real one apart. */
+  const fail = (kind: string, webhook: string, times: number) => {
+    const failed = { dry: 0, real: 0 };
+    const message = `Internal error occurred: failed calling webhook "${webhook}": failed to call webhook: ${REASON}`;
+    one().intercept(({ method, path }) => {
+      if (method !== "POST" || !new RegExp(`/${kind}(\\?|$)`).test(path)) return undefined;
+      const which = path.includes("dryRun") ? "dry" : "real";
+      if (failed[which] >= times) return undefined;
+      failed[which]++;
+      return { status: 500, body: { kind: "Status", code: 500, reason: "InternalError", message } };
+    });
+    return failed;
+  };
+  afterEach(() => one().intercept(undefined));
+  const INJECTOR = "rev.namespace.sidecar-injector.istio.io";
+
+  test.each([
+    ["pods", INJECTOR, { dry: 1, real: 1 }],
+    ["namespaces", "kyverno-resource-validating-webhook", { dry: 0, real: 1 }],
+    ["authorizationpolicies", "rev.validation.istio.io", { dry: 0, real: 1 }],
+  ])("for a moment, as after its rollout, holds up nothing: %s", async (kind, webhook, times) => {
+    const failed = fail(kind, webhook, 1);
+    expect(notPassed(await runVerify(kubes, { verification: { traffic: true, patience: 20_000 } }))).toEqual([]);
+    expect(failed).toEqual(times);
+  });
+
+  test("is told by its name and its reason where it stays so", async () => {
+    fail("pods", INJECTOR, Number.POSITIVE_INFINITY);
+    const outcome = await runVerify(kubes);
+    const [first, ...more] = outcome.report.checks.filter(({ verdict }) => verdict === "failed");
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({ id: "traffic.probe", subject: { cluster: "cluster1" } });
+    expect(first?.cause).toMatch(
+      /^Could not try Pod \S+: the webhook rev\.namespace\.sidecar-injector\.istio\.io cannot be/,
+    );
+    expect(first?.cause).toContain(REASON);
+    expect(first?.hint).toBe(
+      `istiod injects the sidecars: is it ready? kubectl -n ${NAMESPACE} get pods -l app=istiod`,
+    );
+    expect(probeNamespaces()).toEqual([]);
+  });
 });
 
 describe("a probe that a killed run left", () => {
