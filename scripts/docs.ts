@@ -117,6 +117,36 @@ for (const [file, sections] of Object.entries(parts)) {
   } else writeFileSync(file, after);
 }
 
+/**
+ * The action as one that verifies, for workflows of this repository that others call: `$/verify` takes no checkout, and at the
+ * root `$/` alone is refused.
+ */
+function verifyAction(): string {
+  const text = readFileSync("action.yml", "utf8")
+    .replace(
+      /^#.*\n/,
+      "# Made by `npm run docs` from ../action.yml: the same action, with another command unless told.\n",
+    )
+    .replace(/^name: .*$/m, "name: Verify an Istio multi-primary multi-network mesh")
+    .replace(
+      /^description: .*$/m,
+      "description: Proves that Kubernetes clusters are one Istio mesh, no matter who made it.",
+    )
+    .replace(/^( {2}command:\n(?: {4}.*\n)*? {4}default: )install$/m, "$1verify")
+    .replaceAll(/^( {2}(?:main|post): )dist\//gm, "$1../dist/");
+  return text;
+}
+
+const whole: Record<string, () => string> = { "verify/action.yml": verifyAction };
+for (const [file, make] of Object.entries(whole)) {
+  const text = make();
+  if (existsSync(file) && readFileSync(file, "utf8") === text) continue;
+  if (check) {
+    console.error(`${file} is not current. Run \`npm run docs\`.`);
+    process.exitCode = 1;
+  } else writeFileSync(file, text);
+}
+
 manifest();
 
 /** The manifest of the interface. Nothing goes from it without a new major version. */

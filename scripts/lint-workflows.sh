@@ -19,13 +19,17 @@ if [ ! -x "$tools/venv/bin/shellcheck" ]; then
 fi
 
 shellcheck=$tools/venv/bin/shellcheck
-"$tools/actionlint" -shellcheck "$shellcheck" .github/workflows/*.yml examples/*.yml test/act/*.yml
+"$tools/actionlint" -shellcheck "$shellcheck" .github/workflows/*.yml
 "$shellcheck" scripts/*.sh .github/scripts/*.sh test/act/*.sh .ci/run
 
-# The examples are workflows that are not where GitHub keeps them.
+# The examples are workflows that are not where GitHub keeps them: a repository that has copied them, and is this action.
 examples=$(mktemp -d)
 trap 'rm -rf "$examples"' EXIT
 mkdir -p "$examples/.github/workflows"
-cp examples/*.yml test/act/*.yml "$examples/.github/workflows/"
+git init --quiet "$examples"
+cp -r action.yml dist "$examples/"
+cp examples/*.yml "$examples/.github/workflows/"
+cp test/act/mesh.yml "$examples/.github/workflows/act.yml"
+(cd "$examples" && "$tools/actionlint" -shellcheck "$shellcheck")
 "$tools/venv/bin/zizmor" --offline --no-progress --persona=regular --config .github/zizmor.yml . "$examples"
 echo "The workflows and examples are clean."

@@ -13,11 +13,14 @@ import { everything, NAMESPACE, putNamespace } from "./commands/mesh.ts";
 import { startClusters } from "./embedded/cluster.ts";
 import { fakeIstioctl } from "./embedded/istioctl.ts";
 import type { Json, Kube } from "./embedded/kube.ts";
+import { leftOut } from "./left-out.ts";
 import { type RunOptions, type RunResult, runAction } from "./runner.ts";
 
 // Shell scripts stand in for the action's children and watch what these are given.
-const posix = process.platform !== "win32";
-if (!posix) console.log("skipped: the canaries' runs, for Windows runs no shell scripts in the places of programs");
+const windows = leftOut(
+  "the canaries' runs, for which shell scripts stand in for programs",
+  process.platform === "win32",
+);
 
 const secretly = (what: string) => `canary.${what}.${createHash("sha256").update(what).digest("base64")}`;
 const TOKEN = secretly("token-of-west");
@@ -34,7 +37,7 @@ const running: Kube[] = [];
 let intermediate: Json;
 
 beforeAll(async () => {
-  if (!posix) return;
+  if (windows) return;
   dir = mkdtempSync(join(tmpdir(), "canary-"));
   mkdirSync(join(dir, "children"));
   mkdirSync(join(dir, "bin"));
@@ -210,7 +213,7 @@ const causes = ({ report }: RunResult) =>
     .filter(({ verdict }) => verdict === "failed" || verdict === "unknown")
     .map(({ cause }) => cause ?? "") ?? [];
 
-describe.skipIf(!posix)("nothing of a secret is anywhere but where it belongs", () => {
+describe.skipIf(windows)("nothing of a secret is anywhere but where it belongs", () => {
   test("plan", async () => {
     expect((await run("plan")).outputs).toMatchObject({ result: "passed", changed: "true" });
   });

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { leftOut } from "./left-out.ts";
 import { type LogLine, parseCommand, parseFileCommand, type RunOptions, type RunResult, runAction } from "./runner.ts";
 
 let folder: string;
@@ -113,7 +114,7 @@ describe("what the program says", () => {
 
 // Windows has no modes of this kind, and its processes are ended, not asked.
 const posix = process.platform !== "win32";
-if (!posix) console.log("skipped: modes of files, and a cancellation by a signal, which Windows does not have");
+const unasked = leftOut("a cancellation by a signal, which Windows does not have", !posix);
 
 describe("the post step", () => {
   it("gets the main step's state and inputs, and what it leaves is told", async () => {
@@ -142,7 +143,7 @@ describe("the post step", () => {
 });
 
 describe("a run", () => {
-  it.skipIf(!posix)("that is cancelled is asked to stop with SIGINT, and post still runs", async () => {
+  it.skipIf(unasked)("that is cancelled is asked to stop with SIGINT, and post still runs", async () => {
     const cancel = new AbortController();
     const result = await run(
       "process.on('SIGINT', () => { console.log('stopping'); process.exit(130); });" +

@@ -14,9 +14,15 @@ export interface Step {
 }
 
 export interface Job {
+  readonly if?: string;
+  readonly needs?: string | readonly string[];
+  readonly permissions?: Readonly<Record<string, string>>;
   readonly steps?: readonly Step[];
   readonly uses?: string;
-  readonly "timeout-minutes"?: number;
+  readonly with?: Readonly<Record<string, unknown>>;
+  readonly secrets?: unknown;
+  readonly outputs?: Readonly<Record<string, string>>;
+  readonly "timeout-minutes"?: number | string;
 }
 
 export interface Workflow {
@@ -24,6 +30,8 @@ export interface Workflow {
   readonly permissions?: unknown;
   readonly jobs: Readonly<Record<string, Job>>;
 }
+
+export const steps = (workflow: Workflow): Step[] => Object.values(workflow.jobs).flatMap((job) => job.steps ?? []);
 
 const action: { inputs: object; outputs: object } = parse(
   readFileSync(join(import.meta.dirname, "../action.yml"), "utf8"),

@@ -21,6 +21,7 @@ import { buildArgs, helmFor } from "../../src/helm/helm.ts";
 import { HELM, HELM_VERSION } from "../../src/helm/release.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { releaseOf } from "../../src/tools/download.ts";
+import { leftOut } from "../left-out.ts";
 
 const OPERATOR = { version: "1.28.3", chart: "https://charts.example/sail-operator-1.28.3.tgz" };
 const SECRET = "the-token-of-the-administrator";
@@ -100,83 +101,81 @@ describe("the command line", () => {
   });
 });
 
-describe.skipIf(process.platform === "win32")(
-  "running Helm (a shell script stands in for it, so not on Windows)",
-  () => {
-    test("gives it the kubeconfig as a private file, gone afterwards, and no secret otherwise", async () => {
-      fake();
-      vi.stubEnv("EAST", SECRET);
-      vi.stubEnv("INPUT_CLUSTER1-KUBECONFIG", SECRET);
-      await helm().installOperator(OPERATOR, member);
-      expect(kept("args")).not.toContain(SECRET);
-      expect(kept("env")).not.toContain(SECRET);
-      expect(kept("kubeconfig")).toContain(SECRET);
-      expect(kept("mode")).toMatch(/^-rw-------/);
-      expect(readdirSync(join(dir, "secret"))).toEqual([]);
-    });
+const windows = leftOut("running Helm, for which a shell script stands in", process.platform === "win32");
+describe.skipIf(windows)("running Helm", () => {
+  test("gives it the kubeconfig as a private file, gone afterwards, and no secret otherwise", async () => {
+    fake();
+    vi.stubEnv("EAST", SECRET);
+    vi.stubEnv("INPUT_CLUSTER1-KUBECONFIG", SECRET);
+    await helm().installOperator(OPERATOR, member);
+    expect(kept("args")).not.toContain(SECRET);
+    expect(kept("env")).not.toContain(SECRET);
+    expect(kept("kubeconfig")).toContain(SECRET);
+    expect(kept("mode")).toMatch(/^-rw-------/);
+    expect(readdirSync(join(dir, "secret"))).toEqual([]);
+  });
 
-    test.each([
-      ["echo 'Error: clusterroles is forbidden' >&2; exit 1", /forbidden/, /administrator/],
-      ["echo 'Error: chart not found' >&2; exit 1", /chart not found/, /operator-chart/],
-      ["echo 'Error: another operation (install) is in progress' >&2; exit 1", /in progress/, /rollback/],
-      ["echo 'Error: context deadline exceeded' >&2; exit 1", /deadline exceeded/, /get pods/],
-      ["exit 3", /exit code 3/, /get pods/],
-      ["echo 'password: hunter2hunter2' >&2; exit 1", /\*\*\*/, /get pods/],
-    ])("that fails tells why (%#)", async (script, cause, hint) => {
-      fake(script);
-      const error = await helm()
-        .installOperator(OPERATOR, member)
-        .then(
-          () => undefined,
-          (thrown: Failure) => thrown,
-        );
-      expect(error).toBeInstanceOf(Failure);
-      expect(error?.message).toMatch(/^Helm could not install the Sail Operator in east: /);
-      expect(error?.message).toMatch(cause);
-      expect(error?.hint).toMatch(hint);
-      expect(readdirSync(join(dir, "secret"))).toEqual([]);
-    });
+  test.each([
+    ["echo 'Error: clusterroles is forbidden' >&2; exit 1", /forbidden/, /administrator/],
+    ["echo 'Error: chart not found' >&2; exit 1", /chart not found/, /operator-chart/],
+    ["echo 'Error: another operation (install) is in progress' >&2; exit 1", /in progress/, /rollback/],
+    ["echo 'Error: context deadline exceeded' >&2; exit 1", /deadline exceeded/, /get pods/],
+    ["exit 3", /exit code 3/, /get pods/],
+    ["echo 'password: hunter2hunter2' >&2; exit 1", /\*\*\*/, /get pods/],
+  ])("that fails tells why (%#)", async (script, cause, hint) => {
+    fake(script);
+    const error = await helm()
+      .installOperator(OPERATOR, member)
+      .then(
+        () => undefined,
+        (thrown: Failure) => thrown,
+      );
+    expect(error).toBeInstanceOf(Failure);
+    expect(error?.message).toMatch(/^Helm could not install the Sail Operator in east: /);
+    expect(error?.message).toMatch(cause);
+    expect(error?.hint).toMatch(hint);
+    expect(readdirSync(join(dir, "secret"))).toEqual([]);
+  });
 
-    test("is ended at the deadline", async () => {
-      fake("exec sleep 60");
-      const controller = new AbortController();
-      const installing = helm(new Deadline(90_000, controller.signal)).installOperator(OPERATOR, member);
-      await vi.waitFor(() => expect(existsSync(join(dir, "mode"))).toBe(true), { timeout: 20_000 });
-      controller.abort();
-      await expect(installing).rejects.toThrow(/did not finish the Sail Operator of east in time/);
-    });
+  test("is ended at the deadline", async () => {
+    fake("exec sleep 60");
+    const controller = new AbortController();
+    const installing = helm(new Deadline(90_000, controller.signal)).installOperator(OPERATOR, member);
+    await vi.waitFor(() => expect(existsSync(join(dir, "mode"))).toBe(true), { timeout: 20_000 });
+    controller.abort();
+    await expect(installing).rejects.toThrow(/did not finish the Sail Operator of east in time/);
+  });
 
-    test("takes the one on the PATH", async () => {
-      fake();
-      expect(await helm().ready()).toBe(join(dir, "bin", "helm"));
-    });
+  test("takes the one on the PATH", async () => {
+    fake();
+    expect(await helm().ready()).toBe(join(dir, "bin", "helm"));
+  });
 
-    test("is downloaded and checked where there is none", async () => {
-      vi.stubEnv("PATH", "/usr/bin:/bin");
-      mkdirSync(join(dir, "linux-amd64"));
-      writeFileSync(join(dir, "linux-amd64", "helm"), "#!/bin/sh\necho downloaded\n");
-      const file = `helm-v${HELM_VERSION}-linux-amd64.tar.gz`;
-      execFileSync("tar", ["-czf", join(dir, file), "-C", dir, "linux-amd64"]);
-      const body = readFileSync(join(dir, file));
-      files.set(`/${file}`, body);
-      files.set(`/${file}.sha256sum`, `${"0".repeat(64)}  ${file}\n`);
-      await expect(helm().ready()).rejects.toThrow(/checksum of .* is wrong/);
-      files.set(`/${file}.sha256sum`, `${createHash("sha256").update(body).digest("hex")}  ${file}\n`);
-      const path = await helm().ready();
-      expect(path).toBe(join(dir, "cache", "helm", HELM_VERSION, "x64", "helm"));
-      expect(execFileSync(path, { encoding: "utf8" })).toBe("downloaded\n");
-    });
+  test("is downloaded and checked where there is none", async () => {
+    vi.stubEnv("PATH", "/usr/bin:/bin");
+    mkdirSync(join(dir, "linux-amd64"));
+    writeFileSync(join(dir, "linux-amd64", "helm"), "#!/bin/sh\necho downloaded\n");
+    const file = `helm-v${HELM_VERSION}-linux-amd64.tar.gz`;
+    execFileSync("tar", ["-czf", join(dir, file), "-C", dir, "linux-amd64"]);
+    const body = readFileSync(join(dir, file));
+    files.set(`/${file}`, body);
+    files.set(`/${file}.sha256sum`, `${"0".repeat(64)}  ${file}\n`);
+    await expect(helm().ready()).rejects.toThrow(/checksum of .* is wrong/);
+    files.set(`/${file}.sha256sum`, `${createHash("sha256").update(body).digest("hex")}  ${file}\n`);
+    const path = await helm().ready();
+    expect(path).toBe(join(dir, "cache", "helm", HELM_VERSION, "x64", "helm"));
+    expect(execFileSync(path, { encoding: "utf8" })).toBe("downloaded\n");
+  });
 
-    test("says how to do without the download", async () => {
-      vi.stubEnv("PATH", "/usr/bin:/bin");
-      const error = await helm()
-        .ready()
-        .catch((thrown: Failure) => thrown as Failure);
-      expect((error as Failure).message).toMatch(/There is no http.*helm-v/);
-      expect((error as Failure).hint).toMatch(/helm-mirror/);
-    });
-  },
-);
+  test("says how to do without the download", async () => {
+    vi.stubEnv("PATH", "/usr/bin:/bin");
+    const error = await helm()
+      .ready()
+      .catch((thrown: Failure) => thrown as Failure);
+    expect((error as Failure).message).toMatch(/There is no http.*helm-v/);
+    expect((error as Failure).hint).toMatch(/helm-mirror/);
+  });
+});
 
 test.each([
   ["linux", "arm64", "linux-arm64.tar.gz", "linux-arm64"],

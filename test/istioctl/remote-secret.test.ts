@@ -12,6 +12,7 @@ import {
 import { Failure } from "../../src/mesh/failure.ts";
 import { redact } from "../../src/mesh/redact.ts";
 import { childEnvironment } from "../../src/tools/child.ts";
+import { leftOut } from "../left-out.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";
 const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
@@ -252,122 +253,120 @@ describe("removing credentials from a message", () => {
   });
 });
 
-describe.skipIf(process.platform === "win32")(
-  "running istioctl (a shell script stands in for it, so not on Windows)",
-  () => {
-    let dir: string;
-    beforeEach(() => {
-      dir = mkdtempSync(join(tmpdir(), "istioctl-"));
-    });
-    afterEach(() => {
-      vi.unstubAllEnvs();
-      rmSync(dir, { recursive: true, force: true });
-    });
+const windows = leftOut("running istioctl, for which a shell script stands in", process.platform === "win32");
+describe.skipIf(windows)("running istioctl", () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), "istioctl-"));
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    rmSync(dir, { recursive: true, force: true });
+  });
 
-    /** A program that stands in for istioctl; what it is started with is written to `seen.json`. */
-    const fake = (body: string, interpreter = process.execPath): RemoteSecretRequest => {
-      const istioctl = join(dir, "istioctl");
-      const record = `require("node:fs").writeFileSync(${JSON.stringify(join(dir, "seen.json"))}, JSON.stringify({ argv: process.argv.slice(2), env: process.env }));`;
-      writeFileSync(istioctl, `#!${interpreter}\n${record}\n${body}\n`, { mode: 0o755 });
-      return {
-        istioctl,
-        kubeconfigFile: join(dir, "west"),
-        context: "ctx",
-        serviceAccount: "reader",
-        tokenSecret: "t",
-        ...asked,
-      };
+  /** A program that stands in for istioctl; what it is started with is written to `seen.json`. */
+  const fake = (body: string, interpreter = process.execPath): RemoteSecretRequest => {
+    const istioctl = join(dir, "istioctl");
+    const record = `require("node:fs").writeFileSync(${JSON.stringify(join(dir, "seen.json"))}, JSON.stringify({ argv: process.argv.slice(2), env: process.env }));`;
+    writeFileSync(istioctl, `#!${interpreter}\n${record}\n${body}\n`, { mode: 0o755 });
+    return {
+      istioctl,
+      kubeconfigFile: join(dir, "west"),
+      context: "ctx",
+      serviceAccount: "reader",
+      tokenSecret: "t",
+      ...asked,
     };
-    const seen = () =>
-      JSON.parse(readFileSync(join(dir, "seen.json"), "utf8")) as { argv: string[]; env: Record<string, string> };
-    const failureFrom = async (request: RemoteSecretRequest): Promise<Failure> => {
-      const error = await createRemoteSecret(request).then(
-        () => new Error("no failure"),
-        (thrown: unknown) => thrown,
-      );
-      expect(error).toBeInstanceOf(Failure);
-      noSecretIn(error as Failure);
-      return error as Failure;
-    };
-    const print = (text: string) => `process.stdout.write(${JSON.stringify(text)});`;
-    const complain = (text: string, code = 1) =>
-      `process.stderr.write(${JSON.stringify(text)}); process.exitCode = ${code};`;
+  };
+  const seen = () =>
+    JSON.parse(readFileSync(join(dir, "seen.json"), "utf8")) as { argv: string[]; env: Record<string, string> };
+  const failureFrom = async (request: RemoteSecretRequest): Promise<Failure> => {
+    const error = await createRemoteSecret(request).then(
+      () => new Error("no failure"),
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(Failure);
+    noSecretIn(error as Failure);
+    return error as Failure;
+  };
+  const print = (text: string) => `process.stdout.write(${JSON.stringify(text)});`;
+  const complain = (text: string, code = 1) =>
+    `process.stderr.write(${JSON.stringify(text)}); process.exitCode = ${code};`;
 
-    test("gives the Secret as data, and hands on nothing secret", async () => {
-      vi.stubEnv("INPUT_CLUSTERS", "secret");
-      vi.stubEnv("SOME_SETTING", "x");
-      const request = fake(print(output()));
-      expect(await createRemoteSecret(request)).toEqual(wanted);
-      expect(seen().argv).toEqual(buildArgs(request));
-      expect(seen().env).toMatchObject({ SOME_SETTING: "x" });
-      expect(seen().env).not.toHaveProperty("INPUT_CLUSTERS");
-    });
+  test("gives the Secret as data, and hands on nothing secret", async () => {
+    vi.stubEnv("INPUT_CLUSTERS", "secret");
+    vi.stubEnv("SOME_SETTING", "x");
+    const request = fake(print(output()));
+    expect(await createRemoteSecret(request)).toEqual(wanted);
+    expect(seen().argv).toEqual(buildArgs(request));
+    expect(seen().env).toMatchObject({ SOME_SETTING: "x" });
+    expect(seen().env).not.toHaveProperty("INPUT_CLUSTERS");
+  });
 
-    test("takes the environment that it is given", async () => {
-      await createRemoteSecret({ ...fake(print(output())), env: { ONLY: "this" } });
-      expect(seen().env).toEqual({ ONLY: "this" });
-    });
+  test("takes the environment that it is given", async () => {
+    await createRemoteSecret({ ...fake(print(output())), env: { ONLY: "this" } });
+    expect(seen().env).toEqual({ ONLY: "this" });
+  });
 
-    test.each<[string, string, RegExp, RegExp]>([
-      [
-        "its message once",
-        complain("error: no such thing\nError: no such thing\n"),
-        /of west: no such thing$/,
-        /reach its API server/,
-      ],
-      ["its message from stdout", `${print("error: only here\n")} process.exitCode = 64;`, /only here/, /./],
-      ["its exit code where it says nothing", "process.exitCode = 65;", /exit code 65/, /./],
-      ["no token", complain(`Error: bad token ${TOKEN}\n`), /bad token \*\*\*/, /./],
-      ["only so much of it", complain("x".repeat(5000)), /^.{0,700}…$/, /./],
-      ["what an old version lacks", complain("Error: unknown flag: --tls-server-name\n"), /unknown flag/, /1\.26/],
-      [
-        "whose account is missing",
-        complain("Error: could not get access token: failed retrieving service account reader.istio-system required\n"),
-        /failed retrieving/,
-        /ServiceAccount istio-system\/reader in west/,
-      ],
-      [
-        "which right is missing",
-        complain('Error: secrets is forbidden: User "x" cannot list resource "secrets"\n'),
-        /forbidden/,
-        /needs to get service accounts/,
-      ],
-      ["that a token is slow", complain('Error: no "token" data found\n'), /data found/, /run again/],
-      ["that success without a Secret is none", print("done\n"), /0 Secrets/, /own version/],
-    ])("tells %s", async (_, body, message, hint) => {
-      const failure = await failureFrom(fake(body));
-      expect(failure.message).toMatch(message);
-      expect(failure.hint).toMatch(hint);
-    });
+  test.each<[string, string, RegExp, RegExp]>([
+    [
+      "its message once",
+      complain("error: no such thing\nError: no such thing\n"),
+      /of west: no such thing$/,
+      /reach its API server/,
+    ],
+    ["its message from stdout", `${print("error: only here\n")} process.exitCode = 64;`, /only here/, /./],
+    ["its exit code where it says nothing", "process.exitCode = 65;", /exit code 65/, /./],
+    ["no token", complain(`Error: bad token ${TOKEN}\n`), /bad token \*\*\*/, /./],
+    ["only so much of it", complain("x".repeat(5000)), /^.{0,700}…$/, /./],
+    ["what an old version lacks", complain("Error: unknown flag: --tls-server-name\n"), /unknown flag/, /1\.26/],
+    [
+      "whose account is missing",
+      complain("Error: could not get access token: failed retrieving service account reader.istio-system required\n"),
+      /failed retrieving/,
+      /ServiceAccount istio-system\/reader in west/,
+    ],
+    [
+      "which right is missing",
+      complain('Error: secrets is forbidden: User "x" cannot list resource "secrets"\n'),
+      /forbidden/,
+      /needs to get service accounts/,
+    ],
+    ["that a token is slow", complain('Error: no "token" data found\n'), /data found/, /run again/],
+    ["that success without a Secret is none", print("done\n"), /0 Secrets/, /own version/],
+  ])("tells %s", async (_, body, message, hint) => {
+    const failure = await failureFrom(fake(body));
+    expect(failure.message).toMatch(message);
+    expect(failure.hint).toMatch(hint);
+  });
 
-    test("ends it at the deadline, even when it waits for a child of its own", async () => {
-      const started = join(dir, "started");
-      const plugin = 'require("node:child_process").spawn("sleep", ["60"], { stdio: "inherit" });';
-      const mark = `require("node:fs").writeFileSync(${JSON.stringify(started)}, "");`;
-      const request = fake(`process.stderr.write("waiting for a login\\n"); ${plugin} ${mark}`);
-      const deadline = new AbortController();
-      const ended = failureFrom({ ...request, signal: deadline.signal });
-      await vi.waitFor(() => expect(existsSync(started)).toBe(true), 20_000);
-      deadline.abort();
-      expect((await ended).message).toMatch(/did not finish .* in time\. It said: waiting for a login/);
-    });
+  test("ends it at the deadline, even when it waits for a child of its own", async () => {
+    const started = join(dir, "started");
+    const plugin = 'require("node:child_process").spawn("sleep", ["60"], { stdio: "inherit" });';
+    const mark = `require("node:fs").writeFileSync(${JSON.stringify(started)}, "");`;
+    const request = fake(`process.stderr.write("waiting for a login\\n"); ${plugin} ${mark}`);
+    const deadline = new AbortController();
+    const ended = failureFrom({ ...request, signal: deadline.signal });
+    await vi.waitFor(() => expect(existsSync(started)).toBe(true), 20_000);
+    deadline.abort();
+    expect((await ended).message).toMatch(/did not finish .* in time\. It said: waiting for a login/);
+  });
 
-    test("does not let it wait for an answer on stdin", async () => {
-      const request = fake(`process.stdin.resume().on("end", () => { ${complain("no terminal\n")} });`);
-      expect((await failureFrom(request)).message).toContain("no terminal");
-    });
+  test("does not let it wait for an answer on stdin", async () => {
+    const request = fake(`process.stdin.resume().on("end", () => { ${complain("no terminal\n")} });`);
+    expect((await failureFrom(request)).message).toContain("no terminal");
+  });
 
-    test.each([
-      ["is not there", () => ({ ...fake(""), istioctl: join(dir, "none") }), /could not be run at .*none: ENOENT/],
-      ["is for another machine", () => fake("", "/no/such/interpreter"), /could not be run/],
-    ])("says that it %s", async (_, request, message) => {
-      expect((await failureFrom(request())).message).toMatch(message);
-    });
+  test.each([
+    ["is not there", () => ({ ...fake(""), istioctl: join(dir, "none") }), /could not be run at .*none: ENOENT/],
+    ["is for another machine", () => fake("", "/no/such/interpreter"), /could not be run/],
+  ])("says that it %s", async (_, request, message) => {
+    expect((await failureFrom(request())).message).toMatch(message);
+  });
 
-    test("says that it was killed", async () => {
-      expect(
-        (await failureFrom(fake('process.kill(process.pid, "SIGKILL"); setTimeout(() => {}, 1000);'))).message,
-      ).toMatch(/ended by SIGKILL/);
-    });
-  },
-);
+  test("says that it was killed", async () => {
+    expect(
+      (await failureFrom(fake('process.kill(process.pid, "SIGKILL"); setTimeout(() => {}, 1000);'))).message,
+    ).toMatch(/ended by SIGKILL/);
+  });
+});

@@ -19,6 +19,7 @@ import { Deadline } from "../../src/cluster/deadline.ts";
 import { ISTIOCTL } from "../../src/istioctl/release.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { ensureTool, releaseOf, type ToolOptions } from "../../src/tools/download.ts";
+import { leftOut } from "../left-out.ts";
 
 const VERSION = "1.32.0-lab";
 const SCRIPT = "#!/bin/sh\necho fake istioctl\n";
@@ -168,15 +169,13 @@ describe("a download", () => {
   });
 
   const zip = spawnSync("zip", ["-v"]).status === 0 && spawnSync("unzip", ["-v"]).status === 0;
-  test.skipIf(!zip || process.platform === "win32")(
-    "may be a zip, for Windows (made by the program zip, which has to be on the PATH, and on Windows it is not)",
-    async () => {
-      serve("zip", `istioctl-${VERSION}-win-amd64.zip`, "istioctl.exe");
-      const path = await ensure({ platform: "win32", arch: "arm64" });
-      expect(path).toBe(join(dir, "cache", "istioctl", VERSION, "x64", "istioctl.exe"));
-      expect(readFileSync(path, "utf8")).toBe(SCRIPT);
-    },
-  );
+  const unzipped = leftOut("an archive that zip makes, which is not on the PATH", !zip || process.platform === "win32");
+  test.skipIf(unzipped)("may be a zip, for Windows", async () => {
+    serve("zip", `istioctl-${VERSION}-win-amd64.zip`, "istioctl.exe");
+    const path = await ensure({ platform: "win32", arch: "arm64" });
+    expect(path).toBe(join(dir, "cache", "istioctl", VERSION, "x64", "istioctl.exe"));
+    expect(readFileSync(path, "utf8")).toBe(SCRIPT);
+  });
 
   test("logs in at a mirror whose URL holds a password, and does not show it", async () => {
     serve("tar", LINUX);
@@ -310,12 +309,10 @@ describe("a path", () => {
     expect((await failure({ path: dir })).message).toMatch(/there is no file/);
   });
 
-  test.skipIf(process.platform === "win32")(
-    "must be executable (not on Windows, which has no such permission)",
-    async () => {
-      const path = join(dir, "plain");
-      writeFileSync(path, SCRIPT, { mode: 0o644 });
-      expect((await failure({ path })).message).toMatch(/not executable/);
-    },
-  );
+  const modeless = leftOut("a file that is not executable, which Windows does not know", process.platform === "win32");
+  test.skipIf(modeless)("must be executable", async () => {
+    const path = join(dir, "plain");
+    writeFileSync(path, SCRIPT, { mode: 0o644 });
+    expect((await failure({ path })).message).toMatch(/not executable/);
+  });
 });
