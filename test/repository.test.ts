@@ -35,6 +35,41 @@ test.each(["ci", "integration"])("one check of %s is that all others passed", (n
   expect(jobs[gate]?.if).toBe("always()");
 });
 
+describe("the integration on kind", () => {
+  /** What Istio supports, by its minor: Kubernetes 1.x to 1.y. From its supportStatus.yml. */
+  const SUPPORTED: Readonly<Record<string, readonly [number, number]>> = {
+    "1.26": [29, 33],
+    "1.29": [31, 35],
+    "1.30": [32, 36],
+    "1.31": [32, 36],
+  };
+  const { jobs } = workflow("integration") as unknown as {
+    jobs: {
+      kind: { strategy: { matrix: { include: { istio: string; node: string; operator: string; helm: string }[] } } };
+    };
+  };
+  const rows = jobs.kind.strategy.matrix.include;
+
+  test.each(rows)("runs Istio $istio by $operator on a Kubernetes that it supports, pinned", ({ istio, node }) => {
+    const [, minor] = /^kindest\/node:v1\.(\d+)\.\d+@sha256:[0-9a-f]{64}$/.exec(node) ?? [];
+    const [oldest, newest] = SUPPORTED[istio.replace(/\.\d+$/, "")] ?? [0, 0];
+    expect(Number(minor)).toBeGreaterThanOrEqual(oldest);
+    expect(Number(minor)).toBeLessThanOrEqual(newest);
+  });
+
+  test("is run with both Helms, and on the procedure's version", () => {
+    expect(new Set(rows.map(({ helm }) => helm.split(".")[0]))).toEqual(new Set(["v3", "v4"]));
+    expect(rows.map(({ istio }) => istio)).toContain("1.26.3");
+  });
+
+  test("is run with no image that is not pinned", () => {
+    const files = [...workflowFiles, ".github/scripts/kind.sh", "test/demo/kind.ts"];
+    const images = files.flatMap((path) => read(path).match(/kindest\/node:[^\s"}]+/g) ?? []);
+    expect(images.filter((image) => !/@sha256:[0-9a-f]{64}$/.test(image))).toEqual([]);
+    expect(images.length).toBeGreaterThan(6);
+  });
+});
+
 test("Dependabot looks into every folder that has a workflow or an action", () => {
   const { updates } = parse(read(".github/dependabot.yml")) as { updates: Record<string, unknown>[] };
   const actions = updates.find((each) => each["package-ecosystem"] === "github-actions");

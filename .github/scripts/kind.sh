@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # kind.sh CLUSTERS OPERATOR: that many kind clusters side by side, each with MetalLB and, if OPERATOR is a version, the Sail
-# Operator. Writes the outputs `clusters`, for the action's input of that name, and `kubeconfigs`, paths with a colon between.
+# Operator. NODE_IMAGE is the nodes', by digest: it says which Kubernetes. Writes the outputs `clusters`, for the action's input of that name, and `kubeconfigs`, paths with a colon between.
 set -euo pipefail
 
 count=$1 operator=${2:-}
 METALLB=0.15.2
+# Of kind 0.33.0, and of a Kubernetes that Istio 1.30 and 1.31 support.
+NODE_IMAGE=${NODE_IMAGE:-kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed}
 folder=${RUNNER_TEMP:?}/kind
 mkdir -p "$folder"
 
 create() {
   local n=$1 name=cluster$1 kubeconfig=$folder/cluster$1
-  kind create cluster --name "$name" --kubeconfig "$kubeconfig" --wait 180s
+  kind create cluster --name "$name" --image "$NODE_IMAGE" --kubeconfig "$kubeconfig" --wait 180s
+  # Layer 2 is all that it does here: no FRR, which is for BGP.
   helm install metallb metallb --repo https://metallb.github.io/metallb --version "$METALLB" \
+    --set speaker.frr.enabled=false --set frrk8s.enabled=false \
     --namespace metallb-system --create-namespace --kubeconfig "$kubeconfig" --wait --timeout 5m
   # MetalLB's webhook may not serve yet when its pods are ready.
   local tries=20

@@ -1,12 +1,12 @@
 // The main job as a GitHub runner does it: the built action joins two clusters, and its job summary is shown here and as
 // a page. `npm run demo` uses two embedded Kubernetes APIs; `npm run demo -- --kind` two kind clusters;
-// `--picture FILE` adds a picture of the page.
+// `--picture FILE` adds a picture of the page, and `INPUT=VALUE` gives the action another input.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, type RunOptions, type RunResult, runAction } from "../runner.ts";
 import { startEmbeddedClusters } from "./embedded.ts";
 import { writePage } from "./html.ts";
-import { ISTIO_VERSION, missingForKind, startKindClusters } from "./kind.ts";
+import { ISTIO_VERSION, missingForKind, OPERATOR_VERSION, startKindClusters } from "./kind.ts";
 import { logPrinter } from "./log.ts";
 import { picture } from "./picture.ts";
 import { style, terminal } from "./terminal.ts";
@@ -36,7 +36,13 @@ async function kind(): Promise<Clusters> {
   const { kubeconfigs, stop } = await startKindClusters((line) => console.log(`  ${line}`));
   const [one = "", two = ""] = kubeconfigs;
   return {
-    inputs: { "cluster1-kubeconfig": one, "cluster2-kubeconfig": two, "istio-version": ISTIO_VERSION },
+    inputs: {
+      "cluster1-kubeconfig": one,
+      "cluster2-kubeconfig": two,
+      "istio-version": ISTIO_VERSION,
+      "install-operator": "true",
+      "operator-version": OPERATOR_VERSION,
+    },
     stop,
   };
 }
@@ -53,18 +59,23 @@ function say(text: string): void {
   console.log(`\n${style("bold", `== ${text}`)}`);
 }
 
-const { values: flags } = parseArgs({ options: { kind: { type: "boolean" }, picture: { type: "string" } } });
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { kind: { type: "boolean" }, picture: { type: "string" } },
+});
+const given = Object.fromEntries(positionals.map((text) => text.split(/=(.*)/s).slice(0, 2)));
 const clusters = await (flags.kind ? kind() : embedded());
+const inputs = { ...clusters.inputs, ...given };
 let code = 1;
 try {
   say("Running dist/main as a GitHub runner does");
-  const first = await runAction({ inputs: clusters.inputs, env: clusters.env ?? {}, onLine: logPrinter() });
+  const first = await runAction({ inputs, env: clusters.env ?? {}, onLine: logPrinter() });
   await show(first);
   code = first.exitCode === 0 && first.outputs.result === "passed" ? 0 : 1;
 
   if (code === 0) {
     say("Running it again: there is nothing to change");
-    const again = await runAction({ inputs: clusters.inputs, env: clusters.env ?? {} });
+    const again = await runAction({ inputs, env: clusters.env ?? {} });
     const { result, changed } = again.outputs;
     console.log(`  result: ${result}, changed: ${changed}, in ${again.seconds.toFixed(1)} s`);
     if (result !== "passed" || changed !== "false") code = 1;

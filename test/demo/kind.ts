@@ -1,4 +1,4 @@
-// Two kind clusters with the Sail Operator, for a demo on Kubernetes itself. Needs Docker and a network.
+// Two kind clusters, for a demo on Kubernetes itself; the action installs the operator. Needs Docker and a network.
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,9 +8,10 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** The newest pair that go together: an operator installs only some of Istio's versions. */
-export const ISTIO_VERSION = "1.30.3";
-const CHART = "https://github.com/istio-ecosystem/sail-operator/releases/download/1.30.3/sail-operator-1.30.3.tgz";
+/** What go together: an Istio, the operator that installs it, a Kubernetes that both support, as an image of kind 0.33.0. */
+export const ISTIO_VERSION = "1.31.3";
+export const OPERATOR_VERSION = "1.31.2";
+const NODE_IMAGE = "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed";
 
 export interface KindClusters {
   readonly kubeconfigs: readonly string[];
@@ -23,7 +24,6 @@ export async function missingForKind(): Promise<string[]> {
     [["kind", "version"], "kind is not on PATH: https://kind.sigs.k8s.io/docs/user/quick-start/#installation"],
     [["docker", "info"], "docker is not on PATH, or its engine does not run (`docker info` fails)"],
     [["kubectl", "version", "--client"], "kubectl is not on PATH: https://kubernetes.io/docs/tasks/tools/"],
-    [["helm", "version"], "helm is not on PATH: https://helm.sh/docs/intro/install/ (it installs the Sail Operator)"],
   ] as const;
   const found = await Promise.all(
     needed.map(([[program, ...args], missing]) =>
@@ -53,18 +53,7 @@ export async function startKindClusters(say: (line: string) => void): Promise<Ki
         const kubeconfig = join(folder, name);
         const at = ["--kubeconfig", kubeconfig];
         say(`${name}: creating the cluster`);
-        await run("kind", ["create", "cluster", "--name", name, "--wait", "180s", ...at]);
-        say(`${name}: installing the Sail Operator`);
-        await run("helm", [
-          "install",
-          "sail-operator",
-          CHART,
-          "-n",
-          "sail-operator",
-          "--create-namespace",
-          "--wait",
-          ...at,
-        ]);
+        await run("kind", ["create", "cluster", "--name", name, "--image", NODE_IMAGE, "--wait", "180s", ...at]);
         balancers.push(balance(kubeconfig, await nodeAddress(name), stopping.signal));
         return readFile(kubeconfig, "utf8");
       }),
