@@ -55,8 +55,10 @@ describe("the arrows point down", () => {
     tools: ["mesh", "cluster"],
     istioctl: ["mesh", "cluster", "tools"],
     helm: ["mesh", "cluster", "tools"],
-    checks: ["mesh", "cluster", "(istioctl)"],
-    steps: ["mesh", "cluster", "istioctl", "helm", "checks"],
+    // Reads, without a rule.
+    facts: ["mesh", "cluster"],
+    checks: ["mesh", "cluster", "(istioctl)", "facts"],
+    steps: ["mesh", "cluster", "istioctl", "helm", "facts", "checks"],
     commands: ["mesh", "cluster", "istioctl", "helm", "checks", "steps"],
     report: ["mesh"],
     action: ["mesh", "cluster", "istioctl", "helm", "checks", "steps", "commands", "report"],

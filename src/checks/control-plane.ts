@@ -1,12 +1,13 @@
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
-import type { Finding } from "../mesh/report.ts";
+import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { versionSkew } from "../mesh/versions.ts";
 import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
-import { istiodVersion } from "./istiod.ts";
-import type { Observation } from "./observation.ts";
+import { differencesOf, imprecise, listed } from "./identity.ts";
+import { istiodVersion, noIstiod, revisionOf } from "./istiod.ts";
+import { type Observation, readable } from "./observation.ts";
 import { rolledOut } from "./pods.ts";
 
 /** The checks of one control plane. */
@@ -20,26 +21,55 @@ export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
   };
 }
 
-function istiodIsReady({ namespace }: MeshSpec, seen: Observation): Finding {
-  const deployment = seen.istiod();
+function istiodIsReady(mesh: MeshSpec, seen: Observation): Finding {
+  const { namespace } = mesh;
+  const revision = seen.revision();
   const pods = seen.istiodPods();
   const look = `kubectl -n ${namespace} describe deployment,pod -l app=istiod`;
-  if (!deployment) return failed(`There is no istiod of revision ${seen.revision()} in namespace ${namespace}.`, look);
-  const { name } = deployment.metadata;
-  const { replicas, readyReplicas = 0 } = deployment.status ?? {};
-  const image = deployment.spec.template.spec.containers[0]?.image ?? "";
-  const reading = {
-    source: `Deployment ${namespace}/${name}`,
-    values: { revision: seen.revision(), image, wanted: deployment.spec.replicas ?? 1, ready: readyReplicas },
-  };
-  if (deployment.spec.replicas === 0) {
-    const scale = `kubectl -n ${namespace} scale deployment ${name} --replicas=1`;
-    return failed(`istiod (Deployment ${name}) is scaled to zero.`, scale, reading);
+  if (!seen.istiod()) {
+    const { cause, hint } = noIstiod(mesh, revision, seen.istiods());
+    return failed(cause, hint);
   }
-  const ready = rolledOut(deployment, pods);
-  if ("seen" in ready)
-    return failed(`istiod (Deployment ${name}) is not ready as a whole: ${ready.seen}.`, look, reading);
-  return passed(`istiod ${name} is ready: ${readyReplicas} of ${replicas} pods, ${image}.`, reading);
+  const told: string[] = [];
+  const readings: Reading[] = [];
+  for (const deployment of seen.inUse()) {
+    const own = revisionOf(deployment);
+    const { name } = deployment.metadata;
+    const { replicas, readyReplicas = 0 } = deployment.status ?? {};
+    const image = deployment.spec.template.spec.containers[0]?.image ?? "";
+    readings.push({
+      source: `Deployment ${namespace}/${name}`,
+      values: { revision: own, image, wanted: deployment.spec.replicas ?? 1, ready: readyReplicas },
+    });
+    if (deployment.spec.replicas === 0) {
+      const scale = `kubectl -n ${namespace} scale deployment ${name} --replicas=1`;
+      return failed(`istiod (Deployment ${name}) is scaled to zero.`, scale, ...readings);
+    }
+    const running = pods.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === own);
+    const ready = rolledOut(deployment, running);
+    if ("seen" in ready)
+      return failed(`istiod (Deployment ${name}) is not ready as a whole: ${ready.seen}.`, look, ...readings);
+    told.push(`istiod ${name} is ready: ${readyReplicas} of ${replicas} pods, ${image}.`);
+  }
+  const behind = hangingOnOthers(seen);
+  return { ...passed(told.join(" "), ...readings), ...(behind ? { warning: behind } : {}) };
+}
+
+/** Which workloads are not on the mesh's revision, where there are several. */
+function hangingOnOthers(seen: Observation): string | undefined {
+  const revision = seen.revision();
+  const workloads = readable(seen.workloads);
+  const others = seen
+    .inUse()
+    .map(revisionOf)
+    .filter((each) => each !== revision);
+  if (others.length === 0) return undefined;
+  const list = others.map((each) => {
+    const count = workloads?.get(each);
+    if (count === undefined) return `which workloads are on revision ${each} could not be read`;
+    return `${count} workload${count === 1 ? " is" : "s are"} on revision ${each}`;
+  });
+  return `The mesh's revision is ${revision}, and ${list.join(", ")}. Their istiods were looked at, too; they move when their namespaces are relabelled and the workloads restarted.`;
 }
 
 function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
@@ -75,38 +105,53 @@ function cniIsThere({ istioVersion }: MeshSpec, seen: Observation): Finding {
   return cniIsHealthy(seen.cni(), istiodVersion(seen.istiod(), seen.istios()) ?? istioVersion);
 }
 
-function identityIsTheMeshs({ id, namespace }: MeshSpec, { spec, istiod, identity }: Observation): Finding {
+function identityIsTheMeshs(mesh: MeshSpec, { spec, istiod, identities, namespace }: Observation): Finding {
   if (!istiod()) return unknown("There is no istiod whose identity could be read.", "");
-  const { meshId, clusterName, network, trustDomain } = identity();
-  const reading = {
-    source: `istiod and its ConfigMaps in ${namespace}`,
+  const label = namespace()?.metadata.labels?.[NETWORK_LABEL];
+  const all = [...identities()];
+  const readings = all.map(([revision, { meshId, clusterName, network, trustDomain }]) => ({
+    source: `istiod of revision ${revision} and its ConfigMaps in ${mesh.namespace}`,
     values: { meshId, clusterName, network, trustDomain },
-  };
-  const different = [
-    { what: "mesh ID", is: meshId, wanted: id },
-    { what: "cluster name", is: clusterName, wanted: spec.name },
-    { what: "network", is: network, wanted: spec.network },
-  ].filter(({ is, wanted }) => is !== wanted);
-  if (different.length > 0) {
-    const list = different.map(({ what, is, wanted }) => `${what} ${is ?? "(none)"} instead of ${wanted}`).join(", ");
-    return failed(
-      `istiod runs with ${list}.`,
-      "Set the Helm values global.meshID, global.network and global.multiCluster.clusterName, or give this action the names that istiod runs with.",
-      reading,
-    );
+  }));
+  for (const [revision, identity] of all) {
+    // Where another network is the namespace's, the check of its label says so.
+    const different = differencesOf(mesh, spec, identity, identity.network === undefined ? label : undefined);
+    if (different.length > 0) {
+      return failed(
+        `istiod${all.length > 1 ? ` of revision ${revision}` : ""} runs with ${listed(different)}.`,
+        "Give this action the names that istiod runs with. Another name or network for a control plane that runs takes a restart of all its workloads; `install` says how.",
+        ...readings,
+      );
+    }
   }
-  return passed(`istiod runs as ${clusterName} in ${network}, mesh ${meshId}.`, reading);
+  const warning = all.map(([, identity]) => imprecise(identity, label)).find((note) => note !== undefined);
+  const { clusterName, network = label, meshId } = (all[0] as (typeof all)[0])[1];
+  return {
+    ...passed(`istiod runs as ${clusterName} in ${network}, mesh ${meshId ?? "(no ID)"}.`, ...readings),
+    ...(warning ? { warning } : {}),
+  };
 }
 
 function namespaceHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding {
   const found = seen.namespace();
   if (!found) return failed(`There is no namespace ${namespace}.`, "Set `istio-namespace`, or install Istio first.");
+  const { network } = seen.spec;
   const label = found.metadata.labels?.[NETWORK_LABEL];
   const reading = { source: describe(refOf(found)), values: { [NETWORK_LABEL]: label } };
-  if (label === seen.spec.network) return passed(`Namespace ${namespace} is labelled ${label}.`, reading);
+  if (label === network) return passed(`Namespace ${namespace} is labelled ${label}.`, reading);
+  const command = `kubectl label namespace ${namespace} ${NETWORK_LABEL}=${network}`;
+  if (label === undefined) {
+    return {
+      ...passed(
+        `Namespace ${namespace} names no network; proxies have it from the Helm value global.network.`,
+        reading,
+      ),
+      warning: `Namespace ${namespace} has no network label, so istiod takes pods without a sidecar for those of no network. To give them ${network}: ${command}`,
+    };
+  }
   return failed(
-    `Namespace ${namespace} ${label === undefined ? "has no network label" : `is labelled network ${label}`} instead of ${seen.spec.network}: istiod takes the pods that have no sidecar for another network's.`,
-    `kubectl label namespace ${namespace} ${NETWORK_LABEL}=${seen.spec.network} --overwrite`,
+    `Namespace ${namespace} is labelled network ${label} instead of ${network}: istiod takes the pods that have no sidecar for another network's.`,
+    `${command} --overwrite`,
     reading,
   );
 }

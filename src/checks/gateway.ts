@@ -114,7 +114,10 @@ function gatewayHasNetwork(seen: Observation): Finding {
     source: `labels ${NETWORK_LABEL}`,
     values: Object.fromEntries(labelled.map(({ name, label }) => [name, label])),
   };
-  const wrong = labelled.filter(({ label }) => label !== network);
+  // The Service's label makes it a gateway; a pod without one has the network that its proxy was injected with.
+  const wrong = labelled.filter(
+    ({ name, label }) => label !== network && (label !== undefined || !name.startsWith("pod ")),
+  );
   if (wrong.length === 0) return passed(`The gateway's Service and pods are labelled ${network}.`, reading);
   return failed(
     `The east-west gateway is not labelled for ${network}: ${wrong.map(({ name, label }) => `${name} has ${label ?? "no label"}`).join(", ")}. istiod takes it for another network's gateway.`,

@@ -1,9 +1,12 @@
 import type { Cluster, ExecResult } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
+import type { MeshProxy } from "../facts/proxies.ts";
 import { Failure } from "../mesh/failure.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
 import { plainVersion, versionOf } from "../mesh/versions.ts";
 import { isActive, type Pod } from "./pods.ts";
-import type { Deployment, IstioResource } from "./survey.ts";
 
 /** Selects the istiods of all revisions, and their Deployments. */
 export const ISTIOD = "app=istiod";
@@ -11,6 +14,66 @@ export const ISTIOD = "app=istiod";
 /** The revision of an istiod, `default` where it is of none by name. */
 export function revisionOf({ spec }: Deployment): string {
   return spec.template.metadata?.labels?.["istio.io/rev"] ?? "default";
+}
+
+/** How many proxies hang on each revision: those that its istiod injected. */
+export type Workloads = ReadonlyMap<string, number>;
+
+export function workloadsOf(proxies: readonly MeshProxy[]): Workloads {
+  const byRevision = Map.groupBy(proxies, ({ revision }) => revision);
+  return new Map([...byRevision].map(([revision, own]) => [revision, own.length]));
+}
+
+/** The control planes of a namespace, as far as they are the mesh's. */
+export interface ControlPlanes {
+  /** The mesh's revision, whether there is an istiod of it or not. */
+  readonly revision: string;
+  /** Its istiod. */
+  readonly istiod: Deployment | undefined;
+  /** That one first, and those of other revisions that workloads hang on. */
+  readonly inUse: readonly Deployment[];
+}
+
+/**
+ * Which istiod is the mesh's: that of the Istio resource's active revision, else that of its name, else the only one, else
+ * the only one that workloads hang on.
+ * @param workloads `undefined` where they are not known: then every revision may be in use
+ */
+export function chooseIstiod(
+  { istioResource }: Pick<MeshSpec, "istioResource">,
+  istios: readonly IstioResource[],
+  istiods: readonly Deployment[],
+  workloads: Workloads | undefined,
+): ControlPlanes {
+  const resource = istios.find(({ metadata }) => metadata.name === istioResource);
+  const wanted = resource?.status?.activeRevisionName ?? istioResource;
+  const used = istiods.filter((each) => !workloads || (workloads.get(revisionOf(each)) ?? 0) > 0);
+  const only = [istiods, used].find(({ length }) => length === 1)?.[0];
+  const istiod = istiods.find((each) => revisionOf(each) === wanted) ?? only;
+  return {
+    revision: istiod ? revisionOf(istiod) : wanted,
+    istiod,
+    inUse: [...(istiod ? [istiod] : []), ...used.filter((each) => each !== istiod)],
+  };
+}
+
+/** What there is to say where no istiod is the mesh's. */
+export function noIstiod(
+  { namespace }: Pick<MeshSpec, "namespace">,
+  revision: string,
+  istiods: readonly Deployment[],
+): { readonly cause: string; readonly hint: string } {
+  if (istiods.length === 0) {
+    return {
+      cause: `There is no istiod of revision ${revision} in namespace ${namespace}.`,
+      hint: `kubectl -n ${namespace} describe deployment,pod -l app=istiod`,
+    };
+  }
+  const list = istiods.map((each) => `${each.metadata.name} of revision ${revisionOf(each)}`).join(", ");
+  return {
+    cause: `There is no istiod of revision ${revision} in namespace ${namespace}, and several others: ${list}.`,
+    hint: "Set `istio-resource` to the revision that is the mesh's.",
+  };
 }
 
 /** What the charts of a development build are labelled with, whatever it is built from. */

@@ -1,6 +1,7 @@
-import { parse } from "yaml";
 import type { ListQuery } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { type Identity, readIdentity } from "../facts/identity.ts";
+import { readProxies } from "../facts/proxies.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
@@ -13,12 +14,20 @@ import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { type Service, takesMtls } from "./gateway-service.ts";
-import { ISTIOD, type IstiodView, istiodViews, revisionOf } from "./istiod.ts";
+import {
+  chooseIstiod,
+  ISTIOD,
+  type IstiodView,
+  istiodViews,
+  revisionOf,
+  type Workloads,
+  workloadsOf,
+} from "./istiod.ts";
+import { type Part, part } from "./part.ts";
 import { isActive, type Pod } from "./pods.ts";
 import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
 
-/** Something that was to be read: what it is, or the `Failure` that says why it could not be read, thrown. */
-export type Part<T> = () => T;
+export { type Part, part, readable } from "./part.ts";
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
@@ -31,16 +40,6 @@ export interface Gateways {
   readonly deployments: readonly Deployment[];
   /** The active ones. */
   readonly pods: readonly Pod[];
-}
-
-/** The identity that istiod, and the proxies that it injects, run with. */
-export interface Identity {
-  readonly meshId: string | undefined;
-  readonly trustDomain: string;
-  /** Other trust domains whose identities it takes for its own. */
-  readonly trustDomainAliases: readonly string[];
-  readonly clusterName: string | undefined;
-  readonly network: string | undefined;
 }
 
 /** All that was read of one cluster to judge it. A part that could not be read spoils only what needs it. */
@@ -57,8 +56,18 @@ export interface Observation {
   readonly revision: Part<string>;
   /** The Deployment of istiod of the mesh's revision; `undefined` where there is none. */
   readonly istiod: Part<Deployment | undefined>;
+  /** The Deployments of all istiods in the namespace. */
+  readonly istiods: Part<readonly Deployment[]>;
+  /** Those of revisions in use, the mesh's first. */
+  readonly inUse: Part<readonly Deployment[]>;
+  /** Empty where there is one istiod, on which all hang. */
+  readonly workloads: Part<Workloads>;
+  /** Of the istiods in use. */
   readonly istiodPods: Part<readonly Pod[]>;
+  /** That of the mesh's revision. */
   readonly identity: Part<Identity>;
+  /** By revision, of the istiods in use. */
+  readonly identities: Part<ReadonlyMap<string, Identity>>;
   /** The root in effect, PEM. */
   readonly root: Part<string | undefined>;
   readonly cacerts: Part<Secret | undefined>;
@@ -86,21 +95,37 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     cluster.list<T>({ apiVersion, kind, ...rest });
   const get = <T extends KubernetesObject>(kind: string, name: string, where?: string) =>
     cluster.get<T>({ apiVersion: "v1", kind, name, ...(where ? { namespace: where } : {}) });
-  const config = (name: string) =>
-    get<KubernetesObject & { data?: Record<string, string> }>("ConfigMap", name, namespace);
 
   const istios = list<IstioResource>(ISTIO.apiVersion, ISTIO.kind).then((all) =>
     all.filter((istio) => istio.spec.namespace === namespace),
   );
   const istiods = list<Deployment>("apps/v1", "Deployment", { namespace, labelSelector: ISTIOD });
-  const chosen = Promise.all([istios, istiods]).then(([resources, deployments]) =>
-    choose(mesh, resources, deployments),
+  // Who hangs on which is a question only where there are several.
+  const workloads = istiods.then(async ({ length }) =>
+    length > 1 ? workloadsOf(await readProxies(cluster)) : undefined,
+  );
+  const chosen = Promise.all([istios, istiods, workloads.catch(unknownWorkloads)]).then(
+    ([resources, deployments, of]) => chooseIstiod(mesh, resources, deployments, of),
   );
   const pods = list("v1", "Pod", { namespace, labelSelector: ISTIOD }) as unknown as Promise<Pod[]>;
-  const istiodPods = Promise.all([chosen, pods]).then(([{ revision }, all]) =>
-    all.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === revision),
+  const istiodPods = Promise.all([chosen, pods]).then(([{ inUse, revision }, all]) => {
+    const revisions = [revision, ...inUse.map(revisionOf)];
+    return all.filter(({ metadata }) => revisions.includes(metadata.labels?.["istio.io/rev"] ?? "default"));
+  });
+  const identities = chosen.then(
+    async ({ inUse }) =>
+      new Map(
+        await Promise.all(
+          inUse.map(async (each) => {
+            const revision = revisionOf(each);
+            return [revision, await readIdentity(cluster, namespace, revision, each)] as const;
+          }),
+        ),
+      ),
   );
-  const identity = chosen.then(({ revision, istiod }) => readIdentity(config, revision, istiod));
+  const identity = Promise.all([chosen, identities]).then(
+    ([{ revision }, all]) => all.get(revision) ?? readIdentity(cluster, namespace, revision, undefined),
+  );
   const root = rootInEffect(cluster, mesh);
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
@@ -115,8 +140,12 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     cni: part(istios.then(([istio]) => readCni(cluster, istio?.spec.values ?? spec.values))),
     revision: part(chosen.then(({ revision }) => revision)),
     istiod: part(chosen.then(({ istiod }) => istiod)),
+    istiods: part(istiods),
+    inUse: part(chosen.then(({ inUse }) => inUse)),
+    workloads: part(workloads.then((known) => known ?? new Map())),
     istiodPods: part(istiodPods),
     identity: part(identity),
+    identities: part(identities),
     root: part(root),
     cacerts: part(get<Secret>("Secret", "cacerts", namespace)),
     gateways: part(readGateways(list)),
@@ -150,8 +179,12 @@ export function unseen(spec: ClusterSpec): Observation {
     cni: part,
     revision: part,
     istiod: part,
+    istiods: part,
+    inUse: part,
+    workloads: part,
     istiodPods: part,
     identity: part,
+    identities: part,
     root: part,
     cacerts: part,
     gateways: part,
@@ -173,34 +206,9 @@ async function settled<T extends Record<string, unknown>>(parts: T): Promise<{ [
   return Object.fromEntries(Object.keys(parts).map((key, i) => [key, values[i]])) as { [K in keyof T]: Awaited<T[K]> };
 }
 
-/** The istiod that is the mesh's: the Istio resource's active revision, else that of its name, else the only one. */
-function choose(mesh: MeshSpec, istios: readonly IstioResource[], istiods: readonly Deployment[]) {
-  const resource = istios.find(({ metadata }) => metadata.name === mesh.istioResource);
-  const wanted = resource?.status?.activeRevisionName ?? mesh.istioResource;
-  const istiod = istiods.find((each) => revisionOf(each) === wanted) ?? (istiods.length === 1 ? istiods[0] : undefined);
-  return { istiod, revision: istiod ? revisionOf(istiod) : wanted };
-}
-
-async function readIdentity(
-  config: (name: string) => Promise<(KubernetesObject & { data?: Record<string, string> }) | undefined>,
-  revision: string,
-  istiod: Deployment | undefined,
-): Promise<Identity> {
-  const suffix = revision === "default" ? "" : `-${revision}`;
-  const [mesh, injector] = await Promise.all([config(`istio${suffix}`), config(`istio-sidecar-injector${suffix}`)]);
-  const { defaultConfig, trustDomain, trustDomainAliases } = fields(readYaml(mesh?.data?.mesh));
-  const global = fields(fields(readYaml(injector?.data?.values)).global);
-  const env = (name: string) =>
-    istiod?.spec.template.spec.containers[0]?.env?.find((variable) => variable.name === name)?.value;
-  return {
-    meshId: string(fields(defaultConfig).meshId) ?? string(global.meshID),
-    trustDomain: string(trustDomain) ?? "cluster.local",
-    trustDomainAliases: Array.isArray(trustDomainAliases)
-      ? trustDomainAliases.flatMap((each) => string(each) ?? [])
-      : [],
-    clusterName: env("CLUSTER_ID") ?? string(fields(global.multiCluster).clusterName),
-    network: string(global.network),
-  };
+/** Where they could not be read, `workloads` says why. */
+function unknownWorkloads(error: unknown): undefined {
+  if (!(error instanceof Failure)) throw error;
 }
 
 /**
@@ -243,52 +251,10 @@ async function readGateways(
   };
 }
 
-/** A part, where it could be read. */
-export function readable<T>(part: Part<T>): T | undefined {
-  try {
-    return part();
-  } catch (error) {
-    if (error instanceof Failure) return undefined;
-    throw error;
-  }
-}
-
-/** What comes of the work, for later: the value, or its `Failure` when it is asked for. */
-export async function part<T>(work: Promise<T>): Promise<Part<T>> {
-  try {
-    const value = await work;
-    return () => value;
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return () => {
-      throw error;
-    };
-  }
-}
-
 /** Whether the labels have all that the selector asks for. */
 export function matches(
   selector: Readonly<Record<string, string>>,
   labels: Readonly<Record<string, string>> = {},
 ): boolean {
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
-
-/** Nothing where it is no YAML: then what is missing is told, not what could not be parsed. */
-function readYaml(text: string | undefined): unknown {
-  try {
-    return parse(text ?? "");
-  } catch {
-    return undefined;
-  }
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
-function string(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
 }

@@ -1,37 +1,8 @@
 import type { Probe } from "../cluster/cluster.ts";
-import type { Deployment } from "./survey.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { ContainerStatus, Pod } from "../mesh/shapes/pod.ts";
 
-/** What this code reads of a pod. */
-export interface Pod {
-  metadata: {
-    name: string;
-    namespace?: string;
-    uid?: string;
-    labels?: Record<string, string>;
-    creationTimestamp?: string;
-    deletionTimestamp?: string;
-  };
-  spec?: {
-    nodeName?: string;
-    readinessGates?: unknown[];
-    containers: { name: string; image?: string }[];
-    initContainers?: { name: string; image?: string }[];
-  };
-  status?: {
-    phase?: string;
-    /** When the kubelet took the pod up. */
-    startTime?: string;
-    conditions?: { type: string; status: string; message?: string }[];
-    initContainerStatuses?: ContainerStatus[];
-    containerStatuses?: ContainerStatus[];
-  };
-}
-
-interface ContainerStatus {
-  name: string;
-  ready?: boolean;
-  state?: { waiting?: { reason?: string; message?: string } };
-}
+export type { Pod };
 
 /** Init containers first: while one of them waits, the others only say PodInitializing. */
 const statusesOf = ({ status }: Pod): ContainerStatus[] => [

@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
+import { readProxies } from "../facts/proxies.ts";
 import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
@@ -14,46 +15,17 @@ import {
   TOKEN_TYPE,
 } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret, secretText } from "../mesh/objects/secrets.ts";
-import type { MeshSpec, Values } from "../mesh/spec.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
-import { ISTIOD } from "./istiod.ts";
+import { type ControlPlanes, chooseIstiod, ISTIOD, type Workloads, workloadsOf } from "./istiod.ts";
 import { type FoundOperator, findOperator } from "./operator.ts";
+import { part, readable } from "./part.ts";
 import { reviewToken } from "./tokens.ts";
 
-export interface IstioResource extends KubernetesObject {
-  spec: {
-    version?: string;
-    namespace?: string;
-    updateStrategy?: { type?: string };
-    values?: Values & { global?: Record<string, unknown> };
-  };
-  status?: {
-    observedGeneration?: number;
-    state?: string;
-    activeRevisionName?: string;
-    conditions?: { type: string; status: string; reason?: string; message?: string }[];
-  };
-}
-
-export interface Deployment extends KubernetesObject {
-  spec: {
-    replicas?: number;
-    selector?: { matchLabels?: Record<string, string> };
-    template: {
-      metadata?: { labels?: Record<string, string> };
-      spec: { containers: { name: string; image?: string; env?: { name: string; value?: string }[] }[] };
-    };
-  };
-  status?: {
-    observedGeneration?: number;
-    replicas?: number;
-    readyReplicas?: number;
-    updatedReplicas?: number;
-    availableReplicas?: number;
-    conditions?: { type: string; status: string; message?: string }[];
-  };
-}
+export type { Deployment, IstioResource };
 
 /** What was read of one cluster before anything is changed. */
 export interface Survey {
@@ -65,6 +37,8 @@ export interface Survey {
   readonly istios: readonly IstioResource[];
   /** Deployments of istiod in our namespace. */
   readonly istiods: readonly Deployment[];
+  /** Which of them count. */
+  readonly controlPlanes: ControlPlanes;
   readonly namespace: KubernetesObject | undefined;
   readonly trust: TrustState;
   readonly remoteSecrets: readonly Secret[];
@@ -132,6 +106,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     namespace,
     istios: ours,
     istiods,
+    controlPlanes: chooseIstiod(mesh, ours, istiods, await hanging(cluster, istiods)),
     trust: await trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
     remoteSecrets,
     ...reader,
@@ -140,6 +115,13 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     operator,
     cni,
   };
+}
+
+/** Who hangs on which istiod, a question only where there are several; `undefined` where that is not known. */
+async function hanging(cluster: Cluster, { length }: readonly Deployment[]): Promise<Workloads | undefined> {
+  if (length < 2) return undefined;
+  const proxies = await part(readProxies(cluster));
+  return readable(() => workloadsOf(proxies()));
 }
 
 /**
@@ -255,5 +237,6 @@ async function trustState(
     ...(own ? { selfSigned: own } : {}),
     ...(effect ? { inEffect: effect } : {}),
     controlPlane: hasIstio || hasIstiod,
+    running: hasIstiod,
   };
 }

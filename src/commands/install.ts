@@ -1,3 +1,4 @@
+import { revisionOf } from "../checks/istiod.ts";
 import { installRights, merged, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
@@ -24,7 +25,7 @@ import { ensureReader } from "../steps/reader.ts";
 import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
-import { beginIssuing, establishTrust } from "../steps/trust.ts";
+import { beginIssuing, establishTrust, laterNetwork } from "../steps/trust.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface Tools {
@@ -67,7 +68,7 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
     (sha256) => run.trusts(sha256),
     () => {}, // a root that cannot be made fails the steps that write what it was to issue
   );
-  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member).namespace, issuing));
+  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member), issuing));
 
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.
@@ -84,7 +85,7 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
       case "istioctl":
         return applyControlPlane(run, mesh, member, tools.istioctl, needs);
       case "existing":
-        return existingControlPlane(run, mesh, member, survey(member).istiods, needs);
+        return existingControlPlane(run, member, survey(member).controlPlanes, needs);
     }
   });
   const cni = perCluster((member) =>
@@ -101,7 +102,13 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
     const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
     const root = survey(member).trust.inEffect ? Promise.resolve("") : issuing.rootSha256;
     return [
-      gatewayAddress(run, mesh, member, [trusted(member), ...requested]),
+      gatewayAddress(
+        run,
+        mesh,
+        member,
+        [trusted(member), ...requested],
+        laterNetwork(mesh, member.spec, survey(member)),
+      ),
       exposeServices(run, mesh, member, [istiod(member)]),
       ...(mesh.gateway.install
         ? [runGateway(run, mesh, member, controlPlane(member), root, [istiod(member), ...cni(member), ...requested])]
@@ -118,7 +125,9 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   const confirmed = perCluster((observer) => {
     const targets = served.filter((member) => member !== observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
-    const istiods = async () => istiodSelector((await controlPlane(observer)).revision);
+    // An older revision that workloads hang on serves them by what it has read, too.
+    const older = survey(observer).controlPlanes.inUse.map(revisionOf);
+    const istiods = async () => istiodSelector(...new Set([(await controlPlane(observer)).revision, ...older]));
     const needs = [controlPlane(observer), istiod(observer)];
     return confirmRead(run, "install.synced", mesh, observer, istiods, secrets, needs, tools.patience);
   });

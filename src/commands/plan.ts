@@ -34,8 +34,8 @@ export async function plan(
   if (trust.warning) run.warn(trust.warning);
   if (trust.rootSha256) run.trusts(trust.rootSha256);
   for (const member of served) {
-    const { istiods, istios } = survey(member);
-    const istioVersion = istiodVersion(istiods[0], istios);
+    const { controlPlanes, istios } = survey(member);
+    const istioVersion = istiodVersion(controlPlanes.istiod, istios);
     if (istioVersion) run.clusterReport(member.spec.name).istioVersion = istioVersion;
   }
 

@@ -15,6 +15,8 @@ export interface TrustState {
   readonly inEffect?: { readonly rootSha256: string };
   /** An `Istio` resource or an istiod exists. */
   readonly controlPlane: boolean;
+  /** An istiod exists: workloads may rely on its root, whatever it is. */
+  readonly running?: boolean;
 }
 
 export interface TrustProblem {
@@ -56,7 +58,7 @@ export function decideTrust(
   states: readonly TrustState[],
   namespace: string,
 ): TrustDecision {
-  const broken = states.flatMap((state) => cacertsProblems(state, namespace));
+  const broken = states.flatMap((state) => [...cacertsProblems(state, namespace), ...unreadRoot(state, namespace)]);
   if (broken.length > 0) return { problems: broken };
 
   switch (mode) {
@@ -130,6 +132,22 @@ function cacertsProblems(state: TrustState, namespace: string): TrustProblem[] {
         "then `kubectl -n NAMESPACE rollout restart deployment` for each namespace in the mesh.",
     });
   return problems;
+}
+
+/** A control plane that runs has a root; where it cannot be read, nothing may be issued in its place. */
+function unreadRoot(state: TrustState, namespace: string): TrustProblem[] {
+  if (!state.running || rootOf(state)) return [];
+  return [
+    {
+      cluster: state.cluster,
+      cause:
+        `An istiod runs, and its root of trust cannot be read: there is no ConfigMap ${namespace}/istio-ca-root-cert with it, and no Secret ` +
+        `${namespace}/cacerts or istio-ca-secret. It may have just started, or another CA signs for it. Nothing is issued beside it.`,
+      hint:
+        `Run again once istiod is ready: kubectl -n ${namespace} get deployment -l app=istiod. Where another CA signs, or the root is in a ` +
+        `ClusterTrustBundle, have it written to the ConfigMap ${namespace}/istio-ca-root-cert, key root-cert.pem, too.`,
+    },
+  ];
 }
 
 /** @param leftover see `rootOf` */

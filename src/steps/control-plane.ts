@@ -1,4 +1,4 @@
-import { ISTIOD, revisionOf } from "../checks/istiod.ts";
+import { type ControlPlanes, ISTIOD, revisionOf } from "../checks/istiod.ts";
 import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment, IstioResource } from "../checks/survey.ts";
 import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
@@ -101,28 +101,14 @@ export async function manifest(mesh: MeshSpec, cluster: Cluster, object: Kuberne
 /** As `installControlPlane`, for a control plane that somebody else installed: it is taken as it is. */
 export function existingControlPlane(
   run: Run,
-  mesh: MeshSpec,
   { spec }: Member,
-  istiods: readonly Deployment[],
+  { revision, istiod }: ControlPlanes,
   needs: Needs,
 ): Promise<ControlPlane> {
   return run.step("install.reconciled", { cluster: spec.name }, needs, async () => {
-    const { name, revision } = existingIstiod(mesh, istiods);
-    return { value: { revision }, evidence: `istiod ${name} is there, revision ${revision}.` };
+    const evidence = `istiod ${istiod?.metadata.name} is there, revision ${revision}.`;
+    return { value: { revision }, evidence };
   });
-}
-
-/** The istiod that is to be connected. Throws a `Failure` where it cannot be told. */
-export function existingIstiod(mesh: MeshSpec, istiods: readonly Deployment[]): { name: string; revision: string } {
-  const found =
-    istiods.find((each) => revisionOf(each) === mesh.istioResource) ?? (istiods.length === 1 ? istiods[0] : undefined);
-  if (!found) {
-    throw new Failure(
-      `There are several istiods (${istiods.map((each) => each.metadata.name).join(", ")}) and none has the revision ${mesh.istioResource}.`,
-      "Set `istio-resource` to the revision that is to be connected.",
-    );
-  }
-  return { name: found.metadata.name, revision: revisionOf(found) };
 }
 
 /**
@@ -196,9 +182,9 @@ function istioQuery(mesh: MeshSpec) {
   return { ...ISTIO, fieldSelector: `metadata.name=${mesh.istioResource}` };
 }
 
-/** Selects the istiod pods of a revision. */
-export function istiodSelector(revision: string): string {
-  return `${ISTIOD},istio.io/rev=${revision}`;
+/** Selects the istiod pods of these revisions. */
+export function istiodSelector(...revisions: string[]): string {
+  return `${ISTIOD},istio.io/rev${revisions.length === 1 ? `=${revisions[0]}` : ` in (${revisions.join(",")})`}`;
 }
 
 /**

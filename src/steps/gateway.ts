@@ -6,6 +6,7 @@ import type { Member } from "../cluster/member.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Needs, Run, Step } from "./run.ts";
@@ -69,9 +70,18 @@ export function runGateway(
   });
 }
 
-/** Waits until the network's gateway, ours or the cluster's own, has an address. */
-export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Member, needs: Needs): Promise<void> {
-  return run.step("install.gateway-address", { cluster: spec.name }, needs, async () => {
+/**
+ * Waits until the network's gateway, ours or the cluster's own, has an address.
+ * @param labelled the namespace with its network label, where that had to wait for it
+ */
+export function gatewayAddress(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  needs: Needs,
+  labelled: KubernetesObject | undefined,
+): Promise<void> {
+  return run.step("install.gateway-address", { cluster: spec.name }, needs, async (step) => {
     const services: ListQuery = {
       apiVersion: "v1",
       kind: "Service",
@@ -82,6 +92,7 @@ export function gatewayAddress(run: Run, mesh: MeshSpec, { spec, cluster }: Memb
       addressed(seen.services as Service[]),
     );
     run.clusterReport(spec.name).gatewayAddresses = addresses;
+    if (labelled) await step.apply(cluster, labelled);
     return { value: undefined, evidence: addressEvidence(addresses) };
   });
 }

@@ -19,7 +19,7 @@ import type { Action } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { cniObjects } from "./cni.ts";
-import { existingIstiod, expectedRevision, manifest } from "./control-plane.ts";
+import { expectedRevision, manifest } from "./control-plane.ts";
 import { isUninjected } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
 import { isUpToDate, strangersOf } from "./remote-access.ts";
@@ -102,7 +102,7 @@ async function planControlPlane(
       return { revision, coming: { account: brings("ServiceAccount", READER), role } };
     }
     case "existing":
-      return { ...existingIstiod(mesh, survey.istiods), coming: { account: false, role: false } };
+      return { revision: survey.controlPlanes.revision, coming: { account: false, role: false } };
   }
 }
 

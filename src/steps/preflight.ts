@@ -2,6 +2,7 @@ import { needsCni } from "../checks/cni.ts";
 import { unknown } from "../checks/finding.ts";
 import { checkOperator, type FoundOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
+import { checkControlPlane } from "../checks/present.ts";
 import { noStrangers } from "../checks/remote-access.ts";
 import { cniRights, type Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
@@ -66,7 +67,7 @@ function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
 
 function installLooks(mesh: MeshSpec): Looks {
   return (member, survey) => ({
-    "control-plane": () => checks.checkControlPlane(mesh, member, survey),
+    "control-plane": () => checkControlPlane(mesh, member, survey),
     "remote-secrets": () => checks.checkRemoteSecrets(mesh, member, survey),
     "reader-role": () => checks.checkReaderRole(mesh, member),
     ...(mesh.installer === "sail"
@@ -145,7 +146,9 @@ async function planTrust<Begun>(
 ): Promise<Pick<Ready<Begun>, "trust" | "begun"> | undefined> {
   const provided = root && { sha256: inspectRoot(root.certificate).sha256 };
   const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
-  const decision = decideTrust(mesh.trust.mode, provided, states, mesh.namespace);
+  // For control planes of somebody else's nothing is ever issued.
+  const mode = mesh.installer === "existing" ? "existing" : mesh.trust.mode;
+  const decision = decideTrust(mode, provided, states, mesh.namespace);
   const missing = run.unreachable;
   if (missing.length > 0 && "source" in decision && needsEveryCluster(decision, provided, states)) {
     const cause = `A generated root of trust takes every cluster to be reached, for its key is not kept; ${missing.join(", ")} cannot be.`;
@@ -311,7 +314,7 @@ function outcome(evidence: string): Outcome<void> {
 }
 
 /** A finding as a step's end. */
-export function toOutcome({ verdict, evidence, cause = "", hint }: Finding): Outcome<void> {
+export function toOutcome({ verdict, evidence, cause = "", hint, warning }: Finding): Outcome<void> {
   if (verdict === "failed") throw new Failure(cause, hint);
-  return outcome(cause ? `${evidence} ${cause}` : evidence);
+  return { ...outcome(cause ? `${evidence} ${cause}` : evidence), ...(warning ? { warning } : {}) };
 }

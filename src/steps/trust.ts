@@ -1,10 +1,10 @@
-import { rootInEffect } from "../checks/survey.ts";
+import { rootInEffect, type Survey } from "../checks/survey.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { info, inspectRoot, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
-import { namespace } from "../mesh/objects/control-plane.ts";
+import { NETWORK_LABEL, namespace } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { cacerts } from "../mesh/objects/secrets.ts";
@@ -46,16 +46,26 @@ export function trustNamespace(mesh: MeshSpec, spec: ClusterSpec, existing: Kube
   return namespace(mesh, spec, !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER);
 }
 
+/**
+ * The namespace's network label, where it has to wait until the gateway has an address: to the control plane that runs it
+ * says at once that the other networks reach its pods by a gateway alone.
+ */
+export function laterNetwork(mesh: MeshSpec, spec: ClusterSpec, survey: Survey): KubernetesObject | undefined {
+  const { namespace, istiods } = survey;
+  const isLabelled = namespace?.metadata.labels?.[NETWORK_LABEL] !== undefined;
+  return istiods.length > 0 && !isLabelled ? trustNamespace(mesh, spec, namespace) : undefined;
+}
+
 /** Makes the control plane's namespace and, where planned, its `cacerts`: istiod reads them when it starts. */
 export function establishTrust(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
-  existing: KubernetesObject | undefined,
+  survey: Survey,
   issuing: Issuing,
 ): Promise<void> {
   return run.step("install.trust", { cluster: spec.name }, [], async (step) => {
-    await step.apply(cluster, trustNamespace(mesh, spec, existing));
+    if (!laterNetwork(mesh, spec, survey)) await step.apply(cluster, trustNamespace(mesh, spec, survey.namespace));
     const files = await issuing.cacerts.get(spec.name);
     const sha256 = await issuing.rootSha256;
     if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };

@@ -70,3 +70,30 @@ describe("a gateway's address", () => {
     expect(finding.hint).toMatch(hint);
   });
 });
+
+describe("a gateway's network", () => {
+  const LABEL = "topology.istio.io/network";
+  const judged = (ofService: string | undefined, ofPod: string | undefined) =>
+    checks["gateway.network"]!({
+      spec: { name: "east", network: "network1" },
+      gateways: () => ({
+        services: [service({ labels: ofService ? { [LABEL]: ofService } : {} })],
+        deployments: [],
+        pods: [{ metadata: { name: "gateway", labels: ofPod ? { [LABEL]: ofPod } : {} } }],
+      }),
+    } as unknown as Observation).verdict;
+
+  test.each<[string, string | undefined, string | undefined, string]>([
+    ["is its Service's and its pods'", "network1", "network1", "passed"],
+    [
+      "is its Service's; its pods have it from the values that they were injected with",
+      "network1",
+      undefined,
+      "passed",
+    ],
+    ["is another one of its pods", "network1", "network2", "failed"],
+    ["is not its Service's", undefined, "network1", "failed"],
+  ])("%s", (_, ofService, ofPod, verdict) => {
+    expect(judged(ofService, ofPod)).toBe(verdict);
+  });
+});

@@ -95,7 +95,9 @@ describe("clusters without the operator", () => {
 
   test("are not made another mesh's", async () => {
     const [failure] = failures(await runInstall(kubes, { mesh: { ...mesh, id: "other" } }));
-    expect(failure).toMatch(/preflight\.control-plane cluster1: istiod runs with mesh ID mesh1 instead of other/);
+    expect(failure).toMatch(
+      /preflight\.control-plane cluster1: istiod \(Deployment istiod\) runs with mesh ID mesh1 instead of other/,
+    );
   });
 
   test("are not taken over by the operator", async () => {

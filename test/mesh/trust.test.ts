@@ -34,6 +34,8 @@ const selfSigned = (rootSha256: string): Parts => ({
 const leftover = (rootSha256: string): Parts => ({ ...selfSigned(rootSha256), controlPlane: false });
 /** An `Istio` resource whose istiod has not started yet. */
 const starting: Parts = { controlPlane: true };
+/** An istiod whose root cannot be read, for another CA signs, or it has just started. */
+const hidden: Parts = { controlPlane: true, running: true };
 
 const clusters = (...parts: Parts[]): TrustState[] => parts.map((part, i) => ({ cluster: `c${i + 1}`, ...part }));
 
@@ -191,6 +193,19 @@ describe("problems", () => {
     const found = problems(mode, root, ...parts);
     expect(found.map(({ cluster }) => cluster)).toEqual(wanted.map(([cluster]) => cluster));
     for (const [i, [, cause]] of wanted.entries()) expect(found[i]?.cause).toMatch(cause);
+  });
+
+  test.each<[TrustMode, typeof given | undefined, Parts]>([
+    ["existing", undefined, live(A)],
+    ["provided", given, fresh],
+    ["generate", undefined, fresh],
+    ["auto", undefined, fresh],
+    ["auto", given, live(A)],
+    ["auto", undefined, hidden],
+  ])("%s: nothing is issued beside a control plane whose root cannot be read", (mode, root, other) => {
+    const found = problems(mode, root, hidden, other);
+    expect(found.map(({ cluster }) => cluster)).toEqual(other === hidden ? ["c1", "c2"] : ["c1"]);
+    expect(found[0]?.cause).toMatch(/^An istiod runs, and its root of trust cannot be read/);
   });
 
   const late: Parts = { ...live(A), inEffect: { rootSha256: B } };

@@ -132,7 +132,11 @@ function checkAccount(kube: Kube, { metadata, spec }: Json): void {
 function injected(kube: Kube, pod: Json, istiod: Json): Json {
   const revision = istiod.metadata.labels?.["istio.io/rev"] ?? "default";
   const image = istiod.spec.containers[0].image.replace(/\/pilot([:@])/, "/proxyv2$1");
-  const network = valuesOf(kube, istiod.metadata.namespace, revision).global?.network;
+  const { network, multiCluster } = valuesOf(kube, istiod.metadata.namespace, revision).global ?? {};
+  const env = [
+    { name: "ISTIO_META_CLUSTER_ID", value: multiCluster?.clusterName ?? "Kubernetes" },
+    ...(network ? [{ name: "ISTIO_META_NETWORK", value: network }] : []),
+  ];
   const result = clone(pod);
   const { metadata, spec } = result;
   const gateway = metadata.annotations?.["inject.istio.io/templates"] === "gateway";
@@ -155,7 +159,9 @@ function injected(kube: Kube, pod: Json, istiod: Json): Json {
     ...metadata.labels,
   };
   if (template === "gateway") {
-    for (const container of spec.containers) if (container.image === "auto") container.image = image;
+    for (const container of spec.containers) {
+      if (container.image === "auto") Object.assign(container, { image, env: [...(container.env ?? []), ...env] });
+    }
     return result;
   }
   spec.initContainers = [
@@ -170,6 +176,7 @@ function injected(kube: Kube, pod: Json, istiod: Json): Json {
       image,
       restartPolicy: "Always",
       args: ["proxy", "sidecar", "--domain", "$(POD_NAMESPACE).svc.cluster.local"],
+      env,
       ports: [{ name: "http-envoy-prom", containerPort: 15090 }],
     },
   ];

@@ -1,0 +1,139 @@
+import { aliasesIn, DEFAULT_CLUSTER_NAME, type Identity } from "../facts/identity.ts";
+import type { MeshProxy } from "../facts/proxies.ts";
+import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
+import type { ClusterSpec, MeshSpec, Values } from "../mesh/spec.ts";
+import { type Part, readable } from "./part.ts";
+
+export interface Difference {
+  readonly what: "cluster name" | "network" | "mesh ID";
+  /** `undefined`: none is set. */
+  readonly is: string | undefined;
+  readonly wanted: string;
+}
+
+/**
+ * In what a control plane that runs is another than the mesh's. As Istio takes them: a network that no value names is the
+ * namespace's, and a mesh ID that is not set is no other one.
+ * @param label the network by the namespace's label
+ */
+export function differencesOf(
+  { id }: Pick<MeshSpec, "id">,
+  { name, network }: Pick<ClusterSpec, "name" | "network">,
+  identity: Pick<Identity, "clusterName" | "network" | "meshId">,
+  label: string | undefined,
+): Difference[] {
+  // Both count: the one for proxies, the other for pods without.
+  const networks = [identity.network, label].filter((each) => each !== undefined);
+  const strange = networks.find((each) => each !== network) ?? networks[0];
+  const all: Difference[] = [
+    { what: "cluster name", is: identity.clusterName, wanted: name },
+    { what: "network", is: strange, wanted: network },
+    { what: "mesh ID", is: identity.meshId ?? id, wanted: id },
+  ];
+  return all.filter(({ is, wanted }) => is !== wanted);
+}
+
+/** What is not as it should be about an identity that is the mesh's all the same. */
+export function imprecise({ meshId, network, trustDomain }: Identity, label: string | undefined): string | undefined {
+  const notes = [
+    ...(meshId === undefined
+      ? [
+          `No mesh ID is set (Helm value global.meshID): proxies give the trust domain ${trustDomain} for it in telemetry.`,
+        ]
+      : []),
+    ...(network === undefined && label !== undefined
+      ? [
+          `The network is set by the namespace's label ${NETWORK_LABEL} alone: proxies that are injected without the Helm value global.network, or that label, call other clusters' pods past the gateways.`,
+        ]
+      : []),
+  ];
+  return notes.length > 0 ? notes.join(" ") : undefined;
+}
+
+/** In a sentence's words: `cluster name Kubernetes instead of east`. */
+export function listed(different: readonly Difference[]): string {
+  return different.map(({ what, is, wanted }) => `${what} ${is ?? "(none)"} instead of ${wanted}`).join(", ");
+}
+
+/** Whether a control plane with these values would go on serving the proxies that have another cluster's name. */
+export function keepsServing(values: Values, old: string, name: string): boolean {
+  const args = (values.pilot as { extraContainerArgs?: unknown } | undefined)?.extraContainerArgs;
+  return Array.isArray(args) && aliasesIn(args.map(String), name).includes(old);
+}
+
+/**
+ * What the running proxies would come to if the control plane became what was asked for, where it is another.
+ * @param proxies those that run
+ * @param flat whether other clusters are read already, by remote secrets
+ * @param changeable whether this action installs the control plane
+ */
+export function consequences(
+  different: readonly Difference[],
+  proxies: Part<readonly MeshProxy[]>,
+  { flat, changeable }: { readonly flat: boolean; readonly changeable: boolean },
+): string {
+  const of = (what: Difference["what"]) => different.find((each) => each.what === what);
+  const [renamed, moved, other] = [of("cluster name"), of("network"), of("mesh ID")];
+  return [
+    ...(renamed ? [whenRenamed(renamed, proxies, changeable)] : []),
+    ...(moved ? [whenMoved(moved, proxies, flat)] : []),
+    ...(other && !renamed && !moved
+      ? [`As mesh ${other.wanted}, its proxies would be counted to two meshes until each is restarted.`]
+      : []),
+  ].join(" ");
+}
+
+function whenRenamed({ is, wanted }: Difference, proxies: Part<readonly MeshProxy[]>, changeable: boolean): string {
+  if (!changeable) return `The other clusters would know it as ${wanted}, which its own istiod and proxies do not.`;
+  const those = counted(proxies, ({ clusterName }) => clusterName !== wanted);
+  return `As ${wanted}, istiod would refuse ${those}: "client claims to be in cluster "${is}"". Their certificates, which end within a day, could not be renewed, and then nobody would reach them any more.`;
+}
+
+function whenMoved({ is, wanted }: Difference, proxies: Part<readonly MeshProxy[]>, flat: boolean): string {
+  const those = counted(proxies, ({ network }) => network !== wanted);
+  if (is === undefined && flat) {
+    return `It reads other clusters by remote secrets and no network is set: that is a mesh on one flat network. As network ${wanted}, its clusters would at once send all calls between them to gateways that are not there yet.`;
+  }
+  if (is === undefined) {
+    return `With network ${wanted}, ${those} would have no network still, and call the other clusters' pods past the gateways, where they do not answer.`;
+  }
+  return `With network ${wanted}, ${those} would keep network ${is}, for which there would be no gateway any more.`;
+}
+
+/** `the 12 proxies that run (in namespaces shop and sample)` */
+function counted(proxies: Part<readonly MeshProxy[]>, affected: (proxy: MeshProxy) => boolean): string {
+  const known = readable(proxies);
+  if (!known) return "the proxies that run (they could not be counted)";
+  const those = known.filter(affected);
+  if (those.length === 0) return "every proxy that was injected so far (none runs now)";
+  const namespaces = [...new Set(those.map(({ namespace }) => namespace))].sort();
+  const shown = namespaces.slice(0, 5).join(", ");
+  const more = namespaces.length > 5 ? ` and ${namespaces.length - 5} more` : "";
+  return `${those.length === 1 ? "the one proxy that runs" : `the ${those.length} proxies that run`} (in namespace${namespaces.length === 1 ? "" : "s"} ${shown}${more})`;
+}
+
+/** The ways on that take nothing from the workloads. @param changeable whether this action installs the control plane */
+export function safeWay(different: readonly Difference[], changeable: boolean): string {
+  const inputs = { "cluster name": "the cluster's `name`", network: "its `network`", "mesh ID": "`mesh-id`" };
+  const given = different.filter(({ is }) => is !== undefined);
+  const same = given.map(({ what, is }) => `${inputs[what]} to ${is}`).join(", ");
+  const renamed = different.find(({ what }) => what === "cluster name");
+  const moved = different.find(({ what, is }) => what === "network" && is === undefined);
+  return [
+    ...(given.length > 0
+      ? [
+          `Give this action the names that istiod runs with: set ${same}.${renamed?.is === DEFAULT_CLUSTER_NAME ? ` Only one cluster of a mesh can be called ${DEFAULT_CLUSTER_NAME}.` : ""}`,
+        ]
+      : []),
+    ...(renamed
+      ? [
+          `To rename the cluster without an outage, have istiod serve both names: ${changeable ? "add to `values`" : "set the Helm values global.multiCluster.clusterName and"} pilot.extraContainerArgs: ["--clusterAliases=${renamed.is}=${renamed.wanted}"]; take it out once all gateways and workloads have been restarted.`,
+        ]
+      : []),
+    ...(moved
+      ? [
+          `To give it a network, set the Helm value global.network to ${moved.wanted} in the control plane as it is, restart gateways and workloads, and run again.`,
+        ]
+      : []),
+  ].join(" ");
+}

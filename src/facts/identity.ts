@@ -1,0 +1,105 @@
+import { parse } from "yaml";
+import type { Cluster } from "../cluster/cluster.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+
+/** What istiod takes for its own cluster's name where nobody gives it one (pilot/pkg/bootstrap, and Istio's charts). */
+export const DEFAULT_CLUSTER_NAME = "Kubernetes";
+
+/** The identity that a control plane, and the proxies that it injects, run with. */
+export interface Identity {
+  readonly clusterName: string;
+  /** Other names by which it takes proxies for its own cluster's. */
+  readonly clusterAliases: readonly string[];
+  /** By its Helm values; the namespace's label counts where they name none. */
+  readonly network: string | undefined;
+  /** `undefined` where none is set: proxies give the trust domain for it. */
+  readonly meshId: string | undefined;
+  readonly trustDomain: string;
+  /** Other trust domains whose identities it takes for its own. */
+  readonly trustDomainAliases: readonly string[];
+}
+
+/**
+ * Reads the identity of the control plane of a revision: by istiod's own arguments and environment, its mesh configuration,
+ * and the values that it injects by. Takes `get configmaps` in the namespace. Throws a `Failure` where the name cannot be told.
+ * @param istiod its Deployment
+ */
+export async function readIdentity(
+  cluster: Cluster,
+  namespace: string,
+  revision: string,
+  istiod: Deployment | undefined,
+): Promise<Identity> {
+  const suffix = revision === "default" ? "" : `-${revision}`;
+  const config = (name: string) =>
+    cluster.get<KubernetesObject & { data?: Record<string, string> }>({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      namespace,
+      name: `${name}${suffix}`,
+    });
+  const [mesh, injector] = await Promise.all([config("istio"), config("istio-sidecar-injector")]);
+  const { defaultConfig, trustDomain: domain, trustDomainAliases } = fields(readYaml(mesh?.data?.mesh));
+  const global = fields(fields(readYaml(injector?.data?.values)).global);
+  return {
+    ...clusterNames(istiod, string(fields(global.multiCluster).clusterName)),
+    network: string(global.network),
+    meshId: string(global.meshID) ?? string(fields(defaultConfig).meshId),
+    trustDomain: string(domain) ?? "cluster.local",
+    trustDomainAliases: strings(trustDomainAliases),
+  };
+}
+
+/** @param injected the name that proxies are given */
+function clusterNames(istiod: Deployment | undefined, injected: string | undefined) {
+  const { args = [], env = [] } = istiod?.spec.template.spec.containers[0] ?? {};
+  const variable = env.find(({ name }) => name === "CLUSTER_ID");
+  const clusterName = flag(args, "clusterID").at(-1) ?? string(variable?.value) ?? injected;
+  if (clusterName === undefined && variable?.valueFrom !== undefined) {
+    throw new Failure(
+      `istiod (Deployment ${istiod?.metadata.name}) takes its cluster's name, CLUSTER_ID, from another object: it cannot be told.`,
+      "Set the Helm value global.multiCluster.clusterName instead.",
+    );
+  }
+  return { clusterName: clusterName ?? DEFAULT_CLUSTER_NAME, clusterAliases: aliasesIn(args, clusterName) };
+}
+
+/** The names that istiod's arguments make aliases of a cluster's: `--clusterAliases=old=new`. @param name default: `Kubernetes` */
+export function aliasesIn(args: readonly string[], name = DEFAULT_CLUSTER_NAME): string[] {
+  return flag(args, "clusterAliases")
+    .flatMap((list) => list.split(","))
+    .flatMap((pair) => (pair.endsWith(`=${name}`) ? pair.slice(0, -name.length - 1) : []));
+}
+
+/** The values of a flag, given as one argument or two. */
+function flag(args: readonly string[], name: string): string[] {
+  return args.flatMap((arg, i) => {
+    if (arg.startsWith(`--${name}=`)) return arg.slice(name.length + 3);
+    return arg === `--${name}` ? (args[i + 1] ?? []) : [];
+  });
+}
+
+/** Nothing where it is no YAML: then what is missing is told, not what could not be parsed. */
+function readYaml(text: string | undefined): unknown {
+  try {
+    return parse(text ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function string(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.flatMap((each) => string(each) ?? []) : [];
+}

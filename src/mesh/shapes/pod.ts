@@ -1,0 +1,34 @@
+import type { Container } from "./deployment.ts";
+
+/** What this code reads of a pod. */
+export interface Pod {
+  metadata: {
+    name: string;
+    namespace?: string;
+    uid?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    creationTimestamp?: string;
+    deletionTimestamp?: string;
+  };
+  spec?: {
+    nodeName?: string;
+    readinessGates?: unknown[];
+    containers: Container[];
+    initContainers?: Container[];
+  };
+  status?: {
+    phase?: string;
+    /** When the kubelet took the pod up. */
+    startTime?: string;
+    conditions?: { type: string; status: string; message?: string }[];
+    initContainerStatuses?: ContainerStatus[];
+    containerStatuses?: ContainerStatus[];
+  };
+}
+
+export interface ContainerStatus {
+  name: string;
+  ready?: boolean;
+  state?: { waiting?: { reason?: string; message?: string } };
+}
