@@ -42,9 +42,10 @@ export interface Inputs {
 
 const NO_EFFECT = "has no effect with `installer: existing`, which leaves the control planes alone; leave it out";
 
-// A label's value and, for clusters and networks, a DNS label (RFC 1123).
+// A DNS label (RFC 1123) and, for the mesh, clusters and networks, a label's value.
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const NAME = "letters, digits, `-`, `_` and `.`, at most 63";
 
 const clusterSchema = keys({
   name: v.string(),
@@ -109,7 +110,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const prune = flag("prune");
   const traffic = flag("traffic");
   const installer = oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
-  const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, "letters, digits, `-`, `_` and `.`, at most 63");
+  const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, NAME);
   const version = VERSION.exec(source.get("istio-version"))?.[1];
   if (!version)
     report("istio-version", `is ${shown(source.get("istio-version"))}; expected a full version such as 1.26.3`);
@@ -157,8 +158,8 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const kubeconfigs = new Map<Entry, Kubeconfig>();
   const taken = new Set<string>();
   const clusters: ClusterSpec[] = entries.map((entry) => {
-    dnsLabel(entry.label("name"), entry.name);
-    dnsLabel(entry.label("network"), entry.network);
+    // As Istio takes them: a key in a Secret, and a label's value.
+    for (const key of ["name", "network"] as const) matching(entry.label(key), entry[key], LABEL_VALUE, NAME);
     const server = entry.apiServer && apiServerProblem(entry.apiServer);
     if (server) report(entry.label("api-server"), `is ${shown(withoutPassword(entry.apiServer))}${server}`);
     const read = entry.kubeconfig ? readKubeconfig(entry.kubeconfig, entry.context) : undefined;

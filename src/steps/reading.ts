@@ -261,6 +261,7 @@ function evidence(all: readonly Shown[], target: string): string {
  */
 export function tookUp(log: string, target: string): boolean {
   const change = /\b(?:Add|Adding|Update|Updating) cluster(?=[\s"])/;
-  const named = new RegExp(`\\bcluster(?:[= ]|":\\s*")${target}(?![-a-z0-9])`);
+  const name = target.replaceAll(".", "\\.");
+  const named = new RegExp(`\\bcluster(?:[= ]|":\\s*")${name}(?![-\\w]|\\.\\w)`);
   return log.split("\n").some((line) => change.test(line) && named.test(line));
 }

@@ -4,6 +4,7 @@ import { reviewToken } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
+import { isDnsLabel } from "../mesh/objects/names.ts";
 import { refOf } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
@@ -92,7 +93,8 @@ export function shareRemoteSecret(
   const survey = surveys.get(name) as Survey;
   const make = async () => {
     const secret = await reader;
-    if (mesh.tokenTtl !== undefined) return makeRemoteSecret(run, mesh, target, survey, secret);
+    // istioctl takes fewer names for a cluster's than istiod does.
+    if (mesh.tokenTtl !== undefined || !isDnsLabel(name)) return makeRemoteSecret(run, mesh, target, survey, secret);
     // Told which Secret to take: while a rotation is unfinished there are two, and istioctl would take the first.
     const made = await istioctl.createRemoteSecret(mesh, target, survey.apiServer.url, secret.metadata.name);
     run.secret(made.token);

@@ -207,8 +207,14 @@ describe("good inputs", () => {
   });
 });
 
+test("names are what Istio takes for them", async () => {
+  const names = { "cluster1-name": "Kubernetes", "cluster2-name": "gke_proj.eu_2", "cluster1-network": "net_1" };
+  expect(await problems({ ...good, ...names })).toEqual([]);
+});
+
 const FORK =
   "The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets.";
+const NAME = "expected letters, digits, `-`, `_` and `.`, at most 63.";
 const LABEL = "expected a DNS label: lower-case letters, digits and `-`, at most 63.";
 const SERVICE = "`service.annotations`";
 
@@ -426,7 +432,7 @@ const bad: Row[] = [
       "`clusters[1].values` is a list; expected a mapping.",
       "`clusters[2]` is text; expected a mapping.",
       "`clusters[3].kubeconfig` has no lists `clusters` and `contexts`; expected a kubeconfig, plain or base64.",
-      `\`clusters[4].name\` is empty; ${LABEL}`,
+      `\`clusters[4].name\` is empty; ${NAME}`,
     ],
   ],
 
@@ -453,22 +459,22 @@ const bad: Row[] = [
     ],
   ],
   [
-    "names that are no DNS labels",
+    "names that Istio does not take",
     {
-      "cluster1-name": "East",
+      "cluster1-name": "-East",
       "cluster2-name": "a".repeat(64),
-      "cluster1-network": "net_1",
-      "cluster2-network": "net.2",
+      "cluster1-network": "net 1",
+      "cluster2-network": "net/2",
       "istio-namespace": "-istio",
       "istio-resource": "",
     },
     [
       `\`istio-namespace\` is "-istio"; ${LABEL}`,
       `\`istio-resource\` is empty; ${LABEL}`,
-      `\`cluster1-name\` is "East"; ${LABEL}`,
-      `\`cluster1-network\` is "net_1"; ${LABEL}`,
-      `\`cluster2-name\` is "${"a".repeat(60)}…"; ${LABEL}`,
-      `\`cluster2-network\` is "net.2"; ${LABEL}`,
+      `\`cluster1-name\` is "-East"; ${NAME}`,
+      `\`cluster1-network\` is "net 1"; ${NAME}`,
+      `\`cluster2-name\` is "${"a".repeat(60)}…"; ${NAME}`,
+      `\`cluster2-network\` is "net/2"; ${NAME}`,
     ],
   ],
 
@@ -720,8 +726,8 @@ describe("bad inputs", () => {
       gateway: "x",
       ca: "x",
       "ca-root-cert": "x",
-      "cluster1-name": "X",
-      "cluster2-network": "X",
+      "cluster1-name": "x x",
+      "cluster2-network": "x x",
       "cluster1-kubeconfig": "",
       "cluster2-kubeconfig": "x",
       "cluster1-api-server": "x",

@@ -14,6 +14,7 @@ import {
   notPassed,
   resourceVersions,
   runInstall,
+  runRotate,
   runVerify,
   writes,
 } from "./mesh.ts";
@@ -257,4 +258,18 @@ describe("two revisions", () => {
       expect.stringMatching(/^control-plane\.istiod The mesh's revision is v2, and 2 workloads are on revision v1\./),
     ]);
   });
+});
+
+test("clusters and networks have names that Istio takes and Kubernetes' objects do not", async () => {
+  const kubes = await clusters(2);
+  const specs = [
+    clusterSpec(1, { name: "Prod.EU_1", network: "net_1" }),
+    clusterSpec(2, { name: "prod.eu", network: "Net.2" }),
+  ];
+  const mesh = { clusters: specs };
+  const joined = await runInstall(kubes, { mesh, verification: { traffic: true } });
+  expect(notPassed(joined)).toEqual([]);
+  const again = await runInstall(kubes, { mesh });
+  expect([again.report.result, again.report.changed]).toEqual(["passed", false]);
+  expect(notPassed(await runRotate(kubes, { mesh }))).toEqual([]);
 });

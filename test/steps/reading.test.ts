@@ -123,6 +123,8 @@ test.each<[boolean, string]>([
   [true, `${HEAD}Updating cluster east from secret istio-system/istio-remote-secret-east`],
   [true, '{"level":"info","time":"t","msg":"Update cluster","cluster":"east","secret":"istio-system/x"}'],
   [false, `${HEAD}Update cluster\tcluster=east-2 secret=istio-system/istio-remote-secret-east`],
+  [false, `${HEAD}Update cluster\tcluster=east.eu secret=istio-system/istio-remote-secret-east`],
+  [false, `${HEAD}Update cluster\tcluster=east_2 secret=istio-system/istio-remote-secret-east`],
   [false, `${HEAD}Update cluster\tcluster=north-east secret=istio-system/istio-remote-secret-east`],
   [false, `${HEAD}skipping update (kubeconfig are identical)\tcluster=east secret=istio-system/x`],
   [false, `${HEAD}processing secret event for secret istio-system/istio-remote-secret-east`],

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { stringify } from "yaml";
 import type { MeshSpec } from "../spec.ts";
+import { labelFor } from "./names.ts";
 import type { KubernetesObject } from "./object.ts";
 import { MANAGED_BY, MANAGER, ownership } from "./ownership.ts";
 
@@ -23,11 +23,9 @@ export interface ProbeSpec {
   readonly expires: Date;
 }
 
-/** Service, and service account, of one cluster's probe. Long cluster names are cut, and stay distinct by a checksum. */
+/** Service, and service account, of one cluster's probe. */
 export function probeName(cluster: string): string {
-  const name = `probe-${cluster}`;
-  if (name.length <= 63) return name;
-  return `${name.slice(0, 52)}-${createHash("sha256").update(name).digest("hex").slice(0, 10)}`;
+  return labelFor("probe-", cluster);
 }
 
 /** Path at the caller's port that asks for a request to a cluster's probe. */

@@ -1,4 +1,5 @@
 import type { MeshSpec } from "../spec.ts";
+import { labelFor } from "./names.ts";
 import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
 
@@ -18,8 +19,12 @@ export function secretText(secret: Secret | undefined, key: string): string | un
   return value === undefined ? undefined : Buffer.from(value, "base64").toString("utf8");
 }
 
+/** As istioctl names it. A Secret's name may have dots and be long, but has no capitals and no `_`. */
 export function remoteSecretName(target: string): string {
-  return `istio-remote-secret-${target}`;
+  const prefix = "istio-remote-secret-";
+  return /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/.test(target) && !/[-.]\.|\.-/.test(target)
+    ? prefix + target
+    : labelFor(prefix, target);
 }
 
 /** The secret by which an observer's istiod reads `target`. Its key, not its name, is istiod's ID of the cluster. */
