@@ -76,28 +76,30 @@ export function consequences(
   const [renamed, moved, other] = [of("cluster name"), of("network"), of("mesh ID")];
   return [
     ...(renamed ? [whenRenamed(renamed, proxies, changeable)] : []),
-    ...(moved ? [whenMoved(moved, proxies, flat)] : []),
+    ...(moved
+      ? [whenMoved(moved, renamed ? "they" : counted(proxies, ({ network }) => network !== moved.wanted), flat)]
+      : []),
     ...(other && !renamed && !moved
-      ? [`As mesh ${other.wanted}, its proxies would be counted to two meshes until each is restarted.`]
+      ? [`As ${other.wanted}, its proxies would be counted to two meshes until each is restarted.`]
       : []),
   ].join(" ");
 }
 
 function whenRenamed({ is, wanted }: Difference, proxies: Part<readonly MeshProxy[]>, changeable: boolean): string {
-  if (!changeable) return `The other clusters would know it as ${wanted}, which its own istiod and proxies do not.`;
   const those = counted(proxies, ({ clusterName }) => clusterName !== wanted);
-  return `As ${wanted}, istiod would refuse ${those}: "client claims to be in cluster "${is}"". Their certificates, which end within a day, could not be renewed, and then nobody would reach them any more.`;
+  if (!changeable) return `The other clusters would know it as ${wanted}, which its istiod does not, nor do ${those}.`;
+  return `As ${wanted}, istiod would refuse ${those}: \`client claims to be in cluster "${is}"\`. Their certificates, which end within a day, could not be renewed, and then nobody would reach them any more.`;
 }
 
-function whenMoved({ is, wanted }: Difference, proxies: Part<readonly MeshProxy[]>, flat: boolean): string {
-  const those = counted(proxies, ({ network }) => network !== wanted);
+/** @param those the proxies that it concerns */
+function whenMoved({ is, wanted }: Difference, those: string, flat: boolean): string {
   if (is === undefined && flat) {
-    return `It reads other clusters by remote secrets and no network is set: that is a mesh on one flat network. As network ${wanted}, its clusters would at once send all calls between them to gateways that are not there yet.`;
+    return `It reads other clusters by remote secrets and no network is set: that is a mesh on one flat network. In ${wanted}, its clusters would at once send all calls between them to gateways that are not there yet.`;
   }
   if (is === undefined) {
-    return `With network ${wanted}, ${those} would have no network still, and call the other clusters' pods past the gateways, where they do not answer.`;
+    return `In ${wanted}, ${those} would still have no network, and call the other clusters' pods past the gateways, where they do not answer.`;
   }
-  return `With network ${wanted}, ${those} would keep network ${is}, for which there would be no gateway any more.`;
+  return `In ${wanted}, ${those} would keep network ${is}, for which there would be no gateway any more.`;
 }
 
 /** `the 12 proxies that run (in namespaces shop and sample)` */
@@ -112,28 +114,33 @@ function counted(proxies: Part<readonly MeshProxy[]>, affected: (proxy: MeshProx
   return `${those.length === 1 ? "the one proxy that runs" : `the ${those.length} proxies that run`} (in namespace${namespaces.length === 1 ? "" : "s"} ${shown}${more})`;
 }
 
-/** The ways on that take nothing from the workloads. @param changeable whether this action installs the control plane */
-export function safeWay(different: readonly Difference[], changeable: boolean): string {
+/** The ways on that take nothing from the workloads. @param circumstances as for `consequences` */
+export function safeWay(
+  different: readonly Difference[],
+  { flat, changeable }: { readonly flat: boolean; readonly changeable: boolean },
+): string {
   const inputs = { "cluster name": "the cluster's `name`", network: "its `network`", "mesh ID": "`mesh-id`" };
   const given = different.filter(({ is }) => is !== undefined);
   const same = given.map(({ what, is }) => `${inputs[what]} to ${is}`).join(", ");
   const renamed = different.find(({ what }) => what === "cluster name");
-  const moved = different.find(({ what, is }) => what === "network" && is === undefined);
-  return [
-    ...(given.length > 0
-      ? [
-          `Give this action the names that istiod runs with: set ${same}.${renamed?.is === DEFAULT_CLUSTER_NAME ? ` Only one cluster of a mesh can be called ${DEFAULT_CLUSTER_NAME}.` : ""}`,
-        ]
-      : []),
-    ...(renamed
-      ? [
-          `To rename the cluster without an outage, have istiod serve both names: ${changeable ? "add to `values`" : "set the Helm values global.multiCluster.clusterName and"} pilot.extraContainerArgs: ["--clusterAliases=${renamed.is}=${renamed.wanted}"]; take it out once all gateways and workloads have been restarted.`,
-        ]
-      : []),
-    ...(moved
-      ? [
-          `To give it a network, set the Helm value global.network to ${moved.wanted} in the control plane as it is, restart gateways and workloads, and run again.`,
-        ]
-      : []),
-  ].join(" ");
+  const joins = different.find(({ what, is }) => what === "network" && is === undefined);
+  const ways: string[] = [];
+  if (given.length > 0) ways.push(`Give this action the names that istiod runs with: set ${same}.`);
+  if (renamed?.is === DEFAULT_CLUSTER_NAME) ways.push(`Only one cluster of a mesh can be called ${renamed.is}.`);
+  if (renamed) {
+    const set = changeable ? "add to `values`" : "set the Helm values global.multiCluster.clusterName and";
+    ways.push(
+      `To rename the cluster without an outage, have istiod serve both names: ${set} pilot.extraContainerArgs: ["--clusterAliases=${renamed.is}=${renamed.wanted}"]; take it out once all gateways and workloads have been restarted.`,
+    );
+  }
+  if (joins && flat) {
+    ways.push(
+      "Leave it as it is: on one network nothing needs a gateway, and this action makes meshes of several. Its clusters can take networks only once each has a gateway with an address that exposes its services.",
+    );
+  } else if (joins) {
+    ways.push(
+      `To give it a network, set the Helm value global.network to ${joins.wanted} in the control plane as it is, restart gateways and workloads, and run again.`,
+    );
+  }
+  return ways.join(" ");
 }

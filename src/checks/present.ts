@@ -101,10 +101,10 @@ async function runningIdentity(mesh: MeshSpec, { cluster, spec }: Member, survey
     const different = all.filter((each) => !served(each));
     if (different.length > 0) {
       const proxies = await part(readProxies(cluster));
-      const flat = survey.remoteSecrets.length > 0;
+      const circumstances = { flat: survey.remoteSecrets.length > 0, changeable };
       return failed(
-        `istiod (Deployment ${name}) runs with ${listed(different)}. ${consequences(different, proxies, { flat, changeable })}`,
-        safeWay(different, changeable),
+        `istiod (Deployment ${name}) runs with ${listed(different)}. ${consequences(different, proxies, circumstances)}`,
+        safeWay(different, circumstances),
       );
     }
     if (all.length > 0) {

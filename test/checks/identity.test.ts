@@ -149,7 +149,7 @@ describe("a refusal says what it would come to, and the safe way", () => {
     [
       "renamed",
       say(renamed),
-      /istiod would refuse the 3 proxies that run \(in namespaces bank, shop\): "client claims/,
+      /istiod would refuse the 3 proxies that run \(in namespaces bank, shop\): `client claims/,
     ],
     ["renamed, one", say(renamed, { of: () => [proxy("shop")] }), /the one proxy that runs \(in namespace shop\)/],
     ["renamed, none", say(renamed, { of: () => [] }), /every proxy that was injected so far \(none runs now\)/],
@@ -162,7 +162,7 @@ describe("a refusal says what it would come to, and the safe way", () => {
       }),
       /the proxies that run \(they could not be counted\)/,
     ],
-    ["renamed, somebody else's", say(renamed, { changeable: false }), /would know it as east, which its own istiod/],
+    ["renamed, somebody else's", say(renamed, { changeable: false }), /would know it as east, which its istiod/],
     ["into a network", say(joined), /the 3 proxies that run .* past the gateways/],
     ["a flat mesh", say(joined, { flat: true }), /one flat network.*gateways that are not there yet/],
     ["into another network", say(moved), /the 3 proxies that run .* would keep network net-o/],
@@ -171,12 +171,17 @@ describe("a refusal says what it would come to, and the safe way", () => {
   });
 
   test("with the way for each", () => {
-    expect(safeWay([renamed], true)).toMatch(
+    expect(safeWay([renamed], { flat: false, changeable: true })).toMatch(
       /set the cluster's `name` to Kubernetes\. Only one cluster .*add to `values` pilot\.extraContainerArgs: \["--clusterAliases=Kubernetes=east"\]/,
     );
-    expect(safeWay([renamed], false)).toMatch(/set the Helm values global\.multiCluster\.clusterName and pilot/);
-    expect(safeWay([joined], true)).toMatch(/^To give it a network, set the Helm value global\.network to net-e/);
-    expect(safeWay([moved], true)).toBe(
+    expect(safeWay([renamed], { flat: false, changeable: false })).toMatch(
+      /set the Helm values global\.multiCluster\.clusterName and pilot/,
+    );
+    expect(safeWay([joined], { flat: false, changeable: true })).toMatch(
+      /^To give it a network, set the Helm value global\.network to net-e/,
+    );
+    expect(safeWay([joined], { flat: true, changeable: true })).toMatch(/^Leave it as it is: on one network/);
+    expect(safeWay([moved], { flat: false, changeable: true })).toBe(
       "Give this action the names that istiod runs with: set its `network` to net-o.",
     );
   });
