@@ -5,10 +5,10 @@
 // not need is loaded where it is needed (`import()` in src), and is a file of its own: the post step is a few lines until
 // there is a probe to remove.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
-import ncc from "@vercel/ncc";
+import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const check = process.argv.includes("--check");
@@ -24,6 +24,8 @@ const { metafile } = await build({
   entryPoints: ["lib/main.js", "lib/post.js"],
   outdir: join("lib", "bundle"),
   bundle: true,
+  // A linked node_modules, as a worktree has it, is one folder with another path, and paths are in the names of the chunks.
+  preserveSymlinks: true,
   splitting: true,
   minify: true,
   platform: "node",
@@ -37,6 +39,9 @@ const { metafile } = await build({
   // CommonJS packages in the bundle ask for Node's own modules by require.
   banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
 });
+// The same for ncc, whose loaders' paths are in the numbers of its chunks: it is run from a copy that is always at one place.
+cpSync(join("node_modules", "@vercel", "ncc"), join("lib", "ncc"), { recursive: true, dereference: true });
+const { default: ncc } = await import(pathToFileURL(resolve("lib", "ncc", "dist", "ncc", "index.js")).href);
 for (const entry of ["main", "post"]) {
   // The bundles need no file beside them; where ncc sees a path, it would bring along all that is there.
   const filterAssetBase = resolve("lib", "bundle");
