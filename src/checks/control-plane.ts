@@ -114,8 +114,9 @@ function identityIsTheMeshs(mesh: MeshSpec, { spec, istiod, identities, namespac
     values: { meshId, clusterName, network, trustDomain },
   }));
   for (const [revision, identity] of all) {
-    // Where another network is the namespace's, the check of its label says so.
-    const different = differencesOf(mesh, spec, identity, identity.network === undefined ? label : undefined);
+    // Where another network is the namespace's, the check of its label says so, and it alone.
+    const network = identity.network ?? (label === undefined ? undefined : spec.network);
+    const different = differencesOf(mesh, spec, { ...identity, network }, undefined);
     if (different.length > 0) {
       return failed(
         `istiod${all.length > 1 ? ` of revision ${revision}` : ""} runs with ${listed(different)}.`,

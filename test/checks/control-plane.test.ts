@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { trustDomainsGoTogether, versionsGoTogether } from "../../src/checks/control-plane.ts";
+import { controlPlaneChecks, trustDomainsGoTogether, versionsGoTogether } from "../../src/checks/control-plane.ts";
 import type { Observation } from "../../src/checks/observation.ts";
 import type { Deployment } from "../../src/checks/survey.ts";
+import { meshOf } from "../steps/support.ts";
 
 /** Of clusters `a`, `b` and so on. */
 const observed = <T>(parts: readonly T[], of: (part: T) => object) =>
@@ -37,6 +38,43 @@ describe("the clusters' trust domains", () => {
     expect(cause).toMatch(told);
     expect(clusters).toEqual(where);
     expect(hint).toMatch(/trustDomainAliases/);
+  });
+});
+
+describe("a control plane's identity", () => {
+  const LABEL = "topology.istio.io/network";
+  const checks = controlPlaneChecks(meshOf(["east", "west"]));
+  const judge = (identity: object, label: string | undefined) => {
+    const own = { clusterName: "east", network: "network-east", meshId: "mesh1", trustDomain: "cluster.local" };
+    const namespace = {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: "istio-system", labels: label ? { [LABEL]: label } : {} },
+    };
+    const seen = {
+      spec: { name: "east", network: "network-east", values: {} },
+      istiod: () => ({}),
+      identities: () => new Map([["default", { ...own, ...identity }]]),
+      namespace: () => namespace,
+    } as unknown as Observation;
+    return (["control-plane.identity", "control-plane.network"] as const).map((id) => {
+      const { verdict, warning } = checks[id]?.(seen) ?? { verdict: "none" };
+      return warning ? `${verdict}, warned` : verdict;
+    });
+  };
+
+  test.each<[string, object, string | undefined, string[]]>([
+    ["is the mesh's", {}, "network-east", ["passed", "passed"]],
+    ["has no mesh ID", { meshId: undefined }, "network-east", ["passed, warned", "passed"]],
+    ["has no label on the namespace", {}, undefined, ["passed", "passed, warned"]],
+    ["has its network by the label alone", { network: undefined }, "network-east", ["passed, warned", "passed"]],
+    ["has no network", { network: undefined }, undefined, ["failed", "passed, warned"]],
+    ["has another label alone", { network: undefined }, "other", ["passed, warned", "failed"]],
+    ["has another label", {}, "other", ["passed", "failed"]],
+    ["has another name", { clusterName: "Kubernetes" }, "network-east", ["failed", "passed"]],
+    ["has another mesh ID", { meshId: "other" }, "network-east", ["failed", "passed"]],
+  ])("%s", (_, identity, label, verdicts) => {
+    expect(judge(identity, label)).toEqual(verdicts);
   });
 });
 
