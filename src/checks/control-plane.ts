@@ -8,7 +8,7 @@ import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts"
 import { differencesOf, imprecise, listed } from "./identity.ts";
 import { istiodVersion, noIstiod, revisionOf } from "./istiod.ts";
 import { type Observation, readable } from "./observation.ts";
-import { rolledOut } from "./pods.ts";
+import { refusedPods, rolledOut } from "./pods.ts";
 
 /** The checks of one control plane. */
 export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
@@ -48,7 +48,11 @@ function istiodIsReady(mesh: MeshSpec, seen: Observation): Finding {
     const running = pods.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === own);
     const ready = rolledOut(deployment, running);
     if ("seen" in ready)
-      return failed(`istiod (Deployment ${name}) is not ready as a whole: ${ready.seen}.`, look, ...readings);
+      return failed(
+        `istiod (Deployment ${name}) is not ready as a whole: ${ready.seen}.`,
+        refusedPods(deployment)?.hint ?? look,
+        ...readings,
+      );
     told.push(`istiod ${name} is ready: ${readyReplicas} of ${replicas} pods, ${image}.`);
   }
   const behind = hangingOnOthers(seen);

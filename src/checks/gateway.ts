@@ -5,7 +5,7 @@ import { servicesAreExposed } from "./exposure.ts";
 import { failed, type Judgements, passed } from "./finding.ts";
 import { addressEvidence, addressesOf, isByNodes, mtlsPort, takesMtls, withoutAddress } from "./gateway-service.ts";
 import { matches, type Observation } from "./observation.ts";
-import { proxyImage, rolledOut } from "./pods.ts";
+import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
 
 /** The checks of one cluster's way in. */
 export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
@@ -61,7 +61,7 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       const look = `kubectl -n ${where} describe deployment,pod -l app=${deployment.spec.template.metadata?.labels?.app ?? deployment.metadata.name}`;
       return failed(
         `The east-west gateway (Deployment ${named(deployment)}) is not available: ${ready.seen}.`,
-        look,
+        refusedPods(deployment)?.hint ?? look,
         reading,
       );
     }

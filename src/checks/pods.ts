@@ -1,4 +1,5 @@
 import type { Probe } from "../cluster/cluster.ts";
+import { clip } from "../cluster/errors.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { ContainerStatus, Pod } from "../mesh/shapes/pod.ts";
 
@@ -67,8 +68,60 @@ export function rolledOut(
   if (deployment && current && wanted > 0 && available >= wanted && status?.updatedReplicas === wanted) {
     return { done: { image: deployment.spec.template.spec.containers[0]?.image ?? "", replicas: available } };
   }
-  return troubleOf(pods) ?? { seen: `${available} of ${wanted || "?"} pods are available` };
+  const refused = deployment && refusedPods(deployment);
+  // What may be mended by another pod's end, as a quota is, is not over with the first refusal; but no pod will come of itself.
+  if (refused && !pods.some(isActive)) return refused;
+  const trouble = troubleOf(pods);
+  if (trouble && refused) return { seen: `${trouble.seen}; ${refused.seen}`, hint: trouble.hint ?? refused.hint };
+  return trouble ?? refused ?? { seen: `${available} of ${wanted || "?"} pods are available` };
 }
+
+/** A Deployment's word that its pods are refused: the condition that its ReplicaSet gives it (apps/v1, ReplicaFailure). */
+export interface Refused {
+  readonly seen: string;
+  readonly hint: string;
+  /** By the API server's own rules, where asking again says the same: quotas and limits, PodSecurity, a policy. */
+  readonly forbidden: boolean;
+}
+
+/** Why no pods are made for a Deployment, and what to do; `undefined` where nobody refuses them. */
+export function refusedPods({ metadata, status }: Deployment): Refused | undefined {
+  const failure = status?.conditions?.find((each) => each.type === "ReplicaFailure" && each.status === "True");
+  if (!failure) return undefined;
+  const message = clip(failure.message ?? "no reason is given", 400);
+  const { namespace = "default" } = metadata;
+  const [, hint = `Look: kubectl -n ${namespace} describe replicaset; kubectl -n ${namespace} get events`] =
+    REFUSALS.map(([pattern, told]) => [pattern.test(message), told(namespace)] as const).find(([fits]) => fits) ?? [];
+  const forbidden = /\bis forbidden\b|denied the request/.test(message);
+  return { seen: `its pods are refused: ${message.replace(/\.$/, "")}`, hint, forbidden };
+}
+
+/** What to do about a refusal, by the words of who refuses. */
+const REFUSALS: readonly (readonly [RegExp, (namespace: string) => string])[] = [
+  [
+    /exceeded quota|must specify|failed quota/,
+    (namespace) =>
+      `Raise the quota, or ask for less by the inputs: kubectl -n ${namespace} describe resourcequota,limitrange`,
+  ],
+  [
+    /(?:maximum|minimum) (?:cpu|memory|\S+) usage|limit to request ratio/,
+    (namespace) => `Have the resources fit the LimitRange: kubectl -n ${namespace} describe limitrange`,
+  ],
+  [
+    /violates PodSecurity/,
+    (namespace) =>
+      `The namespace asks for more than the pod has: kubectl get namespace ${namespace} --show-labels. Lower its label pod-security.kubernetes.io/enforce, or use the CNI plugin and set what the message names by \`values\`.`,
+  ],
+  [
+    /failed calling webhook/,
+    (namespace) =>
+      `Are the webhook's pods ready, and may the API server reach them? kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations; kubectl -n ${namespace} get pods`,
+  ],
+  [
+    /admission webhook "[^"]*" denied|ValidatingAdmissionPolicy/,
+    () => "Have whoever owns that policy let the pod pass, or set what it asks for by the inputs.",
+  ],
+];
 
 /** Why active pods are not ready, and what to do where waiting does not help; `undefined` where all of them are. */
 export function troubleOf(pods: readonly Pod[]): { seen: string; hint: string | undefined } | undefined {

@@ -159,8 +159,16 @@ class Client implements Cluster {
 
   create<T extends KubernetesObject>(object: KubernetesObject, webhooks?: Patience): Promise<T> {
     const ref = refOf(object);
-    const what = `create ${ref.name ? describe(ref) : ref.kind}`;
-    return this.#transport.json<T>(what, "POST", collectionPath(ref), { body: object, webhooks });
+    const path = `${collectionPath(ref)}?fieldManager=${MANAGER}`;
+    return this.#transport.json<T>(`create ${describe(ref).trim()}`, "POST", path, { body: object, webhooks });
+  }
+
+  update<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
+    const ref = refOf(object);
+    // Of one that was changed meanwhile, something else may have to be said: it is not tried again.
+    const options = { contentType: "application/merge-patch+json", final: (answer: Response) => answer.status === 409 };
+    const path = `${objectPath(ref)}?fieldManager=${MANAGER}`;
+    return this.#transport.json<T>(`update ${describe(ref)}`, "PATCH", path, { ...options, body: object });
   }
 
   dryRun<T extends KubernetesObject>(object: KubernetesObject, webhooks: Patience): Promise<T> {

@@ -91,6 +91,11 @@ export interface Cluster {
   restart(deployment: ObjectRef): Promise<void>;
   /** @param webhooks how long a webhook is waited for that cannot be called, where not as long as the API server */
   create<T extends KubernetesObject>(object: KubernetesObject, webhooks?: Patience): Promise<T>;
+  /**
+   * Sets what the object says of one that was read, whose `resourceVersion` it must bear; all else of it stays. Throws an
+   * `ApiError` 409 where it was changed since, or 404. After an answer that was lost it is 409, too.
+   */
+  update<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
   /** The object as it would be after admission; nothing is stored. @param webhooks see `create` */
   dryRun<T extends KubernetesObject>(object: KubernetesObject, webhooks: Patience): Promise<T>;
   /** `false` where there was nothing to delete. `uid`: only that very object. */

@@ -133,7 +133,13 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
   });
 
   await Promise.allSettled(
-    served.flatMap((member) => [...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)]),
+    served.flatMap((member) => [
+      reader(member),
+      ...healthy(member),
+      ...cni(member),
+      ...gateways(member),
+      ...confirmed(member),
+    ]),
   );
   const whole = run.complete;
 

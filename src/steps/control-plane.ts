@@ -10,6 +10,7 @@ import { ISTIO, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/co
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { versionOf } from "../mesh/versions.ts";
+import { Refusals } from "./refused.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** A control plane that is laid out: its objects exist, istiod may still be starting. */
@@ -140,8 +141,9 @@ export function istiodReady(
   { spec, cluster }: Member,
   controlPlane: Promise<ControlPlane>,
 ): Promise<void> {
-  return run.step("install.istiod", { cluster: spec.name }, [controlPlane], async () => {
+  return run.step("install.istiod", { cluster: spec.name }, [controlPlane], async (step) => {
     const { revision } = await controlPlane;
+    const refusals = new Refusals(step, cluster);
     const inNamespace = { namespace: mesh.namespace };
     const { image, replicas } = await cluster.waitFor(
       `istiod of revision ${revision} to be ready`,
@@ -149,9 +151,11 @@ export function istiodReady(
         deployments: { apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, labelSelector: ISTIOD },
         pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: istiodSelector(revision) },
       },
-      (seen) => {
+      async (seen) => {
         const deployment = (seen.deployments as Deployment[]).find((each) => revisionOf(each) === revision);
-        return rolledOut(deployment, seen.pods as unknown as Pod[]);
+        const pods = seen.pods as unknown as Pod[];
+        await refusals.look(deployment, pods);
+        return rolledOut(deployment, pods);
       },
     );
     run.clusterReport(spec.name).istioVersion = versionOf(image) ?? mesh.istioVersion;

@@ -3,12 +3,14 @@ import { cannotPull, isActive, type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { Refusals } from "./refused.ts";
 import type { Needs, Run, Step } from "./run.ts";
 import { noOtherRoot } from "./trust.ts";
 
@@ -42,10 +44,11 @@ export function runGateway(
 ): Promise<void> {
   return run.step("install.gateway-available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
     const { revision } = await controlPlane;
-    await noOtherRoot(mesh, cluster, await newRoot);
-    await Promise.all(gateway(mesh, spec, revision).late.map((object) => step.apply(cluster, object)));
+    const [openShift] = await Promise.all([cluster.serves(OPENSHIFT_API), noOtherRoot(mesh, cluster, await newRoot)]);
+    await Promise.all(gateway(mesh, spec, revision, openShift).late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
     const outdated = new OutdatedPods(step, cluster);
+    const refusals = new Refusals(step, cluster);
     const { replicas } = await cluster.waitFor(
       `the gateway Deployment ${mesh.namespace}/${GATEWAY_NAME} to be available`,
       {
@@ -60,7 +63,9 @@ export function runGateway(
       async (seen) => {
         const pods = (seen.pods as unknown as Pod[]).filter(isActive);
         await outdated.replace(pods);
-        return rolledOut(seen.deployment[0] as Deployment | undefined, pods);
+        const deployment = seen.deployment[0] as Deployment | undefined;
+        await refusals.look(deployment, pods);
+        return rolledOut(deployment, pods);
       },
     );
     return {

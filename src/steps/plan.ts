@@ -9,6 +9,7 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
+import { OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { inOrder, istio, mergeValues } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, gateway } from "../mesh/objects/gateway.ts";
@@ -57,7 +58,8 @@ export function planObjects(
     for (const object of await cniObjects(mesh, cluster, survey.cni)) trial.apply(object);
 
     if (mesh.gateway.install) {
-      const { early, binding, late } = gateway(mesh, spec, revision);
+      const openShift = await cluster.serves(OPENSHIFT_API);
+      const { early, binding, late } = gateway(mesh, spec, revision, openShift);
       for (const object of [...early, binding, ...late]) trial.apply(object);
       trial.add(uninjectedPods(mesh, cluster));
     }

@@ -54,6 +54,10 @@ export interface Step {
   say(text: string): void;
   /** Applies an object and notes the change. */
   apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<Applied<T>>;
+  /** Creates an object and notes it; throws an `ApiError` 409 where there is one of its name. */
+  create(cluster: Cluster, object: KubernetesObject): Promise<void>;
+  /** Changes an object that was read (see `Cluster.update`), and notes it. */
+  update(cluster: Cluster, object: KubernetesObject): Promise<void>;
   delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
   /** Notes a change that another program made. */
   changed(cluster: Cluster, ref: ObjectRef, action: Change["action"]): void;
@@ -198,6 +202,14 @@ export class Run {
         const applied = await cluster.apply(object);
         this.#changed(cluster, phase, changeOf(object, applied));
         return applied;
+      },
+      create: async (cluster, object) => {
+        await cluster.create(object);
+        this.#changed(cluster, phase, { ...refOf(object), action: "created" });
+      },
+      update: async (cluster, object) => {
+        await cluster.update(object);
+        this.#changed(cluster, phase, { ...refOf(object), action: "updated" });
       },
       delete: async (cluster, ref, uid) => {
         if (await cluster.delete(ref, uid)) this.#changed(cluster, phase, { ...ref, action: "deleted" });

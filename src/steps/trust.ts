@@ -1,16 +1,18 @@
 import { rootInEffect, type Survey } from "../checks/survey.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { info, inspectRoot, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
+import { Failure } from "../mesh/failure.ts";
 import { NETWORK_LABEL, namespace } from "../mesh/objects/control-plane.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { describe, type KubernetesObject, type ObjectMeta, refOf } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
-import { cacerts } from "../mesh/objects/secrets.ts";
+import { cacerts, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
-import type { Run } from "./run.ts";
+import type { Run, Step } from "./run.ts";
 
 /** What is being issued, by cluster, while other work goes on. */
 export interface Issuing {
@@ -69,9 +71,51 @@ export function establishTrust(
     const files = await issuing.cacerts.get(spec.name);
     const sha256 = await issuing.rootSha256;
     if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };
-    await step.apply(cluster, cacerts(mesh, { ...files }));
-    return { value: undefined, evidence: `cacerts holds an intermediate of the root with SHA-256 ${sha256}.` };
+    const left = survey.trust.cacerts?.ours ? survey.cacerts : undefined;
+    const evidence = await writeCacerts(step, cluster, cacerts(mesh, { ...files }), sha256, left);
+    return { value: undefined, evidence };
   });
+}
+
+/**
+ * Creates `cacerts`, or replaces the one that an interrupted run has left, as it was read; never any other. Where somebody
+ * was faster, what is there now decides: it is good where its root is the one that this run goes by.
+ */
+async function writeCacerts(
+  step: Step,
+  cluster: Cluster,
+  wanted: Secret,
+  sha256: string,
+  left: ObjectMeta | undefined,
+): Promise<string> {
+  const evidence = `cacerts holds an intermediate of the root with SHA-256 ${sha256}.`;
+  try {
+    if (left) {
+      const { uid = "", resourceVersion = "" } = left;
+      await step.update(cluster, { ...wanted, metadata: { ...wanted.metadata, uid, resourceVersion } });
+    } else {
+      await step.create(cluster, wanted);
+    }
+    return evidence;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 409)) throw error;
+    const found = await cluster.get<Secret>(refOf(wanted));
+    if (!found) throw error;
+    const isOurs = Object.entries(wanted.data ?? {}).every(([key, value]) => found.data?.[key] === value);
+    if (isOurs) {
+      // The answer to an earlier try was lost.
+      step.changed(cluster, refOf(wanted), left ? "updated" : "created");
+      return evidence;
+    }
+    const { inspectCaCerts } = await import("../mesh/certificates/inspect.ts");
+    const { root, problems } = inspectCaCerts(found.data ?? {});
+    if (root?.sha256 === sha256 && problems.length === 0)
+      return `Meanwhile somebody else has made cacerts, with an intermediate of the same root (SHA-256 ${sha256}); it stays as it is.`;
+    throw new Failure(
+      `The ${describe(refOf(wanted))} was ${left ? "changed" : "made"} by somebody else while this run was about to do so: its root has SHA-256 ${root?.sha256 ?? "(unreadable)"}, this run's ${sha256}. It was not overwritten.`,
+      "Another run for these clusters seems to be under way: let it end, and run this one again. It then goes by what is there.",
+    );
+  }
 }
 
 /** How long an istiod may take to tell proxies of its root, in milliseconds: the lease of one that is gone runs 30 s. */

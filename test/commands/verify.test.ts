@@ -4,6 +4,7 @@ import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Subject, subjectName } from "../../src/mesh/report.ts";
 import { blocked, startClusters } from "../embedded/cluster.ts";
+import { REFUSE } from "../embedded/controllers/deployments.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
 import { NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
@@ -260,6 +261,28 @@ describe("what is broken", () => {
   test("is mended, and all is green again", async () => {
     expect(notPassed(await runVerify(kubes))).toEqual([]);
   });
+});
+
+test("pods that are refused are told by who refuses them", async () => {
+  const refused = 'pods "x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1';
+  const restore = changed(one(), object(one(), "v1", "Namespace", NAMESPACE, undefined), ({ metadata }) => {
+    metadata.annotations = { ...metadata.annotations, [REFUSE]: refused };
+  });
+  const gateway = one()
+    .list("v1", "Pod", NAMESPACE)
+    .find(({ metadata }: Json) => metadata.labels?.app === "istio-eastwestgateway");
+  one().delete({ apiVersion: "v1", kind: "Pod", namespace: NAMESPACE, name: gateway.metadata.name });
+  const { report } = await runVerify(kubes, QUIET);
+  restore();
+  const found = report.checks.find(
+    ({ id, subject }) => id === "gateway.deployment" && subjectName(subject) === "cluster1",
+  );
+  expect(found?.cause).toContain(`is not available: its pods are refused: ${refused}`);
+  expect(found?.hint).toContain("describe resourcequota,limitrange");
+  changed(one(), object(one(), "apps/v1", "Deployment", "istio-eastwestgateway"), ({ metadata }) => {
+    metadata.annotations = { ...metadata.annotations, mended: "true" };
+  });
+  await vi.waitFor(async () => expect((await runVerify(kubes, QUIET)).report.result).toBe("passed"), 10_000);
 });
 
 test("pods that were evicted stay, and are not taken for the mesh's", async () => {

@@ -249,6 +249,47 @@ describe("rolled out", () => {
     expect(seen(rolledOut(of, []))).toBe(expected);
   });
 
+  test.each<[string, string, string, RegExp]>([
+    [
+      "a quota",
+      'pods "x-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1',
+      "exceeded quota: small",
+      /describe resourcequota,limitrange/,
+    ],
+    [
+      "a LimitRange",
+      'pods "x-1" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi',
+      "maximum memory usage",
+      /describe limitrange/,
+    ],
+    [
+      "PodSecurity",
+      'pods "x-1" is forbidden: violates PodSecurity "restricted:latest": seccompProfile (pod or container "discovery" must set it)',
+      'violates PodSecurity "restricted:latest"',
+      /pod-security\.kubernetes\.io\/enforce/,
+    ],
+    [
+      "a webhook that cannot be called",
+      'Internal error occurred: failed calling webhook "rev.object.sidecar-injector.istio.io": Post "https://istiod": EOF',
+      'failed calling webhook "rev.object',
+      /may the API server reach them/,
+    ],
+    [
+      "a policy",
+      'admission webhook "validate.kyverno.svc-fail" denied the request: label team is missing',
+      "label team is missing",
+      /owns that policy/,
+    ],
+    ["somebody else", "it is out of order", "it is out of order", /describe replicaset/],
+  ])("not yet, for its pods are refused by %s", (_, message, cause, hint) => {
+    const conditions = [{ type: "ReplicaFailure", status: "True", message }];
+    const of = deployment({ observedGeneration: 3, replicas: 0, updatedReplicas: 0, conditions });
+    const looked = rolledOut(of, []);
+    expect(seen(looked)).toMatch(/^its pods are refused: /);
+    expect(seen(looked)).toContain(cause);
+    expect(looked).toMatchObject({ hint: expect.stringMatching(hint) });
+  });
+
   test("not yet, and the pods say why", () => {
     expect(
       seen(rolledOut(deployment({ ...full, availableReplicas: 0 }), [pod, { ...pod, metadata: { name: "q" } }])),

@@ -91,6 +91,7 @@ describe("pods that cannot become ready as they are", () => {
     };
     const mesh = meshOf(["a"]);
     const member = memberOf(mesh, "a", {
+      serves: async () => false,
       apply: applying("unchanged"),
       waitFor,
       delete: async (ref: ObjectRef, uid?: string) => {

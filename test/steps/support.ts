@@ -38,6 +38,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     tryApply: unexpected("tryApply"),
     restart: unexpected("restart"),
     create: unexpected("create"),
+    update: unexpected("update"),
     dryRun: unexpected("dryRun"),
     delete: unexpected("delete"),
     waitFor: unexpected("waitFor"),

@@ -27,11 +27,15 @@ export interface GatewayObjects {
   readonly late: KubernetesObject[];
 }
 
+/** The user of Istio's proxy images. */
+const PROXY_USER = 1337;
+
 /**
  * An east-west gateway for the cluster's network.
  * @param revision the control plane's revision; pods must ask for any other than `default` themselves
+ * @param openShift whether the platform chooses the pods' user itself, and lets no other one be named
  */
-export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string): GatewayObjects {
+export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string, openShift = false): GatewayObjects {
   const { service, replicas, resources } = mesh.gateway;
   const selector = { app: GATEWAY_NAME, ...GATEWAY_SELECTOR, [NETWORK_LABEL]: cluster.network };
   const metadata = (name: string) => ({
@@ -107,6 +111,12 @@ export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string):
         },
         spec: {
           serviceAccountName: SERVICE_ACCOUNT,
+          // What PodSecurity `restricted` asks for beside the container's own.
+          securityContext: {
+            runAsNonRoot: true,
+            ...(openShift ? {} : { runAsUser: PROXY_USER, runAsGroup: PROXY_USER }),
+            seccompProfile: { type: "RuntimeDefault" },
+          },
           containers: [
             {
               name: "istio-proxy",

@@ -9,6 +9,8 @@ export interface DeploymentOptions {
 }
 
 const HASH = "pod-template-hash";
+/** On a namespace: why its pods are refused. */
+export const REFUSE = "embedded/refuses-pods";
 
 /** Pods for Deployments, without the ReplicaSets in between; autoscalers see to their least number. */
 export function deployments(kube: Kube, { admit = (pod) => pod }: DeploymentOptions = {}): void {
@@ -55,7 +57,8 @@ function reconcile(kube: Kube, ref: Ref, admit: (pod: Json) => Json): void {
   const isCurrent = (pod: Json) => pod.metadata.labels[HASH] === hash;
 
   const current = owned().filter(isCurrent);
-  for (let count = current.length; count < replicas; count++) kube.put(admit(podOf(deployment, hash)));
+  const refusal = kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace })?.metadata.annotations?.[REFUSE];
+  for (let count = current.length; count < replicas && !refusal; count++) kube.put(admit(podOf(deployment, hash)));
   const rolledOut = current.length >= replicas && current.every(isReady);
   // As a rolling update does: what runs stays until its replacement is ready.
   const surplus = [...current.slice(replicas), ...(rolledOut ? owned().filter((pod) => !isCurrent(pod)) : [])];
@@ -68,6 +71,9 @@ function reconcile(kube: Kube, ref: Ref, admit: (pod: Json) => Json): void {
   const conditions = [
     condition(latest, "Available", ready >= replicas, "MinimumReplicas"),
     condition(latest, "Progressing", true, "NewReplicaSet"),
+    ...(refusal && current.length < replicas
+      ? [{ type: "ReplicaFailure", status: "True", reason: "FailedCreate", message: refusal }]
+      : []),
   ];
   ensureStatus(kube, latest, {
     observedGeneration: latest.metadata.generation,

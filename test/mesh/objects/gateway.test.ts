@@ -123,6 +123,13 @@ describe("the seven objects are those of the procedure", () => {
     });
     expect(spec.template.spec).toEqual({
       serviceAccountName: "istio-eastwestgateway-service-account",
+      // Not the procedure's: with the container's own, what PodSecurity `restricted` asks for.
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 1337,
+        runAsGroup: 1337,
+        seccompProfile: { type: "RuntimeDefault" },
+      },
       containers: [
         {
           name: "istio-proxy",
@@ -237,6 +244,14 @@ describe("what the options change", () => {
 });
 
 describe("the order", () => {
+  test("OpenShift chooses the user", () => {
+    const deployment = gateway(mesh, cluster, "default", true).late.find(({ kind }) => kind === "Deployment");
+    expect(deployment?.spec).toMatchObject({
+      template: { spec: { securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } } } },
+    });
+    expect(JSON.stringify(deployment)).not.toContain("1337");
+  });
+
   test("what needs istiod's webhook comes late, the Role before its binding", () => {
     const { early, binding, late } = gateway(mesh, cluster, "default");
     expect(early.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["ServiceAccount", "Role", "Service"]));
