@@ -7,8 +7,9 @@ const FIRST_AND_LAST = [
   ["/join.test.ts", 0],
   ["/uninstall.test.ts", 2],
   ["/beginnings.test.ts", 3],
-  ["/rights.test.ts", 4],
-  ["/disturbances.test.ts", 5],
+  ["/living.test.ts", 4],
+  ["/rights.test.ts", 5],
+  ["/disturbances.test.ts", 6],
 ] as const;
 
 /** The join comes first, for it wants fresh clusters; the uninstallation late, for it leaves no mesh; then other meshes. */
