@@ -56,12 +56,12 @@ describe("the arrows point down", () => {
     istioctl: ["mesh", "cluster", "tools"],
     helm: ["mesh", "cluster", "tools"],
     // Reads, without a rule.
-    facts: ["mesh", "cluster"],
-    checks: ["mesh", "cluster", "(istioctl)", "facts"],
+    facts: ["mesh", "cluster", "istioctl", "helm"],
+    checks: ["mesh", "cluster", "facts", "(istioctl)"],
     steps: ["mesh", "cluster", "istioctl", "helm", "facts", "checks"],
-    commands: ["mesh", "cluster", "istioctl", "helm", "checks", "steps"],
+    commands: ["mesh", "cluster", "istioctl", "helm", "facts", "checks", "steps"],
     report: ["mesh"],
-    action: ["mesh", "cluster", "istioctl", "helm", "checks", "steps", "commands", "report"],
+    action: ["mesh", "cluster", "istioctl", "helm", "facts", "checks", "steps", "commands", "report"],
     // The entries: main.ts and post.ts.
     "": ["action"],
   };

@@ -1,5 +1,5 @@
-import type { Cluster, ExecResult } from "../cluster/cluster.ts";
-import { clip } from "../cluster/errors.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { DebugClosed, debug, type RemoteMetrics, remoteMetrics } from "../facts/debug.ts";
 import type { MeshProxy } from "../facts/proxies.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
@@ -98,6 +98,8 @@ export function istiodVersion(istiod: Deployment | undefined, istios: readonly I
 export interface IstiodView {
   readonly pod: string;
   readonly clusters: readonly RemoteCluster[] | string;
+  /** What its metrics say instead, where its debug interface is closed. */
+  readonly metrics?: RemoteMetrics;
 }
 
 export interface RemoteCluster {
@@ -107,11 +109,11 @@ export interface RemoteCluster {
   readonly syncStatus?: string;
 }
 
-/** Asks every replica that runs. The debug endpoint answers to localhost only, so the API server's proxy will not do. */
+/** Asks every replica that runs. */
 export function istiodViews(cluster: Cluster, namespace: string, pods: readonly Pod[]): Promise<IstiodView[]> {
   const running = pods.filter((pod) => isActive(pod) && pod.status?.phase === "Running");
   return Promise.all(
-    running.map(async ({ metadata: { name } }) => ({ pod: name, clusters: await clusterz(cluster, namespace, name) })),
+    running.map(async ({ metadata: { name } }) => ({ pod: name, ...(await clusterz(cluster, namespace, name)) })),
   );
 }
 
@@ -119,27 +121,30 @@ export function istiodViews(cluster: Cluster, namespace: string, pods: readonly 
 export const NOT_REGISTERED = "not registered";
 
 /** What a replica says of one target: its status, or why it could not be asked. */
-export function statusOf({ clusters }: IstiodView, target: string): string {
-  if (typeof clusters === "string") return clusters;
-  return clusters.find(({ id }) => id === target)?.syncStatus ?? NOT_REGISTERED;
+export function statusOf({ clusters, metrics }: IstiodView, target: string): string {
+  if (typeof clusters !== "string") return clusters.find(({ id }) => id === target)?.syncStatus ?? NOT_REGISTERED;
+  return metrics?.statuses.size ? (metrics.statuses.get(target) ?? NOT_REGISTERED) : clusters;
 }
 
-async function clusterz(cluster: Cluster, namespace: string, name: string): Promise<RemoteCluster[] | string> {
-  const command = ["pilot-discovery", "request", "GET", "/debug/clusterz"];
-  let result: ExecResult;
+/**
+ * Whether a replica that cannot be asked for names says by its metrics that it manages so many remote clusters, and never
+ * took too long to read one.
+ */
+export function managesAll({ metrics }: IstiodView, remotes: number): boolean {
+  return metrics !== undefined && metrics.remotes >= remotes && metrics.timeouts === 0;
+}
+
+async function clusterz(cluster: Cluster, namespace: string, name: string): Promise<Omit<IstiodView, "pod">> {
   try {
-    result = await cluster.exec({ apiVersion: "v1", kind: "Pod", namespace, name }, "discovery", command);
+    const clusters = await debug(cluster, namespace, name, "clusterz");
+    return { clusters: Array.isArray(clusters) ? (clusters as RemoteCluster[]) : "its answer is no list of clusters" };
   } catch (error) {
-    // A pod that is just being replaced cannot be asked; the next one can.
-    if (error instanceof Failure) return `it could not be asked (${error.message})`;
-    throw error;
-  }
-  const { stdout, stderr, exitCode } = result;
-  try {
-    const clusters: unknown = JSON.parse(stdout);
-    if (!Array.isArray(clusters)) throw new Error("not a list");
-    return clusters as RemoteCluster[];
-  } catch {
-    return `its answer cannot be read (exit code ${exitCode}: ${clip(stderr || stdout, 200)})`;
+    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof DebugClosed)) return { clusters: error.message };
+    const metrics = await remoteMetrics(cluster, namespace, name).catch((problem: unknown) => {
+      if (problem instanceof Failure) return undefined;
+      throw problem;
+    });
+    return { clusters: error.message, ...(metrics ? { metrics } : {}) };
   }
 }

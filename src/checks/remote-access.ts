@@ -1,5 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
+import { DEBUG_SWITCH } from "../facts/debug.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { ownership } from "../mesh/objects/ownership.ts";
@@ -8,8 +9,9 @@ import { type Login, parseRemoteKubeconfig, type RemoteKubeconfig } from "../mes
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { earlyWarning, span, tokenClaims } from "../mesh/token.ts";
+import { count } from "../mesh/words.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
-import { NOT_REGISTERED, statusOf } from "./istiod.ts";
+import { managesAll, NOT_REGISTERED, statusOf } from "./istiod.ts";
 import { matches, type Observation } from "./observation.ts";
 import type { TokenStatus } from "./tokens.ts";
 
@@ -205,9 +207,10 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
   const { name } = target.spec;
   const views = observer.views();
   if (views.length === 0) return unknown("No pod of istiod runs that could be asked.", "");
-  const states = views.map((view) => ({ pod: view.pod, status: statusOf(view, name) }));
+  const states = views.map((view) => ({ view, pod: view.pod, status: statusOf(view, name) }));
+  const closed = views.filter(({ metrics }) => metrics);
   const reading = {
-    source: "pilot-discovery request GET /debug/clusterz",
+    source: `pilot-discovery request GET ${closed.length > 0 ? "/metrics" : "/debug/clusterz"}`,
     values: Object.fromEntries(states.map(({ pod, status }) => [pod, status])),
   };
   const known = ["synced", "syncing", "timeout", "closed", NOT_REGISTERED];
@@ -228,18 +231,25 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
       reading,
     );
   }
+  const names = states.map(({ pod }) => pod).join(", ");
+  const remotes = new Set(observer.remoteSecrets().flatMap(({ data }) => Object.keys(data ?? {}))).size;
+  if (unasked.length > 0 && unasked.every(({ view }) => managesAll(view, remotes))) {
+    const evidence = `${names} ${states.length === 1 ? "manages" : "manage"} ${count(remotes, "remote cluster")}, as many as there are remote secrets, and took too long to read none.`;
+    const warning = `That istiod of ${observer.spec.name} has read ${name} is told by its metrics alone: its debug interface is closed (${DEBUG_SWITCH}).`;
+    return { ...passed(evidence, reading), warning };
+  }
   if (unasked.length > 0) {
     const [first] = unasked;
     return unknown(
       `${first?.pod} could not be asked what it has read: ${first?.status}.`,
-      "The kubeconfig's user needs `get` and `create` on pods/exec there.",
+      first?.view.metrics
+        ? `By its metrics it manages ${first.view.metrics.remotes} of ${count(remotes, "remote cluster")}. Look into its log: kubectl -n ${namespace} logs ${first.pod} | grep ${name}`
+        : "The kubeconfig's user needs `get` and `create` on pods/exec there.",
       reading,
     );
   }
-  return passed(
-    `${states.map(({ pod }) => pod).join(", ")} ${states.length === 1 ? "reports" : "report"} ${name} synced.`,
-    reading,
-  );
+  const by = closed.length > 0 ? ", by its metrics" : "";
+  return passed(`${names} ${states.length === 1 ? "reports" : "report"} ${name} synced${by}.`, reading);
 }
 
 /** What istiod reads of another cluster (pilot/pkg/serviceregistry/kube/controller): without these there is no endpoint. */

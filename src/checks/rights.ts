@@ -152,7 +152,8 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[]
     right(RBAC, "ClusterRoleBinding", ["list"]),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),
     right("authorization.k8s.io/v1", "SubjectAccessReview", ["create"]),
-    right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
+    // What the clusters offer each other is held against what istiod has.
+    right("discovery.k8s.io/v1", "EndpointSlice", ["get", "list"]),
     ...(traffic
       ? [
           right("v1", "ServiceAccount", ["create"]),

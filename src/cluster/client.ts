@@ -266,10 +266,11 @@ class Client implements Cluster {
     return answerOf(response);
   }
 
-  exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult> {
+  exec(pod: ObjectRef, container: string, command: readonly string[], within?: number): Promise<ExecResult> {
     const parameters = new URLSearchParams({ container, stdout: "true", stderr: "true" });
     for (const word of command) parameters.append("command", word);
-    return this.#transport.exec(`run ${command[0]} in ${describe(pod)}`, `${objectPath(pod)}/exec?${parameters}`);
+    const path = `${objectPath(pod)}/exec?${parameters}`;
+    return this.#transport.exec(`run ${command[0]} in ${describe(pod)}`, path, within);
   }
 
   async logs(pod: ObjectRef, container: string, part: LogPart): Promise<string> {

@@ -121,8 +121,11 @@ export interface Cluster {
   proxy(pod: ObjectRef, port: number, path: string, isPods: (answer: ProxyAnswer) => boolean): Promise<ProxyAnswer>;
   /** A part of a container's log. */
   logs(pod: ObjectRef, container: string, part: LogPart): Promise<string>;
-  /** Runs a command in a pod's container; again where that broke off, so it must be one that may be repeated. */
-  exec(pod: ObjectRef, container: string, command: readonly string[]): Promise<ExecResult>;
+  /**
+   * Runs a command in a pod's container; again where that broke off, so it must be one that may be repeated.
+   * @param within milliseconds, where it may take longer than a request
+   */
+  exec(pod: ObjectRef, container: string, command: readonly string[], within?: number): Promise<ExecResult>;
   /** A token of a service account, by the TokenRequest API. */
   requestToken(account: ObjectRef, spec: TokenSpec): Promise<{ readonly token: string; readonly expires: Date }>;
   close(): Promise<void>;

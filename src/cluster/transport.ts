@@ -130,13 +130,13 @@ export class Transport {
     }
   }
 
-  /** Runs a command in a container. What broke off is run again. */
-  async exec(what: string, path: string): Promise<ExecResult> {
+  /** Runs a command in a container. What broke off is run again. @param longest milliseconds that it may take */
+  async exec(what: string, path: string, longest = REQUEST_TIMEOUT): Promise<ExecResult> {
     const attempt = async (tries: number): Promise<Try<ExecResult>> => {
       const { headers, dispatcher } = await this.#authenticate();
       this.requests++;
       const url = this.server.replace(/^http/, "ws") + path;
-      const executed = await within(REQUEST_TIMEOUT, this.#deadline.signal, (signal) =>
+      const executed = await within(longest, this.#deadline.signal, (signal) =>
         execute(url, headers, dispatcher, signal),
       );
       if ("result" in executed) return { done: executed.result };

@@ -9,6 +9,7 @@ import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { judgeEndpoints } from "../steps/endpoints.ts";
 import { judgeCluster, judgeMesh, judgePairs } from "../steps/judge.ts";
 import type { Run } from "../steps/run.ts";
 import { sendTraffic } from "../steps/traffic.ts";
@@ -53,7 +54,13 @@ const OF_MESH: readonly CheckId[] = [
   "control-plane.trust-domain",
   "trust.same-root",
 ];
-const OF_REMOTE: readonly CheckId[] = ["remote.secret", "remote.kubeconfig", "remote.token", "remote.synced"];
+const OF_REMOTE: readonly CheckId[] = [
+  "remote.secret",
+  "remote.kubeconfig",
+  "remote.token",
+  "remote.synced",
+  "remote.endpoints",
+];
 
 /** The checks of a verification, for the run's plan. */
 export function planVerify(mesh: MeshSpec): CheckRef[] {
@@ -81,6 +88,7 @@ export async function verify(run: Run, mesh: MeshSpec, members: readonly Member[
     ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
     judgeMesh(run, mesh, members, of),
     judgePairs(run, mesh, members, of, tools.call),
+    judgeEndpoints(run, mesh, members, of, tools.traffic, tools.patience),
     sendTraffic(run, mesh, members, of, tools),
   ]);
 }

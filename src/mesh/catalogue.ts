@@ -109,6 +109,7 @@ export const CHECKS = {
   "remote.token": remote("The remote secret's token is accepted"),
   "remote.reader": remote("The reader account may read what istiod needs"),
   "remote.synced": remote("Every istiod reports the other cluster synced"),
+  "remote.endpoints": remote("Every istiod holds the other cluster's endpoints and gateways as they are"),
   "remote.strangers": remote("There is no remote secret for a cluster outside the mesh"),
   "leftover.objects": leftover("Nothing of ours is left over"),
   "traffic.probe": traffic("A probe runs in the mesh"),

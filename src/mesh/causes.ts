@@ -83,6 +83,12 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),
     ...of(pair.target, "remote.reader", "cluster.api"),
   ],
+  "remote.endpoints": (pair: OfRemote) => [
+    ...of(pair.observer, "cluster.api", "control-plane.istiod"),
+    ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),
+    ...of(pair.target, "remote.reader", "cluster.api"),
+    ...ofRemote(pair, "remote.synced"),
+  ],
   "leftover.objects": unreachable,
   "traffic.probe": withoutSidecars,
   "pair.request": ({ source, target }: OfTraffic) => [
@@ -100,6 +106,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...of(target, "remote.reader"),
     ...ofRemote({ observer: source, target }, "remote.synced"),
     ...of(target, "gateway.deployment", "gateway.address", "gateway.exposure", "gateway.network"),
+    ...ofRemote({ observer: source, target }, "remote.endpoints"),
     ...of(target, "control-plane.network", "control-plane.identity"),
     ...of(source, "control-plane.network", "control-plane.identity"),
   ],

@@ -1,16 +1,8 @@
 import type { CheckId } from "../mesh/catalogue.ts";
 import { type Check, type Report, type Subject, subjectName } from "../mesh/report.ts";
+import { count, listed } from "../mesh/words.ts";
 
-/** Names in one list: all of a few, else the first ones and how many more there are. */
-const FEW = 4;
-const FIRST = 3;
-
-/** `a, b and 17 more`, each name once. */
-export function listed(names: readonly string[]): string {
-  const different = [...new Set(names)];
-  if (different.length <= FEW) return different.join(", ");
-  return `${different.slice(0, FIRST).join(", ")} and ${different.length - FIRST} more`;
-}
+export { count, listed };
 
 /** Where something was found, compactly: pairs with one end in common are told by it. */
 export function places(subjects: readonly Subject[]): string {
@@ -31,11 +23,6 @@ export function whereabouts(subjects: readonly Subject[], { subject, clusters = 
 /** ` in cluster1`, after the name of a check; of one about the mesh there is nothing to add. */
 export function inWhat(subject: Subject): string {
   return Object.keys(subject).length === 0 ? "" : ` in ${subjectName(subject)}`;
-}
-
-/** `1 check`, `2 checks`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 /** Whether nothing was begun, for the preflight found what must be mended first. */

@@ -1,16 +1,18 @@
-import { ISTIOD, type IstiodView, istiodViews, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
+import { ISTIOD, type IstiodView, istiodViews, managesAll, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
 import { matches } from "../checks/observation.ts";
 import { type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import { DEBUG_SWITCH } from "../facts/debug.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { count } from "../mesh/words.ts";
 import type { Needs, Outcome, Run, Step } from "./run.ts";
 
 /** How long an istiod may take to show that it takes a remote secret up, in milliseconds. Mostly it takes a second. */
@@ -49,7 +51,7 @@ export function confirmRead(
   needs: Needs = [],
   patience = PATIENCE,
 ): Promise<void>[] {
-  const istiod = new Istiod(namespace, observer, istiods, patience);
+  const istiod = new Istiod(namespace, observer, istiods, secrets.size, patience);
   return [...secrets].map(([target, secret]) =>
     run.step(id, { observer: observer.spec.name, target }, [secret, ...needs], async (step) =>
       istiod.reads(target, await secret, step),
@@ -91,15 +93,18 @@ class Istiod {
   readonly #namespace: string;
   readonly #observer: Member;
   readonly #selector: () => Promise<string>;
+  /** How many other clusters it is to read. */
+  readonly #remotes: number;
   readonly #patience: number;
   readonly #waits = new Map<string, Wait>();
   /** One poll serves all targets. */
   #poll: Promise<void> | undefined;
 
-  constructor(namespace: string, observer: Member, selector: () => Promise<string>, patience: number) {
+  constructor(namespace: string, observer: Member, selector: () => Promise<string>, remotes: number, patience: number) {
     this.#namespace = namespace;
     this.#observer = observer;
     this.#selector = selector;
+    this.#remotes = remotes;
     this.#patience = patience;
   }
 
@@ -124,7 +129,7 @@ class Istiod {
     const missing: string[] = [];
     const blind: [Wait, Shown[]][] = [];
     for (const wait of waits) {
-      const all = replicas.map((replica) => show(replica, wait));
+      const all = replicas.map((replica) => show(replica, wait, this.#remotes));
       const not = all.filter((shown) => shown.missing);
       missing.push(...not.map((shown) => shown.missing as string));
       if (not.length === 0) {
@@ -132,7 +137,7 @@ class Istiod {
         wait.done({
           value: undefined,
           evidence: evidence(all, wait.target),
-          ...(wait.warning ? { warning: wait.warning } : {}),
+          ...warningOf(wait, all, this.#observer.spec.name),
         });
       } else {
         const missed = not.filter((shown) => shown.blind);
@@ -145,6 +150,8 @@ class Istiod {
     }
     const now = performance.now();
     if (blind.some(([{ since }]) => now - since >= this.#patience)) await this.#restart(blind);
+    const mute = replicas.find(({ view }) => view.metrics && !managesAll(view, this.#remotes));
+    if (mute && waits.every(({ since }) => now - since >= this.#patience)) throw this.#untold(mute);
     return { seen: missing.join("; ") || "a remote secret was just written" };
   }
 
@@ -168,6 +175,14 @@ class Istiod {
       if (error instanceof ApiError && (error.status === 404 || error.status === 400)) return "";
       throw error;
     });
+  }
+
+  /** Its metrics are all that there is, and they do not say that it has read the others: nothing more can be waited for. */
+  #untold({ view: { pod, metrics } }: Replica): Failure {
+    return new Failure(
+      `${pod} of ${this.#observer.spec.name} manages ${metrics?.remotes} of ${count(this.#remotes, "remote cluster")} by its metrics, ${metrics?.timeouts} of which took too long to read; which, it does not say: its debug interface is closed (${DEBUG_SWITCH}).`,
+      `Look into its log: kubectl -n ${this.#namespace} logs ${pod} | grep -i cluster`,
+    );
   }
 
   /** As `kubectl rollout restart` does: once for all who wait. */
@@ -224,11 +239,12 @@ function isNew({ metadata }: Pod, { secret, before }: Wait): boolean {
   return new Date(metadata.creationTimestamp ?? 0) > secret.at || (before !== undefined && !before.has(metadata.name));
 }
 
-function show(replica: Replica, wait: Wait): Shown {
+/** @param remotes how many clusters the replica is to read */
+function show(replica: Replica, wait: Wait, remotes: number): Shown {
   const { pod, view, log } = replica;
   const { target, secret, logged } = wait;
   const { name } = pod.metadata;
-  const status = statusOf(view, target);
+  const status = isByNumber(view) && managesAll(view, remotes) ? "synced" : statusOf(view, target);
   const tookItUp = secret.changed && tookUp(log, target);
   const sign = isNew(pod, wait) ? "has started since" : tookItUp ? "has logged the change" : undefined;
   // Between the line in the log and the new client, istiod still tells of the old one: it is asked once more.
@@ -244,6 +260,18 @@ function show(replica: Replica, wait: Wait): Shown {
           ? `${name} is taking up the changed secret for ${target}`
           : undefined;
   return { replica, sign: secret.changed ? sign : undefined, missing, blind: status === NOT_REGISTERED || unsigned };
+}
+
+/** Whether a replica tells only how many clusters it manages: its debug interface is closed, and it is before Istio 1.30. */
+function isByNumber({ metrics }: IstiodView): boolean {
+  return metrics !== undefined && metrics.statuses.size === 0;
+}
+
+function warningOf({ warning, target }: Wait, all: readonly Shown[], observer: string): { readonly warning?: string } {
+  const told = all.some(({ replica }) => isByNumber(replica.view));
+  const number = `That istiod of ${observer} reads ${target} is told by the number of clusters in its metrics: its debug interface is closed (${DEBUG_SWITCH}).`;
+  const warnings = [...(warning ? [warning] : []), ...(told ? [number] : [])];
+  return warnings.length > 0 ? { warning: warnings.join(" ") } : {};
 }
 
 function evidence(all: readonly Shown[], target: string): string {

@@ -7,7 +7,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Patience } from "../cluster/retry.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { ProbeSpec } from "../mesh/objects/probe.ts";
+import { PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
 import { callsPerPair, removeProbe, tryPair, tryProbe } from "./probe.ts";
@@ -47,7 +47,7 @@ export async function sendTraffic(
     return;
   }
   const probe: ProbeSpec = {
-    namespace: `istio-mesh-probe-${randomBytes(4).toString("hex")}`,
+    namespace: `${PROBE_PREFIX}${randomBytes(4).toString("hex")}`,
     expires: new Date(Date.now() + LIFETIME),
   };
   const patience = () => tools.patience ?? (run.troubled ? PATIENCE_IN_TROUBLE : PATIENCE);

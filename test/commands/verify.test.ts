@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vite
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Subject, subjectName } from "../../src/mesh/report.ts";
-import { blocked, startClusters } from "../embedded/cluster.ts";
+import { blocked, distorted, startClusters } from "../embedded/cluster.ts";
 import { REFUSE } from "../embedded/controllers/deployments.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
@@ -125,6 +125,20 @@ function removed(kube: Kube, found: Json): () => void {
   };
 }
 
+/** The first cluster's istiod tells something else than what is so. */
+function tells(path: string, change: (answer: Json) => void): () => void {
+  distorted.set(one(), (asked, answer) => {
+    if (asked === path) change(answer);
+    return answer;
+  });
+  return () => distorted.delete(one());
+}
+
+function withoutShards(shardz: Json, which: (host: string) => boolean): void {
+  for (const [host, namespaces] of Object.entries<Json>(shardz))
+    if (which(host)) for (const each of Object.values<Json>(namespaces)) delete each.Shards["Kubernetes/cluster2"];
+}
+
 const [one, two] = [() => kubes[0] as Kube, () => kubes[1] as Kube];
 const gatewayOf = (kube: Kube) => object(kube, "networking.istio.io/v1", "Gateway", "cross-network-gateway");
 
@@ -203,6 +217,37 @@ const CASES: Case[] = [
       changed(two(), object(two(), "v1", "Namespace", NAMESPACE, ""), ({ metadata }) => {
         metadata.labels["topology.istio.io/network"] = "elsewhere";
       }),
+  },
+  {
+    name: "an istiod that has lost another cluster, and says that it is synced",
+    expected: [
+      [
+        "remote.endpoints",
+        A_B,
+        /does not hold any of the \d+ endpoints of \d+ Services that cluster2 has/,
+        /rollout restart/,
+      ],
+    ],
+    make: () => tells("endpointShardz", (shardz) => withoutShards(shardz, () => true)),
+  },
+  {
+    name: "an istiod that does not follow another cluster any more",
+    expected: [["remote.endpoints", A_B, /1 endpoint held that is no more \(istio-system\/istiod 10\.9\.9\.9:15012\)/]],
+    make: () =>
+      tells("endpointShardz", (shardz) => {
+        const shard = shardz["istiod.istio-system.svc.cluster.local"][NAMESPACE].Shards["Kubernetes/cluster2"];
+        shard.push({ ...shard[0], Addresses: ["10.9.9.9"], EndpointPort: 15012 });
+      }),
+  },
+  {
+    name: "an istiod that has lost another cluster's gateway",
+    expected: [
+      ["remote.endpoints", A_B, /does not hold cluster2's gateways as they are: \S+:15443 of network2 missing/],
+    ],
+    make: () =>
+      tells("networkz", (gateways) =>
+        gateways.splice(0, 9, ...gateways.filter(({ Cluster }: Json) => Cluster !== "cluster2")),
+      ),
   },
   {
     name: "the way to a gateway blocked",
@@ -351,6 +396,35 @@ describe("a webhook that cannot be called", () => {
     );
     expect(probeNamespaces()).toEqual([]);
   });
+});
+
+test("an istiod whose debug interface is closed is told as that, and what its metrics say is taken", async () => {
+  const mends = one()
+    .list("v1", "Pod", NAMESPACE)
+    .filter(({ metadata }) => metadata.labels?.app === "istiod")
+    .map((pod) =>
+      changed(one(), pod, ({ spec }) => spec.containers[0].env.push({ name: "ENABLE_DEBUG_ON_HTTP", value: "false" })),
+    );
+  const outcome = await runVerify(kubes);
+  const quiet = await runVerify(kubes, QUIET);
+  for (const mend of mends) mend();
+  const ofOne = (report: Outcome["report"], id: CheckId) =>
+    report.checks.find((check) => check.id === id && subjectName(check.subject) === "cluster1 → cluster2");
+  expect(outcome.report.result, notPassed(outcome).join("\n")).toBe("passed");
+  expect(ofOne(outcome.report, "remote.synced")).toMatchObject({
+    verdict: "passed",
+    evidence: expect.stringMatching(/manages 2 remote clusters/),
+    warning: expect.stringMatching(/ENABLE_DEBUG_ON_HTTP=false/),
+  });
+  expect(ofOne(outcome.report, "remote.endpoints")).toMatchObject({
+    verdict: "skipped",
+    cause: expect.stringMatching(/ENABLE_DEBUG_ON_HTTP=false/),
+  });
+  expect(ofOne(quiet.report, "remote.endpoints")?.verdict).toBe("unknown");
+  await vi.waitFor(
+    async () => expect(await runVerify(kubes, QUIET).then(({ report }) => report.result)).toBe("passed"),
+    10_000,
+  );
 });
 
 describe("a probe that a killed run left", () => {

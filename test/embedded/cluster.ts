@@ -5,9 +5,10 @@ import { type KubeletOptions, kubelet } from "./controllers/kubelet.ts";
 import { type LoadBalancerOptions, loadBalancer } from "./controllers/loadbalancer.ts";
 import { type OperatorOptions, operator } from "./controllers/operator.ts";
 import { probes } from "./controllers/probes.ts";
+import { slices } from "./controllers/slices.ts";
 import { ensure } from "./controllers/support.ts";
 import { tokens } from "./controllers/tokens.ts";
-import type { Kube } from "./kube.ts";
+import type { Json, Kube } from "./kube.ts";
 import { dial, join, neighbourAt } from "./network.ts";
 import { startKube } from "./server.ts";
 
@@ -18,13 +19,15 @@ export interface ClusterOptions {
   readonly kubelet?: KubeletOptions;
   readonly injection?: InjectionOptions;
   readonly loadBalancer?: LoadBalancerOptions;
-  readonly istiod?: Pick<IstiodOptions, "deaf" | "timeout" | "election">;
+  readonly istiod?: Pick<IstiodOptions, "deaf" | "forgetful" | "timeout" | "election">;
   /** Whether the address in the EndpointSlice default/kubernetes leads to the API server. Default: it does. */
   readonly reachable?: boolean;
 }
 
 /** The clusters whose gateways cannot be reached; may be changed at any time. */
 export const blocked = new Set<Kube>();
+/** What istiod's debug interface says instead of what is so, by its path, such as `endpointShardz`; the same. */
+export const distorted = new Map<Kube, (path: string, answer: Json) => Json>();
 let clusters = 0;
 
 /** A whole embedded cluster: an API server and all that acts on it. */
@@ -48,7 +51,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Kube> 
   kube.onAdmit(injecting.admit);
   deployments(kube, { admit: injecting.inject });
   loadBalancer(kube, options.loadBalancer ?? { ingress: { ip: `172.18.${number >> 8}.${number & 255}` } });
-  probes(kube, istiod(kube, { dial, neighbourAt, ...options.istiod }));
+  slices(kube);
+  const distort = (path: string, answer: Json) => distorted.get(kube)?.(path, answer) ?? answer;
+  probes(kube, istiod(kube, { dial, neighbourAt, distort, ...options.istiod }));
 
   // Where a kubeconfig names a loopback address, this is what the other clusters are given.
   ensure(kube, {

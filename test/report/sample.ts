@@ -57,7 +57,13 @@ const OF_MESH: readonly CheckId[] = [
   "control-plane.trust-domain",
   "trust.same-root",
 ];
-const OF_REMOTES: readonly CheckId[] = ["remote.secret", "remote.kubeconfig", "remote.token", "remote.synced"];
+const OF_REMOTES: readonly CheckId[] = [
+  "remote.secret",
+  "remote.kubeconfig",
+  "remote.token",
+  "remote.synced",
+  "remote.endpoints",
+];
 const OF_CLUSTERS = (Object.keys(CHECKS) as CheckId[]).filter(
   (id) =>
     ["verification", "traffic"].includes(CHECKS[id].phase) && ![...OF_MESH, ...OF_REMOTES, "pair.request"].includes(id),

@@ -15,7 +15,7 @@ describe("every replica of istiod reports every other cluster synced", () => {
   const both = says(["b", "synced"], ["c", "synced"]);
 
   /** Confirms on a cluster `a` whose replicas answer in turn, one round after the other. */
-  async function confirm(rounds: Record<string, Answer>[]) {
+  async function confirm(rounds: Record<string, Answer>[], patience?: number) {
     const mesh = meshOf(["a", "b", "c"]);
     const told: string[] = [];
     let round = -1;
@@ -34,9 +34,11 @@ describe("every replica of istiod reports every other cluster synced", () => {
           metadata: { name },
           status: { phase: "Running" },
         }))) as never,
-      exec: async (pod) => {
+      exec: async (pod, _, command) => {
         const answer = rounds[round]?.[pod.name] ?? {};
         if (answer instanceof Error) throw answer;
+        if (command.at(-1) === "/metrics" && "metrics" in answer)
+          return { exitCode: 0, stderr: "", stdout: String(answer.metrics) };
         return { exitCode: 0, stdout: "", stderr: "", ...answer };
       },
     });
@@ -44,16 +46,58 @@ describe("every replica of istiod reports every other cluster synced", () => {
     const targets = ["b", "c"];
     run.plan(...targets.map((target) => ({ id: "install.synced" as const, subject: { observer: "a", target } })));
     const secrets = new Map(targets.map((target) => [target, Promise.resolve(CREATED)]));
-    await Promise.allSettled(confirmRead(run, "install.synced", mesh, member, async () => "app=istiod", secrets));
+    const istiods = async () => "app=istiod";
+    await Promise.allSettled(confirmRead(run, "install.synced", mesh, member, istiods, secrets, [], patience));
     const verdicts = run.report().checks.map(({ verdict }) => verdict);
-    return { verdicts, told, evidence: run.report().checks.map(({ evidence, cause }) => cause ?? evidence) };
+    const warnings = run.report().checks.flatMap(({ warning }) => warning ?? []);
+    return { warnings, verdicts, told, evidence: run.report().checks.map(({ evidence, cause }) => cause ?? evidence) };
   }
 
   test("at once", async () => {
     expect(await confirm([{ p: both }])).toEqual({
+      warnings: [],
       verdicts: ["passed", "passed"],
       told: [],
       evidence: ["p reports b synced.", "p reports c synced."],
+    });
+  });
+
+  describe("where its debug interface is closed", () => {
+    const closed = { stdout: "404 page not found\n" };
+    /** As a replica whose metrics these are. */
+    const measures = (...lines: string[]): Answer => ({ ...closed, metrics: lines.join("\n") }) as Answer;
+    const managed = (number: number) => `istiod_managed_clusters{cluster_type="remote"} ${number}`;
+    const status = (cluster: string, state: string, value = 1) =>
+      `istiod_remote_cluster_sync_status{cluster="${cluster}",cluster_type="remote",status="${state}"} ${value}`;
+
+    test("its metrics tell, by name from Istio 1.30 on", async () => {
+      const synced = [status("b", "synced"), status("b", "syncing", 0), status("c", "synced")];
+      const { verdicts, told, evidence } = await confirm([
+        { p: measures(managed(2), status("b", "syncing"), status("c", "syncing")) },
+        { p: measures(managed(2), ...synced) },
+      ]);
+      expect(verdicts).toEqual(["passed", "passed"]);
+      expect(told).toEqual(["p says of b: syncing; p says of c: syncing"]);
+      expect(evidence).toEqual(["p reports b synced.", "p reports c synced."]);
+    });
+
+    test("by their number before, with a warning", async () => {
+      const { verdicts, warnings } = await confirm([{ p: measures(managed(2)) }]);
+      expect(verdicts).toEqual(["passed", "passed"]);
+      expect(warnings).toEqual([
+        expect.stringMatching(/a reads b .*ENABLE_DEBUG_ON_HTTP=false/),
+        expect.stringMatching(/a reads c /),
+      ]);
+    });
+
+    test.each([
+      ["too few are managed", [managed(1)], /manages 1 of 2 remote clusters/],
+      ["one took too long", [managed(2), "remote_cluster_sync_timeouts_total 1"], /1 of which took too long/],
+    ])("it is not waited for to the deadline where %s", async (_, lines, cause) => {
+      const { verdicts, evidence } = await confirm(Array(5).fill({ p: measures(...lines) }), 0);
+      expect(verdicts).toEqual(["failed", "failed"]);
+      expect(evidence[0]).toMatch(cause);
+      expect(evidence[0]).toMatch(/ENABLE_DEBUG_ON_HTTP=false/);
     });
   });
 
@@ -93,7 +137,7 @@ describe("every replica of istiod reports every other cluster synced", () => {
       { stdout: "Error", exitCode: 1, stderr: "connection refused" },
       "its answer cannot be read (exit code 1: connection refused)",
     ],
-    ["answers with no list", { stdout: "null" }, "its answer cannot be read (exit code 0: null)"],
+    ["answers with no list", { stdout: "null" }, "its answer is no list of clusters"],
   ])("a replica that %s is asked again", async (_, answer, why) => {
     const { verdicts, told } = await confirm([{ p: answer }, { p: both }]);
     expect(verdicts).toEqual(["passed", "passed"]);

@@ -16,6 +16,8 @@ export const CLIENT_HEADER = "x-probe-client";
 export const EXPIRES = `${MANAGER}/expires`;
 /** Selects the namespaces of probes, of whatever mesh. */
 export const PROBE_NAMESPACES = `${MANAGED_BY}=${MANAGER},app.kubernetes.io/component=probe`;
+/** What the names of those namespaces begin with. */
+export const PROBE_PREFIX = "istio-mesh-probe-";
 
 export interface ProbeSpec {
   readonly namespace: string;

@@ -5,6 +5,7 @@ import type { ExecResponse, Json, Kube } from "../kube.ts";
 import type { Neighbour } from "../network.ts";
 import { type Known, networkGateways } from "./endpoints.ts";
 import { type Dial, RemoteClusters } from "./remote-clusters.ts";
+import { shardz } from "./slices.ts";
 import { decode, encode, ensure, isReady, on } from "./support.ts";
 
 export interface IstiodOptions {
@@ -14,6 +15,10 @@ export interface IstiodOptions {
   readonly neighbourAt?: (server: string) => Neighbour | undefined;
   /** It misses changed remote secrets until it is restarted, as some versions do. */
   readonly deaf?: boolean;
+  /** It loses what it holds of a cluster whose remote secret is changed, until it is restarted, as some versions do. */
+  readonly forgetful?: boolean;
+  /** What becomes of an answer of its debug interface. */
+  readonly distort?: (path: string, answer: Json) => Json;
   /** How long it tries to read another cluster, in milliseconds, where not the usual time. */
   readonly timeout?: number;
   /** Milliseconds until it leads, and tells the namespaces of its root. Default: at once. */
@@ -42,6 +47,7 @@ const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
 /** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
 export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
   const { dial = (server) => server, neighbourAt = () => undefined, deaf = false, timeout, election = 0 } = options;
+  const { forgetful = false, distort = (_, answer) => answer } = options;
   /** By the pod's UID. */
   const running = new Map<string, Istiod>();
   on(kube, "v1", "Pod", ({ type, object }) => {
@@ -61,7 +67,7 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       revision: labels["istio.io/rev"] ?? "default",
       namespace,
       root: rootOf(kube, namespace),
-      remotes: new RemoteClusters(id, dial, deaf, say, timeout),
+      remotes: new RemoteClusters(id, dial, { deaf, forgetful }, say, timeout),
       log,
     };
     running.set(uid, started);
@@ -89,16 +95,31 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     );
   };
 
+  const answers: Readonly<Record<string, (asked: Istiod) => Promise<Json>>> = {
+    "debug/clusterz": ({ remotes }) => remotes.status(),
+    "debug/networkz": async (asked) => networkz(await known(asked)),
+    "debug/endpointShardz": async (asked) => {
+      const held = (await known(asked)).filter(({ id }) => !asked.remotes.lost.has(id));
+      return shardz(held.map(({ id, neighbour }) => ({ id, kube: neighbour.kube })));
+    },
+    metrics: async ({ remotes }) => {
+      const managed = (await remotes.status()).length - 1;
+      return `istiod_managed_clusters{cluster_type="local"} 1\nistiod_managed_clusters{cluster_type="remote"} ${managed}\n`;
+    },
+  };
+
   kube.onExec(async ({ namespace, pod, container, command }): Promise<ExecResponse> => {
     const found = kube.get({ apiVersion: "v1", kind: "Pod", namespace, name: pod });
     const asked = running.get(found?.metadata.uid);
     const refused = (stderr: string) => ({ exitCode: 1, stdout: "", stderr });
     if (!asked || container !== "discovery") return refused(`no istiod runs in ${namespace}/${pod}, ${container}\n`);
-    const request = "pilot-discovery request GET /debug/";
-    const wanted = command.join(" ");
-    if (![`${request}clusterz`, `${request}networkz`].includes(wanted)) return refused("unknown command\n");
-    const answer = wanted.endsWith("clusterz") ? await asked.remotes.status() : networkz(await known(asked));
-    const stdout = `${JSON.stringify(answer, null, 2)}\n`;
+    const [, path = ""] = /^pilot-discovery request GET \/(metrics|debug\/\w+)$/.exec(command.join(" ")) ?? [];
+    const env: Json[] = found?.spec.containers[0].env ?? [];
+    const closed = env.some(({ name, value }) => name === "ENABLE_DEBUG_ON_HTTP" && value === "false");
+    const answer = closed && path !== "metrics" ? undefined : await answers[path]?.(asked);
+    if (!path) return refused("unknown command\n");
+    const text = typeof answer === "string" ? answer : JSON.stringify(distort(path.replace("debug/", ""), answer));
+    const stdout = answer === undefined ? "404 page not found\n\n" : `${text}\n`;
     return { exitCode: 0, stdout, stderr: "info\tklog\tConfig not found: /var/run/secrets/remote/config\n" };
   });
 

@@ -40,24 +40,29 @@ function agentFor(base: string, ca: string, servername: string | undefined): Age
   return known;
 }
 
+/** What some versions do with a secret that is changed: they miss it, or lose what they held by it. */
+export interface Ways {
+  readonly deaf: boolean;
+  readonly forgetful: boolean;
+}
+
 /** The clusters that one istiod knows by remote secrets; each is really read with what its secret holds. */
 export class RemoteClusters {
   readonly #own: string;
   readonly #dial: Dial;
-  readonly #deaf: boolean;
+  readonly #ways: Ways;
   readonly #timeout: number;
   /** Without a time. */
   readonly #log: (line: string) => void;
   readonly #remotes = new Map<string, Remote>();
+  /** The clusters of which nothing is held any more. */
+  readonly lost = new Set<string>();
 
-  /**
-   * @param deaf whether changed secrets are missed, as by some versions
-   * @param timeout of a reading, in milliseconds
-   */
-  constructor(own: string, dial: Dial, deaf: boolean, log: (line: string) => void, timeout = TIMEOUT) {
+  /** @param timeout of a reading, in milliseconds */
+  constructor(own: string, dial: Dial, ways: Ways, log: (line: string) => void, timeout = TIMEOUT) {
     this.#own = own;
     this.#dial = dial;
-    this.#deaf = deaf;
+    this.#ways = ways;
     this.#timeout = timeout;
     this.#log = log;
   }
@@ -74,7 +79,8 @@ export class RemoteClusters {
       // istiod refuses a second registration of a cluster, its own included, and skips what has not changed.
       if (id === this.#own || (known && (known.secretName !== metadata.name || known.kubeconfig === kubeconfig)))
         continue;
-      if (known && this.#deaf) continue;
+      if (known && this.#ways.deaf) continue;
+      if (known && this.#ways.forgetful) this.lost.add(id);
       const secret = `${metadata.namespace}/${metadata.name}`;
       this.#log(`${known ? "Update" : "Add"} cluster\tcluster=${id} secret=${secret}`);
       const asked = performance.now();
