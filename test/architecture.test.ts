@@ -34,7 +34,7 @@ function importsOf(path: string): Import[] {
 const imports = files.flatMap(importsOf);
 const folder = (path: string) => (path.includes("/") ? (path.split("/")[0] as string) : "");
 const ours = imports.filter(({ to }) => to.endsWith(".ts"));
-const packages = imports.filter(({ to }) => !to.endsWith(".ts") && !to.startsWith("node:"));
+const packages = imports.filter(({ to }) => !/\.(ts|json)$/.test(to) && !to.startsWith("node:"));
 const told = ({ from, to }: Import) => `${from} → ${to}`;
 
 test("there is something to look at", () => {

@@ -1,5 +1,5 @@
 import type { Installer, OperatorSpec } from "../mesh/spec.ts";
-import { installs, operatorFor, operatorsFor, within } from "../mesh/versions.ts";
+import { installs, installsText, operatorFor, operatorRelease, operatorsFor } from "../mesh/versions.ts";
 import { type Report, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 
@@ -21,15 +21,18 @@ export function readOperator(
   const version = given ? VERSION.exec(given)?.[1] : istioVersion && operatorFor(istioVersion);
   if (given && !version) report("operator-version", `is ${shown(given)}; expected a full version such as 1.28.3`);
   if (!given && !version && istioVersion) {
-    report("operator-version", `is empty, and no Sail Operator is known that installs Istio ${istioVersion}; name one`);
+    report(
+      "operator-version",
+      `is empty, and no Sail Operator is known that installs Istio ${istioVersion}; name one that does, see https://github.com/istio-ecosystem/sail-operator/releases`,
+    );
   }
   if (!version || !istioVersion) return undefined;
-  const range = installs(version);
-  if (range?.known && !within(range, istioVersion)) {
+  const release = operatorRelease(version);
+  if (release && !installs(release, istioVersion)) {
     const able = operatorsFor(istioVersion);
     report(
       "operator-version",
-      `is ${shown(version)}, which installs Istio 1.${range.oldest} to 1.${range.newest}, not ${istioVersion}${able ? `; operators ${able} do` : ""}`,
+      `is ${shown(version)}, which installs Istio ${installsText(release)}, not ${istioVersion}${able ? `; ${able.includes(" ") ? `operators ${able} do` : `operator ${able} does`}` : ""}`,
     );
   }
   const chart = source.get("operator-chart").replaceAll("<version>", version);

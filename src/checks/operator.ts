@@ -4,7 +4,8 @@ import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { installs, operatorsFor, operatorVersion, within } from "../mesh/versions.ts";
+import { installs, installsText, isEndOfLife, operatorsFor } from "../mesh/versions.ts";
+import { type FoundOperator, findOperator, hasOperator, operatorDeployment } from "./found-operator.ts";
 import { type Pod, troubleOf } from "./pods.ts";
 import { missingRights } from "./rights.ts";
 import type { Deployment } from "./survey.ts";
@@ -16,14 +17,6 @@ const failed = (evidence: string, cause: string, hint: string): Finding => ({
   cause,
   hint,
 });
-
-interface Crd extends KubernetesObject {
-  spec: { versions: { name: string; served: boolean; schema?: { openAPIV3Schema?: Schema } }[] };
-}
-interface Schema {
-  properties?: Record<string, Schema>;
-  enum?: string[];
-}
 
 /** How long an operator that is not available yet is waited for, in milliseconds. */
 const PATIENCE = 60_000;
@@ -52,50 +45,11 @@ async function podsOf(cluster: Cluster, { metadata: { namespace }, spec }: Deplo
   }
 }
 
-/** The Sail Operator as it is on a cluster. */
-export interface FoundOperator {
-  /** Whether the CRD of `Istio` is there, and whether in the version that we use. */
-  readonly crd: "served" | "older" | "missing";
-  /** What the CRD offers as `spec.version`, each with its `v`; `undefined` where it does not say. */
-  readonly offers: readonly string[] | undefined;
-  readonly deployment: Deployment | undefined;
-  /** `X.Y.Z`, by its image's tag. */
-  readonly version: string | undefined;
-}
-
-/** The operator's Deployment, which its chart, over the versions, and OLM's bundle label differently. */
-async function operatorDeployment(cluster: Cluster): Promise<Deployment | undefined> {
-  const names = "in (sail-operator,servicemesh-operator3)";
-  const found = await Promise.all(
-    [`app.kubernetes.io/name ${names}`, `control-plane ${names}`].map((labelSelector) =>
-      cluster.list<Deployment>({ apiVersion: "apps/v1", kind: "Deployment", labelSelector }),
-    ),
-  );
-  return found.flat()[0];
-}
-
-/** What there is of the operator on a cluster. */
-export async function findOperator(cluster: Cluster): Promise<FoundOperator> {
-  const [crd, deployment] = await Promise.all([
-    cluster.get<Crd>({
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      name: "istios.sailoperator.io",
-    }),
-    operatorDeployment(cluster),
-  ]);
-  const served = crd?.spec.versions.find((version) => version.name === "v1" && version.served);
-  const images = deployment?.spec.template.spec.containers.map(({ image }) => image ?? "") ?? [];
-  return {
-    crd: served ? "served" : crd ? "older" : "missing",
-    offers: served?.schema?.openAPIV3Schema?.properties?.spec?.properties?.version?.enum,
-    deployment,
-    version: images.map(operatorVersion).find((version) => version !== undefined),
-  };
-}
-
 /** Whether this operator, by what its CRD offers and by its own version, installs the wanted Istio. */
-export function operatorInstalls(mesh: MeshSpec, { crd, offers, deployment, version }: FoundOperator): Finding {
+export function operatorInstalls(
+  mesh: MeshSpec,
+  { crd, offers, deployment, version, release }: FoundOperator,
+): Finding {
   const definition = "CustomResourceDefinition istios.sailoperator.io";
   if (crd !== "served") {
     return failed(
@@ -105,11 +59,10 @@ export function operatorInstalls(mesh: MeshSpec, { crd, offers, deployment, vers
     );
   }
   const wanted = `v${mesh.istioVersion}`;
-  const range = version === undefined ? undefined : installs(version);
   const able = operatorsFor(mesh.istioVersion);
   const upgrade = able ? `Sail Operator ${able} installs ${wanted}` : "";
   // What the list still has, but the operator refuses, is no choice.
-  const choice = offers?.filter((each) => !range || within(range, each));
+  const choice = offers?.filter((each) => !release || installs(release, each));
   if (offers && !offers.includes(wanted)) {
     return failed(
       `${definition}, spec.version`,
@@ -117,27 +70,32 @@ export function operatorInstalls(mesh: MeshSpec, { crd, offers, deployment, vers
       `Choose one of these as \`istio-version\`, or change the operator together with its CRDs (Helm leaves CRDs as they are)${upgrade ? `: ${upgrade}` : ""}.`,
     );
   }
-  if (range?.known && !within(range, mesh.istioVersion)) {
+  if (release && !installs(release, mesh.istioVersion)) {
+    const listedThough = !offers
+      ? ""
+      : isEndOfLife(release, mesh.istioVersion)
+        ? ", which is in its CRD's list but end-of-life"
+        : "; its CRDs, which list it, are another release's";
     return failed(
       `image of Deployment ${deployment?.metadata.namespace}/${deployment?.metadata.name}`,
-      `Sail Operator ${version} installs Istio 1.${range.oldest} to 1.${range.newest}, not ${mesh.istioVersion}, which is in its CRD's list but end-of-life.`,
+      `Sail Operator ${version} installs Istio ${installsText(release)}, not ${mesh.istioVersion}${listedThough}.`,
       `Choose ${choice?.length ? `one of these as \`istio-version\`: ${choice.join(", ")}` : "another `istio-version`"}${upgrade ? `; or another operator: ${upgrade}` : ""}.`,
     );
   }
   const listed = offers ? `its CRD offers Istio ${wanted}` : "its CRD does not say which versions it offers";
-  if (range?.known) return passed(`Sail Operator ${version} installs Istio ${wanted}: ${listed}.`);
+  if (release) return passed(`Sail Operator ${version} installs Istio ${wanted}: ${listed}.`);
   const doubt =
-    version === undefined || !range
-      ? "The operator's image does not tell its version, so only the CRD was asked"
-      : within(range, mesh.istioVersion)
-        ? `Operator ${version} is newer than this action knows, so only the CRD was asked`
-        : `Operator ${version} is newer than this action knows; one of its age may refuse Istio older than 1.${range.oldest} as end-of-life`;
-  return passed(`The Sail Operator should install Istio ${wanted}: ${listed}. ${doubt}.`);
+    version === undefined
+      ? "The operator's image does not tell its version"
+      : `Operator ${version} is not one that this action knows`;
+  return passed(
+    `The Sail Operator should install Istio ${wanted}: ${listed}. ${doubt}, so only the CRD was asked: one that is end-of-life for it is told when it reconciles.`,
+  );
 }
 
 /** Whether this run is to install the operator: it was asked to, and there is none. */
 export function isToInstall({ operator }: MeshSpec, found: FoundOperator): boolean {
-  return operator !== undefined && found.deployment === undefined;
+  return operator !== undefined && !hasOperator(found);
 }
 
 /** Whether the Sail Operator is there, running, and able to install the wanted version; or may be installed. */
@@ -152,7 +110,9 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member, found: 
     return {
       ...able,
       verdict: "skipped",
-      cause: "No Deployment of the Sail Operator was found by its labels; whether it works is seen when it reconciles.",
+      cause: found.holder
+        ? `The Deployment of the Sail Operator that leads as ${found.holder} could not be told; whether it works is seen when it reconciles.`
+        : "No Sail Operator was found, by its Lease or its labels; whether it works is seen when it reconciles.",
     };
   }
   try {
@@ -168,12 +128,14 @@ export async function checkOperator(mesh: MeshSpec, { cluster }: Member, found: 
 
 /** Waits for the Sail Operator; throws a `Failure` where it does not become available. One that is not found may be right. */
 export async function operatorAvailable(cluster: Cluster, found?: Deployment): Promise<void> {
-  const operator = found ?? (await operatorDeployment(cluster));
+  const operator = found ?? (await operatorDeployment(cluster)).deployment;
   if (!operator) return;
   const { namespace, name } = operator.metadata;
   const what = `the Sail Operator (Deployment ${namespace}/${name}) to be available`;
+  const query = { apiVersion: "apps/v1", kind: "Deployment", fieldSelector: `metadata.name=${name}` };
+  const now = async () => (await cluster.list<Deployment>({ ...query, ...(namespace ? { namespace } : {}) }))[0];
   try {
-    await cluster.poll(what, async () => available(cluster, await operatorDeployment(cluster)), PATIENCE);
+    await cluster.poll(what, async () => available(cluster, await now()), PATIENCE);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     throw new Failure(`The Sail Operator is not available. ${error.message}`, error.hint);

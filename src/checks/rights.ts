@@ -92,7 +92,9 @@ const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> 
   sail: () => [
     right("sailoperator.io/v1", "Istio", [...WATCH, "create", "patch"]),
     right("apiextensions.k8s.io/v1", "CustomResourceDefinition", READ),
+    // The operator's, wherever it is.
     right("apps/v1", "Deployment", ["list"]),
+    right("coordination.k8s.io/v1", "Lease", ["list"]),
   ],
   // What istioctl makes, with istiod's own rights: nobody may grant what they do not have, unless they may escalate.
   istioctl: (namespace) => [

@@ -21,7 +21,7 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
 import { type ControlPlanes, chooseIstiod, ISTIOD, type Workloads, workloadsOf } from "./istiod.ts";
-import { type FoundOperator, findOperator } from "./operator.ts";
+import { type FoundOperator, findOperator } from "./found-operator.ts";
 import { part, readable } from "./part.ts";
 import { reviewToken } from "./tokens.ts";
 

@@ -27,6 +27,7 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
     plural: "validatingadmissionpolicybindings",
     namespaced: false,
   },
+  "coordination.k8s.io/v1/Lease": { plural: "leases", namespaced: true },
   "discovery.k8s.io/v1/EndpointSlice": { plural: "endpointslices", namespaced: true },
   "apiextensions.k8s.io/v1/CustomResourceDefinition": { plural: "customresourcedefinitions", namespaced: false },
   "authorization.k8s.io/v1/SelfSubjectAccessReview": { plural: "selfsubjectaccessreviews", namespaced: false },

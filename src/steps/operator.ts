@@ -1,4 +1,5 @@
-import { type FoundOperator, isToInstall, operatorReady } from "../checks/operator.ts";
+import type { FoundOperator } from "../checks/found-operator.ts";
+import { isToInstall, operatorReady } from "../checks/operator.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import { refOf } from "../mesh/objects/object.ts";
@@ -19,7 +20,8 @@ export function ensureOperator(
     const operator = mesh.operator as OperatorSpec;
     if (!isToInstall(mesh, found)) {
       const { namespace, name } = found.deployment?.metadata ?? {};
-      return { value: undefined, evidence: `The Sail Operator ${namespace}/${name} was there and is left as it is.` };
+      const which = name ? `${namespace}/${name}` : `that leads as ${found.holder}`;
+      return { value: undefined, evidence: `The Sail Operator ${which} was there and is left as it is.` };
     }
     step.say(`Helm installs the Sail Operator ${operator.version}.`);
     await helm.installOperator(operator, member);

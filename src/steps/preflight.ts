@@ -1,6 +1,7 @@
 import { needsCni } from "../checks/cni.ts";
 import { unknown } from "../checks/finding.ts";
-import { checkOperator, type FoundOperator, isToInstall } from "../checks/operator.ts";
+import type { FoundOperator } from "../checks/found-operator.ts";
+import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
 import { checkControlPlane } from "../checks/present.ts";
 import { noStrangers } from "../checks/remote-access.ts";

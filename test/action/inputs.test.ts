@@ -564,12 +564,16 @@ const bad: Row[] = [
   [
     "an operator that does not install the version",
     { "install-operator": "true", "operator-version": "v1.30.3" },
-    ['`operator-version` is "1.30.3", which installs Istio 1.28 to 1.30, not 1.26.3; operators 1.26 to 1.28 do.'],
+    [
+      '`operator-version` is "1.30.3", which installs Istio 1.28.0 to 1.28.10, 1.29.0 to 1.29.6, 1.30.0 to 1.30.3, not 1.26.3; operators 1.26.3 to 1.28.3 do.',
+    ],
   ],
   [
     "an Istio that no operator is known for",
     { "install-operator": "true", "istio-version": "1.20.0" },
-    ["`operator-version` is empty, and no Sail Operator is known that installs Istio 1.20.0; name one."],
+    [
+      "`operator-version` is empty, and no Sail Operator is known that installs Istio 1.20.0; name one that does, see https://github.com/istio-ecosystem/sail-operator/releases.",
+    ],
   ],
   [
     "an operator's version that is none",

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { type FoundOperator, findOperator, operatorAvailable, operatorInstalls } from "../../src/checks/operator.ts";
+import { type FoundOperator, findOperator, pinsOf } from "../../src/checks/found-operator.ts";
+import { isToInstall, operatorAvailable, operatorInstalls } from "../../src/checks/operator.ts";
 import type { Deployment } from "../../src/checks/survey.ts";
 import type { Cluster, ListQuery } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import { operatorRelease } from "../../src/mesh/versions.ts";
 import { clusterOf, meshOf } from "../steps/support.ts";
 
 const deployment = (...images: string[]) =>
@@ -14,10 +16,12 @@ const deployment = (...images: string[]) =>
   }) as Deployment;
 
 function found(version: string | undefined, offers: readonly string[] | undefined): FoundOperator {
+  const release = version === undefined ? undefined : operatorRelease(version);
   return {
     crd: "served",
     offers,
     version,
+    ...(release ? { release } : {}),
     deployment: deployment(`quay.io/sail-dev/sail-operator:${version ?? "latest"}`),
   };
 }
@@ -37,10 +41,10 @@ describe("whether an operator installs the wanted Istio", () => {
     const { verdict, cause, hint } = judge("1.26.3", found("1.30.3", ["v1.30.3", "v1.29.6", "v1.26.3", "v1.24.0"]));
     expect(verdict).toBe("failed");
     expect(cause).toBe(
-      "Sail Operator 1.30.3 installs Istio 1.28 to 1.30, not 1.26.3, which is in its CRD's list but end-of-life.",
+      "Sail Operator 1.30.3 installs Istio 1.28.0 to 1.28.10, 1.29.0 to 1.29.6, 1.30.0 to 1.30.3, not 1.26.3, which is in its CRD's list but end-of-life.",
     );
     expect(hint).toBe(
-      "Choose one of these as `istio-version`: v1.30.3, v1.29.6; or another operator: Sail Operator 1.26 to 1.28 installs v1.26.3.",
+      "Choose one of these as `istio-version`: v1.30.3, v1.29.6; or another operator: Sail Operator 1.26.3 to 1.28.3 installs v1.26.3.",
     );
   });
 
@@ -50,18 +54,33 @@ describe("whether an operator installs the wanted Istio", () => {
       "failed",
       "The Sail Operator 1.30.3 does not know Istio v1.27.3. It offers: v1.30.3.",
     ]);
-    expect(hint).toMatch(/Sail Operator 1\.27 to 1\.29 installs v1\.27\.3\.$/);
+    expect(hint).toMatch(/Sail Operator 1\.27\.3 to 1\.29\.2 installs v1\.27\.3\.$/);
   });
 
   test.each<[string, FoundOperator, RegExp]>([
     ["1.26.3", found(undefined, ["v1.26.3"]), /image does not tell its version, so only the CRD was asked/],
     ["1.26.3", found(undefined, undefined), /its CRD does not say which versions it offers/],
-    ["1.32.0", found("1.33.1", ["v1.33.1", "v1.32.0"]), /newer than this action knows, so only the CRD was asked/],
-    ["1.28.0", found("1.33.1", ["v1.33.1", "v1.28.0"]), /may refuse Istio older than 1\.31 as end-of-life/],
+    ["1.32.0", found("1.33.1", ["v1.33.1", "v1.32.0"]), /not one that this action knows, so only the CRD was asked/],
+    [
+      "1.28.6",
+      found("1.28.3-asm-r0", ["v1.28.6"]),
+      /1\.28\.3-asm-r0 is not one that this action knows, .* told when it rec/,
+    ],
   ])("of %s is said how sure it is (%#)", (version, operator, doubt) => {
     const { verdict, evidence } = judge(version, operator);
     expect(verdict).toBe("passed");
     expect(evidence).toMatch(doubt);
+  });
+
+  test("a version that only another release's CRDs list is told as that", () => {
+    const { verdict, cause, hint } = judge("1.31.3", found("1.30.3", ["v1.31.3", "v1.30.3"]));
+    expect([verdict, cause]).toEqual([
+      "failed",
+      expect.stringMatching(/not 1\.31\.3; its CRDs, which list it, are another/),
+    ]);
+    expect(hint).toBe(
+      "Choose one of these as `istio-version`: v1.30.3; or another operator: Sail Operator 1.31.2 installs v1.31.3.",
+    );
   });
 
   test.each(["missing", "older"] as const)("a CRD that is %s is told", (crd) => {
@@ -73,18 +92,116 @@ describe("whether an operator installs the wanted Istio", () => {
   });
 });
 
-test.each([
-  ["app.kubernetes.io/name", "as OLM does"],
-  ["control-plane", "as the chart does"],
-])("an operator labelled by %s (%s) is found, and its own container among several", async (label) => {
-  const cluster = clusterOf("a", {
-    get: async () => undefined,
-    list: (async ({ labelSelector = "" }) =>
-      labelSelector.startsWith(`${label} in `)
-        ? [deployment("gcr.io/kubebuilder/kube-rbac-proxy:v0.15.0", "quay.io/sail-dev/sail-operator:1.27.3")]
-        : []) as never,
+/** A cluster with these Deployments, by namespace/name, and Leases: since how many minutes their holder has not renewed. */
+function withOperators(
+  images: Record<string, string[]>,
+  leases: [namespace: string, holder: string, minutes: number][],
+) {
+  const all = Object.entries(images).map(([path, of]) => {
+    const [namespace = "", name = ""] = path.split("/");
+    const labels = name === "labelled" ? { "control-plane": "servicemesh-operator3" } : {};
+    return { ...deployment(...of), metadata: { name, namespace, labels } };
   });
-  expect(await findOperator(cluster)).toMatchObject({ crd: "missing", version: "1.27.3" });
+  return clusterOf("a", {
+    get: async () => undefined,
+    list: (async ({ kind, namespace, labelSelector, fieldSelector }: ListQuery) => {
+      if (kind === "Lease") {
+        expect(fieldSelector).toBe("metadata.name=sail-operator-lock");
+        return leases.map(([namespace, holderIdentity, minutes]) => ({
+          metadata: { name: "sail-operator-lock", namespace },
+          spec: { holderIdentity, renewTime: new Date(Date.now() - minutes * 60_000).toISOString() },
+        }));
+      }
+      const label = labelSelector?.split(" ")[0];
+      return all.filter(
+        ({ metadata }) => (!namespace || metadata.namespace === namespace) && (!label || label in metadata.labels),
+      );
+    }) as never,
+  });
+}
+
+describe("the operator is found", () => {
+  const proxy = "gcr.io/kubebuilder/kube-rbac-proxy:v0.15.0";
+  test.each<[string, Record<string, string[]>, [string, string, number][], string | undefined, string | undefined]>([
+    [
+      "by its Lease, whatever its labels and name",
+      { "mesh/x": ["hub/y:1.28.3-asm-r0"], "mesh/z": ["hub/z:1.0.0"] },
+      [["mesh", "x-6d8-abc_0-1", 0]],
+      "x",
+      "1.28.3-asm-r0",
+    ],
+    [
+      "with its own container among several",
+      { "o/sail-operator": [proxy, "quay.io/sail-dev/sail-operator:1.27.3"] },
+      [["o", "sail-operator-6d8-abc_0-1", 0]],
+      "sail-operator",
+      "1.27.3",
+    ],
+    [
+      "by the longest name that fits",
+      { "o/a": ["h/a:1.0.0"], "o/a-b": ["h/operator:1.28.3"] },
+      [["o", "a-b-6d8-abc_0-1", 0]],
+      "a-b",
+      "1.28.3",
+    ],
+    [
+      "as the only Deployment where the leader has its node's name",
+      { "o/servicemesh-operator2": ["h/operator:v1.28.6"] },
+      [["o", "node-7_0-1", 0]],
+      "servicemesh-operator2",
+      "1.28.6",
+    ],
+    [
+      "of the Lease that is renewed, not of one that was left",
+      { "old/sail-operator": ["h/operator:1.26.3"], "new/sail-operator": ["h/operator:1.28.3"] },
+      [
+        ["old", "sail-operator-1-2_0", 60],
+        ["new", "sail-operator-1-2_0", 1],
+      ],
+      "sail-operator",
+      "1.28.3",
+    ],
+    [
+      "by its labels where it has no Lease",
+      { "o/labelled": ["h/operator@sha256:01"], "o/other": ["h/o:1.0.0"] },
+      [],
+      "labelled",
+      undefined,
+    ],
+    ["nowhere, where only a Lease was left", {}, [["old", "sail-operator-1-2_0", 60]], undefined, undefined],
+  ])("%s", async (_, images, leases, name, version) => {
+    const found = await findOperator(withOperators(images, leases));
+    expect([found.deployment?.metadata.name, found.version]).toEqual([name, version]);
+    if (leases.some(([, , minutes]) => minutes < 5))
+      expect(found.deployment?.metadata.namespace).toBe(leases.at(-1)?.[0]);
+  });
+
+  test("by its Lease alone is enough: a second one is never installed", async () => {
+    const mesh = meshOf(["a", "b"], { operator: { version: "1.28.3", chart: "./chart" } });
+    const leads = await findOperator(
+      withOperators({ "o/a": ["h/a:1.0.0"], "o/b": ["h/b:1.0.0"] }, [["o", "node_0", 0]]),
+    );
+    expect([leads.deployment, leads.holder]).toEqual([undefined, "node_0 in namespace o"]);
+    expect(isToInstall(mesh, leads)).toBe(false);
+    expect(isToInstall(mesh, await findOperator(withOperators({}, [["o", "gone_0", 60]])))).toBe(true);
+  });
+});
+
+test("an operator's pins are read from its pod, for the very version", () => {
+  const pinned = deployment("quay.io/sail-dev/sail-operator:1.28.3");
+  pinned.spec.template.metadata = {
+    annotations: {
+      "images.v1_26_3.istiod": "gcr.io/istio-release/pilot:1.26.3",
+      "images.v1_26_3.cni": "gcr.io/istio-release/install-cni:1.26.3",
+      "images.v1_26_30.istiod": "elsewhere/pilot:1.26.30",
+    },
+  };
+  expect(pinsOf({ deployment: pinned }, "1.26.3")).toEqual({
+    istiod: "gcr.io/istio-release/pilot:1.26.3",
+    cni: "gcr.io/istio-release/install-cni:1.26.3",
+  });
+  expect(pinsOf({ deployment: pinned }, "1.27.0")).toBeUndefined();
+  expect(pinsOf({ deployment: undefined }, "1.26.3")).toBeUndefined();
 });
 
 describe("an operator that is not available", () => {
@@ -101,6 +218,7 @@ describe("an operator that is not available", () => {
   };
   const told = async (pods: () => Promise<unknown[]>) => {
     const list = ({ kind, namespace, labelSelector }: ListQuery) => {
+      if (kind === "Lease") return Promise.resolve([]);
       if (kind === "Deployment") return Promise.resolve([operator]);
       expect([kind, namespace, labelSelector]).toEqual(["Pod", "sail-operator", "control-plane=sail-operator"]);
       return pods();

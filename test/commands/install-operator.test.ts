@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Helm } from "../../src/helm/helm.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { definitions } from "../embedded/controllers/crds.ts";
-import { operator } from "../embedded/controllers/operator.ts";
+import { operator, SHIPPED } from "../embedded/controllers/operator.ts";
 import type { Kube } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
 import { failures, notPassed, runInstall, writes } from "./mesh.ts";
@@ -46,6 +46,37 @@ test("the operator is installed where there is none, before the control plane; a
   const again = await runInstall(kubes, { mesh });
   expect(notPassed(again)).toEqual([]);
   expect(again.report.changed).toBe(false);
+});
+
+describe("an operator of another kind", () => {
+  // Helm is not to be asked for: whoever ships it, it is found, and there is never a second one.
+  test.each<[string, [keyof typeof SHIPPED, keyof typeof SHIPPED], RegExp[]]>([
+    [
+      "Alauda's and Red Hat's",
+      ["alauda", "redHat"],
+      [/Operator 1\.28\.3-asm-r0 is not one/, /image does not tell its version/],
+    ],
+    [
+      "one of unknown labels, and upstream's",
+      ["unknown", "upstream"],
+      [/image does not tell its version/, /^Sail Operator 1\.28\.3 installs/],
+    ],
+  ])("%s: it is found by its Lease, and left alone", async (_, kinds, said) => {
+    const kubes = await started(2, (index) => ({ operator: { shipped: SHIPPED[kinds[index]!] } }));
+    const outcome = await runInstall(kubes, { mesh });
+    expect(notPassed(outcome)).toEqual([]);
+    const evidence = (id: string) =>
+      outcome.report.checks.filter((check) => check.id === id).map((check) => check.evidence);
+    expect(evidence("preflight.operator")).toEqual(said.map((each) => expect.stringMatching(each)));
+    expect(evidence("install.operator").toSorted()).toEqual(
+      kinds
+        .map(
+          (kind) =>
+            `The Sail Operator ${SHIPPED[kind].namespace}/${SHIPPED[kind].name} was there and is left as it is.`,
+        )
+        .toSorted(),
+    );
+  });
 });
 
 test("an operator that is there and too old is refused, not upgraded", async () => {

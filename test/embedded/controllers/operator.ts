@@ -16,7 +16,47 @@ export interface OperatorOptions {
   readonly neverReconcile?: boolean;
   /** Its own version, the image's tag. */
   readonly version?: string;
+  /** Who ships it. Default: upstream's chart, without its pins. */
+  readonly shipped?: Shipped;
+  /** From where it has the images of the versions that it installs, by its pod's annotations; none: its charts' own. */
+  readonly pins?: string;
 }
+
+/** How an operator is laid out on a cluster. */
+export interface Shipped {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly image: string;
+}
+
+/** As they come: from upstream's chart, Alauda's and Red Hat's catalogs, and a build that nobody has heard of. */
+export const SHIPPED = {
+  upstream: {
+    namespace: "sail-operator",
+    name: "sail-operator",
+    labels: { "app.kubernetes.io/name": "sail-operator" },
+    image: "quay.io/sail-dev/sail-operator:1.28.3",
+  },
+  alauda: {
+    namespace: "sail-operator",
+    name: "servicemesh-operator2",
+    labels: { "olm.owner": "servicemesh-operator2.v2.0.0" },
+    image: "registry.alauda.cn:60070/asm/sail-operator:1.28.3-asm-r0",
+  },
+  redHat: {
+    namespace: "openshift-operators",
+    name: "servicemesh-operator3",
+    labels: { "olm.owner": "servicemeshoperator3.v3.1.0" },
+    image: "registry.redhat.io/openshift-service-mesh/istio-sail-rhel9-operator@sha256:0123",
+  },
+  unknown: {
+    namespace: "platform",
+    name: "mesh-controller",
+    labels: { team: "platform" },
+    image: "registry.example/platform/mesh-controller:2024-05",
+  },
+} as const satisfies Record<string, Shipped>;
 
 const API = "sailoperator.io/v1";
 /** How often it looks whether somebody watches, and for how long. Milliseconds. */
@@ -31,7 +71,9 @@ export const END_OF_LIFE = ["1.24.6"];
 export function operator(kube: Kube, options: OperatorOptions = {}): void {
   const { versions = VERSIONS, endOfLife = END_OF_LIFE } = options;
   for (const definition of definitions([...versions, ...endOfLife])) ensure(kube, definition);
-  for (const object of own(options.version ?? "1.26.3")) ensure(kube, object);
+  const image = `quay.io/sail-dev/sail-operator:${options.version ?? "1.26.3"}`;
+  for (const object of own(options.shipped ?? { ...SHIPPED.upstream, image }, versions, options.pins))
+    ensure(kube, object);
   if (options.neverReconcile) return;
 
   const pending = new Set<string>();
@@ -78,20 +120,43 @@ export function operator(kube: Kube, options: OperatorOptions = {}): void {
   });
 }
 
-function own(version: string): Json[] {
-  const name = "sail-operator";
-  const pods = { "control-plane": name };
-  const containers = [{ name, image: `quay.io/sail-dev/sail-operator:${version}` }];
+function own(
+  { namespace, name, labels, image }: Shipped,
+  versions: readonly string[],
+  pins: string | undefined,
+): Json[] {
+  const pods = { "control-plane": `${name}-pods` };
+  const annotations = Object.fromEntries(
+    versions.flatMap((version) =>
+      Object.entries({ istiod: "pilot", proxy: "proxyv2", cni: "install-cni" }).map(([component, repository]) => [
+        `images.v${version.replaceAll(".", "_")}.${component}`,
+        `${pins}/${repository}:${version}`,
+      ]),
+    ),
+  );
   return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name } },
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
     {
       apiVersion: "apps/v1",
       kind: "Deployment",
-      metadata: { name, namespace: name, labels: { "app.kubernetes.io/name": name } },
+      metadata: { name, namespace, labels },
       spec: {
         replicas: 1,
         selector: { matchLabels: pods },
-        template: { metadata: { labels: pods }, spec: { containers } },
+        template: {
+          metadata: { labels: pods, ...(pins ? { annotations } : {}) },
+          spec: { containers: [{ name: "manager", image }] },
+        },
+      },
+    },
+    {
+      apiVersion: "coordination.k8s.io/v1",
+      kind: "Lease",
+      metadata: { name: "sail-operator-lock", namespace },
+      spec: {
+        holderIdentity: `${name}-6d8f9c7b5-x2x4z_11111111-2222-3333-4444-555555555555`,
+        leaseDurationSeconds: 15,
+        renewTime: new Date().toISOString().replace("Z", "000Z"),
       },
     },
   ];
