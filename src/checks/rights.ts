@@ -192,6 +192,7 @@ export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope):
           right("v1", "Pod", ["list", "watch"], namespace),
           right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
           right("apps/v1", "Deployment", ["list"]),
+          right("coordination.k8s.io/v1", "Lease", ["list"]),
           contentsRight(namespace),
         ]
       : []),
