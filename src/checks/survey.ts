@@ -20,8 +20,8 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
-import { type ControlPlanes, chooseIstiod, ISTIOD, type Workloads, workloadsOf } from "./istiod.ts";
 import { type FoundOperator, findOperator } from "./found-operator.ts";
+import { type ControlPlanes, chooseIstiod, ISTIOD, type Workloads, workloadsOf } from "./istiod.ts";
 import { part, readable } from "./part.ts";
 import { reviewToken } from "./tokens.ts";
 

@@ -6,7 +6,7 @@ export interface Deployment extends KubernetesObject {
     replicas?: number;
     selector?: { matchLabels?: Record<string, string> };
     template: {
-      metadata?: { labels?: Record<string, string> };
+      metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> };
       spec: { containers: Container[] };
     };
   };
