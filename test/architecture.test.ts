@@ -101,7 +101,6 @@ describe("packages are used where they belong", () => {
   test.each<[string, string[]]>([
     ["@actions/core", ["action", ""]],
     ["@actions/tool-cache", ["tools"]],
-    ["@kubernetes/client-node", ["cluster"]],
     ["undici", ["cluster"]],
     ["@peculiar/x509", ["mesh"]],
     ["valibot", ["action"]],
@@ -140,9 +139,11 @@ describe("the files", () => {
     expect(files.filter((path) => /\bconsole\.|process\.std(out|err)\b/.test(read(path)))).toEqual(["src/main.ts"]);
   });
 
-  test("the exit code is decided in one place, and the process ended by the entry only", () => {
+  test("the exit code is decided in one place, and the process ended by the entry only; children by who runs them", () => {
     expect(files.filter((path) => /process\.exitCode\b/.test(read(path)))).toEqual(["src/action/run.ts"]);
-    expect(files.filter((path) => /process\.(exit|kill|abort)\(/.test(read(path)))).toEqual(["src/main.ts"]);
+    expect(files.filter((path) => /process\.(exit|abort)\(/.test(read(path)))).toEqual(["src/main.ts"]);
+    expect(files.filter((path) => /process\.kill\(/.test(read(path)))).toEqual(["src/cluster/child.ts"]);
+    expect(files.filter((path) => /"node:child_process"/.test(read(path)))).toEqual(["src/cluster/child.ts"]);
   });
 });
 

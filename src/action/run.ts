@@ -81,6 +81,8 @@ async function takeInputs(): Promise<{ inputs: Inputs; variables: string[] }> {
     mask,
   );
   for (const [name, value = ""] of Object.entries(process.env)) {
+    // A proxy's password may be a kubeconfig's, too, and it is needed where it is.
+    if (/^(https?|all)_proxy$/i.test(name)) continue;
     if (/^INPUT_/i.test(name) || variables.includes(name) || holdsSecret(value)) delete process.env[name];
   }
   return { inputs, variables };
@@ -143,7 +145,7 @@ const CALL = 6_000;
 function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic"> {
   return {
     call: async (kubeconfig) => {
-      const read = readKubeconfig(kubeconfig);
+      const read = readKubeconfig(kubeconfig, undefined, { foreign: true });
       if ("problem" in read) return { problem: `The kubeconfig ${read.problem}.` };
       const watcher = retriesOnly((_, text) => log.retrying(read.server, text));
       const cluster = connect("", read, new Deadline(Math.min(CALL, deadline.remaining())), watcher);

@@ -25,9 +25,10 @@ import { contentsOf } from "./contents.ts";
 import { type Deadline, sleep } from "./deadline.ts";
 import { ApiError, isReplaced, orUndefined } from "./errors.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
+import { Login } from "./login.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
 import { PATIENCE_PASSED_ON, type Patience, pauseBefore } from "./retry.ts";
-import { apiError, type Response, Transport } from "./transport.ts";
+import { type Response, Transport } from "./transport.ts";
 import { type Broken, watch } from "./watch.ts";
 
 /** What a wait saw before it first looked. */
@@ -66,23 +67,22 @@ export function connect(name: string, kubeconfig: Kubeconfig, deadline: Deadline
   // An API server, or what stands in its place, may quote what it was sent.
   kubeconfig.secrets.forEach(withhold);
   withholdEncoded(kubeconfig.text);
-  return new Client(
-    name,
-    new Transport(kubeconfig.config, kubeconfig.server, deadline, (message) => watcher.retrying(name, message)),
-    deadline,
-    watcher,
-  );
+  const login = new Login(kubeconfig, deadline);
+  const transport = new Transport(name, login, deadline, (message) => watcher.retrying(name, message));
+  return new Client(name, transport, login, deadline, watcher);
 }
 
 class Client implements Cluster {
   readonly name: string;
   readonly #transport: Transport;
+  readonly #login: Login;
   readonly #deadline: Deadline;
   readonly #watcher: Watcher;
 
-  constructor(name: string, transport: Transport, deadline: Deadline, watcher: Watcher) {
+  constructor(name: string, transport: Transport, login: Login, deadline: Deadline, watcher: Watcher) {
     this.name = name;
     this.#transport = transport;
+    this.#login = login;
     this.#deadline = deadline;
     this.#watcher = watcher;
   }
@@ -93,6 +93,10 @@ class Client implements Cluster {
 
   get requests() {
     return this.#transport.requests;
+  }
+
+  kubeconfig(lasting: number): Promise<string> {
+    return this.#login.kubeconfig(lasting);
   }
 
   async version(): Promise<string> {
@@ -282,10 +286,9 @@ class Client implements Cluster {
       parameters.set("limitBytes", String(LOG_BYTES));
     }
     const what = `read the log of ${describe(pod)}`;
-    const response = await this.#transport.send(what, "GET", `${objectPath(pod)}/log?${parameters}`, {
-      passedOn: true,
-    });
-    if (response.status >= 400) throw apiError(what, response);
+    const path = `${objectPath(pod)}/log?${parameters}`;
+    const response = await this.#transport.send(what, "GET", path, { passedOn: true });
+    if (response.status >= 400) throw await this.#transport.refusal(what, response);
     return response.text;
   }
 

@@ -74,6 +74,12 @@ export interface Cluster {
   readonly server: string;
   /** Requests sent so far, retries counted. */
   readonly requests: number;
+  /**
+   * A kubeconfig for a program, with the credentials that our own requests have got: what works for them works for it. It is
+   * a secret.
+   * @param lasting milliseconds for which the program needs it
+   */
+  kubeconfig(lasting: number): Promise<string>;
   /** `gitVersion`, e.g. `v1.33.1`. */
   version(): Promise<string>;
   /** Whether a group is served in this version, `config.openshift.io/v1`. Anybody who may log in may ask. */

@@ -1,5 +1,6 @@
 import { Failure } from "../mesh/failure.ts";
 import { redact } from "../mesh/redact.ts";
+import { ProxyError } from "./tunnel.ts";
 
 /** The body that the Kubernetes API answers an error with. */
 export interface Status {
@@ -75,8 +76,10 @@ export class ApiError extends Failure {
   readonly after: number | undefined;
   /** The webhook that could not be called, where that is the matter. */
   readonly webhook: Webhook | undefined;
+  /** The cluster whose API server is down: something else answered in its place, also when it was asked for its version. */
+  readonly down: string | undefined;
 
-  constructor(what: string, status: number, body: Status, after?: number) {
+  constructor(what: string, status: number, body: Status, after?: number, down?: string) {
     const conflicts = (body.details?.causes ?? [])
       .filter((cause) => cause.reason === "FieldManagerConflict")
       .map((cause) => ({ manager: /"([^"]*)"/.exec(cause.message ?? "")?.[1] ?? "?", field: cause.field ?? "?" }));
@@ -97,6 +100,7 @@ export class ApiError extends Failure {
     this.conflicts = conflicts;
     this.after = after;
     this.webhook = webhook;
+    this.down = down;
   }
 }
 
@@ -169,30 +173,70 @@ const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ALTNAME|ERR_TLS|ERR_SSL|E
 /** Whether another try could help: not where a certificate is wrong or the name does not exist. */
 export function isTransient(error: unknown): boolean {
   const { code } = rootCause(error);
+  const proxy = proxyErrorIn(error);
+  if (proxy) return proxy.transient;
   return !CERTIFICATE.test(code) && code !== "ENOTFOUND" && code !== "ERR_INVALID_URL";
 }
 
-/** Nobody answers at the API server's address. */
-export class Unreachable extends Failure {}
-
-/** What a load balancer answers in the place of an API server that is down. */
-const GATEWAY_STATUS = new Set([502, 503, 504]);
-
-/** Whether the API server could not be reached: a matter of the moment, unlike what it answers, or a wrong certificate. */
-export function isUnreachable(error: unknown): boolean {
-  return error instanceof Unreachable || (error instanceof ApiError && GATEWAY_STATUS.has(error.status));
+function proxyErrorIn(error: unknown): ProxyError | undefined {
+  let current = error;
+  while (current instanceof Error && !(current instanceof ProxyError)) current = current.cause;
+  return current instanceof ProxyError ? current : undefined;
 }
 
-/** A transport error as the user should read it. */
-export function unreachable(server: string, error: unknown): Failure {
+/** Nobody answers at the API server's address. */
+export class Unreachable extends Failure {
+  readonly cluster: string;
+
+  constructor(cluster: string, message: string, hint: string, options?: ErrorOptions) {
+    super(message, hint, options);
+    this.cluster = cluster;
+  }
+}
+
+/** What a load balancer answers in the place of an API server that is down; and an API server, for an extension API. */
+export const GATEWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
+
+/**
+ * The cluster that could not be reached, whichever step asked it: a matter of the moment, unlike what it answers, or a wrong
+ * certificate. `undefined` where the error is of another kind.
+ */
+export function unreachableCluster(error: unknown): string | undefined {
+  if (error instanceof Unreachable) return error.cluster;
+  return error instanceof ApiError ? error.down : undefined;
+}
+
+/** A write had no answer in its time, from an API server that answers otherwise. */
+export function slowWrite(cluster: string, what: string, seconds: number): Failure {
+  return new Failure(
+    `Could not ${what}: ${cluster || "the API server"} gave no answer within ${seconds} s, but answers reads: an admission webhook is slow, or cannot be reached.`,
+    "`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations` lists them: look at the pods behind those that are called for this kind. A new run goes on from here.",
+  );
+}
+
+/**
+ * A transport error as the user should read it.
+ * @param proxy by which the API server was asked, for messages
+ */
+export function unreachable(cluster: string, server: string, error: unknown, proxy?: string): Failure {
   const { code, message } = rootCause(error);
-  const Kind = CERTIFICATE.test(code) ? Failure : Unreachable;
-  const [why, hint] = CERTIFICATE.test(code)
-    ? [
-        "its certificate was not accepted",
-        "Check certificate-authority-data, server and tls-server-name in the kubeconfig.",
-      ]
-    : code === "ENOTFOUND"
+  const why = code ? `${code}: ${message}` : message;
+  if (proxyErrorIn(error)) {
+    return new Unreachable(
+      cluster,
+      `The API server at ${server} cannot be reached: the proxy ${proxy} does not lead there (${why}).`,
+      "Check that this runner may use the proxy, and the proxy the API server. An API server that needs none belongs into NO_PROXY.",
+      { cause: error },
+    );
+  }
+  const by = proxy ? `, asked by way of the proxy ${proxy}` : "";
+  const told = (what: string) => `The API server at ${server}${by} cannot be reached: ${what} (${why}).`;
+  if (CERTIFICATE.test(code)) {
+    const hint = "Check certificate-authority-data, server and tls-server-name in the kubeconfig.";
+    return new Failure(told("its certificate was not accepted"), hint, { cause: error });
+  }
+  const [what, hint] =
+    code === "ENOTFOUND"
       ? ["its host name does not resolve", "Check `server` in the kubeconfig, and the runner's DNS."]
       : code === "ECONNREFUSED"
         ? [
@@ -200,13 +244,7 @@ export function unreachable(server: string, error: unknown): Failure {
             "Check that the API server runs and that `server` in the kubeconfig has the right port.",
           ]
         : ["no answer", "Check that this runner may reach the API server: firewall, private endpoint, proxy."];
-  return new Kind(
-    `The API server at ${server} cannot be reached: ${why} (${code ? `${code}: ` : ""}${message}).`,
-    hint,
-    {
-      cause: error,
-    },
-  );
+  return new Unreachable(cluster, told(what), hint, { cause: error });
 }
 
 /** What was answered, or `undefined` where the API server says that there is no such thing. */

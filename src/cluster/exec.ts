@@ -1,4 +1,4 @@
-import { type Dispatcher, getGlobalDispatcher, WebSocket } from "undici";
+import { type Dispatcher, WebSocket } from "undici";
 import type { ExecResult } from "./cluster.ts";
 import { clip, statusIn } from "./errors.ts";
 import { plain } from "./headers.ts";
@@ -15,15 +15,14 @@ export type Executed =
  */
 export function execute(
   url: string,
-  headers: Record<string, string>,
-  dispatcher: Dispatcher | undefined,
+  headers: Readonly<Record<string, string | string[]>>,
+  dispatcher: Dispatcher,
   signal: AbortSignal,
 ): Promise<Executed> {
   const refusal = new Refusal();
   const socket = new WebSocket(url, {
     protocols: ["v5.channel.k8s.io", "v4.channel.k8s.io"],
-    headers,
-    dispatcher: refusal.of(dispatcher ?? getGlobalDispatcher()),
+    dispatcher: refusal.of(withHeaders(dispatcher, headers)),
   });
   socket.binaryType = "arraybuffer";
   const output = ["", "", "", ""];
@@ -70,6 +69,14 @@ export function execute(
       over({ result: { exitCode: Number(code ?? 0), stdout, stderr } });
     });
   });
+}
+
+/** A WebSocket's own headers have one value each; ours may have several (the groups of a user that is acted as). */
+function withHeaders(dispatcher: Dispatcher, headers: Readonly<Record<string, string | string[]>>): Dispatcher {
+  return dispatcher.compose(
+    (dispatch) => (options, handler) =>
+      dispatch({ ...options, headers: { ...(options.headers as Record<string, string>), ...headers } }, handler),
+  );
 }
 
 /** What was answered instead of a WebSocket, of which undici's own says nothing. */

@@ -1,22 +1,28 @@
 import { X509Certificate } from "node:crypto";
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
-import { delimiter, isAbsolute, join, resolve } from "node:path";
-import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { isAbsolute, resolve } from "node:path";
 import { quoted } from "../mesh/quoted.ts";
 import { parseYaml } from "../mesh/yaml.ts";
+import { clip } from "./errors.ts";
+import { findProgram } from "./program.ts";
+import { proxyProblem } from "./proxy.ts";
 
 /** A kubeconfig that was read and reduced to one context. It is a secret. */
 export interface Kubeconfig {
-  readonly config: KubeConfig;
   readonly context: string;
   readonly server: string;
   readonly tlsServerName: string | undefined;
+  /** The context's cluster and user as they are given, files by their whole paths. */
+  readonly cluster: Fields;
+  readonly user: Fields;
   /** The same as JSON, which every reader of kubeconfigs takes; only the context's own cluster and user are in it. */
   readonly text: string;
   /** Every string in it that must never be shown. */
   readonly secrets: readonly string[];
 }
+
+type Fields = Readonly<Record<string, unknown>>;
 
 interface Problem {
   /** What was found and what is expected, without anything secret. */
@@ -25,9 +31,17 @@ interface Problem {
 
 interface Entry {
   name?: unknown;
-  cluster?: Record<string, unknown>;
-  user?: Record<string, unknown>;
-  context?: Record<string, unknown>;
+  cluster?: Fields;
+  user?: Fields;
+  context?: Fields;
+}
+
+export interface ReadOptions {
+  readonly now?: Date;
+  /** Where relative paths in it begin: the folder of its file. Absent: it was no file. */
+  readonly folder?: string | undefined;
+  /** It was read from a cluster: nothing of this machine is run or read for it. */
+  readonly foreign?: boolean;
 }
 
 const LONGEST_NAME = 100;
@@ -39,7 +53,11 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
  * client certificate's validity, the files and the plugin that it names.
  * @param wanted the context's name; default is the kubeconfig's `current-context`
  */
-export function readKubeconfig(content: string, wanted?: string, now = new Date()): Kubeconfig | Problem {
+export function readKubeconfig(
+  content: string,
+  wanted?: string,
+  { now = new Date(), folder, foreign = false }: ReadOptions = {},
+): Kubeconfig | Problem {
   const parsed = parseKubeconfig(content);
   if ("problem" in parsed) return parsed;
   const document = parsed.value;
@@ -60,17 +78,28 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
   const contextEntry = entryNamed("contexts", context)?.context;
   if (!contextEntry) return { problem: `has no context ${named(context)}; expected one of: ${names("contexts")}` };
   const of = `in its context ${named(context)}`;
-  const cluster = entryNamed("clusters", contextEntry.cluster)?.cluster;
-  if (!cluster) return { problem: `names ${of} a cluster that it does not hold` };
-  const user = entryNamed("users", contextEntry.user)?.user;
-  if (!user) return { problem: `names ${of} a user that it does not hold` };
+  const foundCluster = entryNamed("clusters", contextEntry.cluster)?.cluster;
+  if (!foundCluster) return { problem: `names ${of} a cluster that it does not hold` };
+  const foundUser = entryNamed("users", contextEntry.user)?.user;
+  if (!foundUser) return { problem: `names ${of} a user that it does not hold` };
+  const cluster = resolved(foundCluster, folder);
+  const user = resolved(foundUser, folder);
 
   const server = text(cluster.server);
   if (!server || !URL.canParse(server)) return { problem: `has ${of} a server that is no URL; expected an https URL` };
   const { protocol, username, password } = new URL(server);
   if (protocol !== "https:") return { problem: `has ${of} a server with ${protocol}//; expected an https URL` };
   if (username || password) return { problem: `has ${of} a server URL with a user or password; expected one without` };
-  for (const problem of [fileProblem(cluster), fileProblem(user), credentialProblem(user, now), pluginProblem(user)]) {
+  const problems = [
+    foreign ? foreignProblem({ ...cluster, ...user }) : undefined,
+    fileProblem(cluster),
+    fileProblem(user),
+    credentialProblem(user, now),
+    pluginProblem(user),
+    impersonationProblem(user),
+    proxyUrlProblem(cluster),
+  ];
+  for (const problem of problems) {
     if (problem) return { problem: `has ${of} ${problem}` };
   }
 
@@ -82,19 +111,14 @@ export function readKubeconfig(content: string, wanted?: string, now = new Date(
     clusters: [{ name: "cluster", cluster }],
     users: [{ name: "user", user }],
   });
-  const config = new KubeConfig();
-  try {
-    config.loadFromString(reduced);
-  } catch {
-    return { problem: `has ${of} entries that cannot be used; expected a kubeconfig as kubectl writes it` };
-  }
   return {
-    config,
     context,
     server: server.replace(/\/+$/, ""),
     tlsServerName: text(cluster["tls-server-name"]),
+    cluster,
+    user,
     text: reduced,
-    secrets: credentialsIn(user),
+    secrets: [...credentialsIn(user), ...proxyPassword(cluster)],
   };
 }
 
@@ -115,8 +139,30 @@ function parseKubeconfig(content: string): { value: Record<string, unknown> } | 
   return { value: config };
 }
 
-function fileProblem(entry: Record<string, unknown>): string | undefined {
-  for (const key of ["certificate-authority", "client-certificate", "client-key", "tokenFile", "token-file"]) {
+const FILES = ["certificate-authority", "client-certificate", "client-key", "tokenFile"] as const;
+
+/** Its relative paths as whole ones, as kubectl reads them: also a plugin's, where that is no name to look for on the PATH. */
+export function resolved(entry: Fields, folder: string | undefined): Fields {
+  if (folder === undefined) return entry;
+  const exec = entry.exec as Fields | undefined;
+  const command = text(exec?.command);
+  return {
+    ...entry,
+    ...Object.fromEntries(
+      FILES.flatMap((key) => (text(entry[key]) ? [[key, resolve(folder, String(entry[key]))]] : [])),
+    ),
+    ...(command && /[\\/]/.test(command) ? { exec: { ...exec, command: resolve(folder, command) } } : {}),
+  };
+}
+
+function foreignProblem(entry: Fields): string | undefined {
+  if (entry.exec) return "a login by a program, which is not run for a kubeconfig that a cluster holds";
+  const file = FILES.find((key) => text(entry[key]));
+  return file && `a ${file} file, which is not read for a kubeconfig that a cluster holds`;
+}
+
+function fileProblem(entry: Fields): string | undefined {
+  for (const key of FILES) {
     const path = text(entry[key]);
     // Where a relative path begins is lost once the kubeconfig is a secret's content.
     if (path && !(isAbsolute(path) && existsSync(path))) {
@@ -126,7 +172,7 @@ function fileProblem(entry: Record<string, unknown>): string | undefined {
   return undefined;
 }
 
-function credentialProblem(user: Record<string, unknown>, now: Date): string | undefined {
+function credentialProblem(user: Fields, now: Date): string | undefined {
   const data = text(user["client-certificate-data"]);
   const path = text(user["client-certificate"]);
   if (!data && !path) return undefined;
@@ -146,30 +192,49 @@ function credentialProblem(user: Record<string, unknown>, now: Date): string | u
   return undefined;
 }
 
-function pluginProblem(user: Record<string, unknown>): string | undefined {
-  const command = text((user.exec as Record<string, unknown> | undefined)?.command);
-  if (!command || isExecutable(command)) return undefined;
-  return `a login by the program ${named(command)}, which is not on this runner's PATH; install it in a step before this one`;
+function pluginProblem(user: Fields): string | undefined {
+  const provider = text((user["auth-provider"] as Fields | undefined)?.name);
+  if (provider && provider !== "oidc") {
+    return `a login by the auth provider ${named(provider)}, which kubectl has given up; expected a plugin (kubelogin, gke-gcloud-auth-plugin)`;
+  }
+  const exec = user.exec as Fields | undefined;
+  const command = text(exec?.command);
+  if (!command) return exec ? "a login by a plugin without a command; expected `exec` with `command`" : undefined;
+  if (exec?.interactiveMode === "Always") {
+    return `a login by the program ${named(command)} that wants a terminal (\`interactiveMode: Always\`), which no runner has; expected one that logs in by itself`;
+  }
+  if (findProgram(command)) return undefined;
+  const hint = text(exec?.installHint);
+  return `a login by the program ${named(command)}, which is not on this runner's PATH; install it in a step before this one${hint ? `. The kubeconfig says: ${clip(hint, 200).replace(/\.$/, "")}` : ""}`;
+}
+
+/** As kubectl: groups and the rest belong to a user that is acted as. */
+function impersonationProblem(user: Fields): string | undefined {
+  if (text(user.as)) return undefined;
+  const lonely = ["as-uid", "as-groups", "as-user-extra"].find((key) => user[key] !== undefined && user[key] !== null);
+  return lonely && `\`${lonely}\` without \`as\`; expected the user to act as beside it`;
+}
+
+function proxyUrlProblem(cluster: Fields): string | undefined {
+  const url = text(cluster["proxy-url"]);
+  const problem = url && proxyProblem(url);
+  return problem ? `a proxy-url ${problem}` : undefined;
+}
+
+/** As it stands in the URL, and as it reads. */
+function proxyPassword(cluster: Fields): string[] {
+  const url = text(cluster["proxy-url"]);
+  const password = url && URL.canParse(url) ? new URL(url).password : "";
+  if (!password) return [];
+  try {
+    return [password, decodeURIComponent(password)];
+  } catch {
+    return [password];
+  }
 }
 
 function date(text: string): string {
   return new Date(text).toISOString().slice(0, 19).replace("T", " ").concat(" UTC");
-}
-
-function isExecutable(command: string): boolean {
-  const suffixes = process.platform === "win32" ? ["", ...(process.env.PATHEXT ?? ".EXE;.CMD").split(";")] : [""];
-  const folders = /[\\/]/.test(command) ? [""] : (process.env.PATH ?? "").split(delimiter);
-  return folders.some((folder) =>
-    suffixes.some((suffix) => {
-      try {
-        const path = isAbsolute(command) || folder === "" ? resolve(command + suffix) : join(folder, command + suffix);
-        accessSync(path, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    }),
-  );
 }
 
 /** What of a kubeconfig's user is secret: the credentials themselves, a key as it is given and as it reads. */

@@ -17,6 +17,7 @@ import type { Deadline } from "./deadline.ts";
  * | a watch that broke or ended early (410, too)            | begun anew by a list, until what it waits for is     |
  * |                                                         | there                                                |
  *
+ * A read is given 20 s, a write 35 s, for it waits for admission webhooks.
  * Pauses double from 0.2 s to 5 s, up to half of each left to chance, or are as long as Retry-After says; there is none
  * that would end after the deadline. Each is said in the log. Every request of ours may be repeated: reads, reviews,
  * server-side apply, deletes, and creations of what is this run's alone.
@@ -44,7 +45,7 @@ export type Try<T> =
       /** In place of the rule's. */
       readonly patience?: Patience | undefined;
       /** What it comes to where there is no time for another one; may throw. */
-      end(): T;
+      end(): T | Promise<T>;
     };
 
 export interface Rule {

@@ -1,22 +1,23 @@
-import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import pLimit from "p-limit";
 import { type Dispatcher, request } from "undici";
 import { Failure } from "../mesh/failure.ts";
-import { withhold } from "../mesh/redact.ts";
 import type { ExecResult } from "./cluster.ts";
 import { type Deadline, heeding, within } from "./deadline.ts";
 import {
   ApiError,
+  GATEWAY_STATUS,
   isOverrun,
   isTransient,
   isUntyped,
   type Status,
+  slowWrite,
   statusIn,
   unreachable,
   webhookIn,
 } from "./errors.ts";
 import { type Executed, execute } from "./exec.ts";
 import { plain, retryAfter } from "./headers.ts";
+import type { Access, Login } from "./login.ts";
 import {
   type OnRetry,
   PATIENCE,
@@ -35,10 +36,10 @@ const CONCURRENCY = 8;
 const ALL = pLimit(128);
 /** An API server answers within this; a watch may be silent for longer. Milliseconds. */
 const REQUEST_TIMEOUT = 20_000;
+/** A write waits for admission webhooks, each of which may take up to 30 s. Milliseconds. */
+const WRITE_TIMEOUT = 35_000;
 /** A streamed answer may be silent for this long. Milliseconds. */
 const SILENCE = 60_000;
-/** Credentials are asked for again after this, for exec plugins hand out short-lived ones. Milliseconds. */
-const CREDENTIALS_AGE = 60_000;
 
 export interface Response {
   readonly status: number;
@@ -46,11 +47,6 @@ export interface Response {
   readonly text: string;
   /** What the text says, where it calls itself JSON. */
   readonly value?: unknown;
-}
-
-interface Credentials {
-  readonly headers: Record<string, string>;
-  readonly dispatcher: Dispatcher | undefined;
 }
 
 interface Options {
@@ -65,30 +61,35 @@ interface Options {
   readonly webhooks?: Patience | undefined;
 }
 
-/** Requests to one API server: authentication, connections, deadline and retries; nothing of what is asked for. */
+/** Requests to one API server: connections, deadline and retries; nothing of what is asked for. */
 export class Transport {
+  readonly #cluster: string;
   readonly server: string;
-  readonly #config: KubeConfig;
+  readonly #login: Login;
   readonly #deadline: Deadline;
   readonly #onRetry: OnRetry;
   readonly #limit = pLimit(CONCURRENCY);
-  readonly #dispatchers = new Set<Dispatcher>();
-  #credentials: Promise<Credentials> | undefined;
-  /** When the credentials were asked for. */
-  #asked = 0;
   #answered = false;
   requests = 0;
 
-  constructor(config: KubeConfig, server: string, deadline: Deadline, onRetry: OnRetry) {
-    this.#config = config;
-    this.server = server.replace(/\/+$/, "");
+  /** @param cluster its name, for errors */
+  constructor(cluster: string, login: Login, deadline: Deadline, onRetry: OnRetry) {
+    this.#cluster = cluster;
+    this.#login = login;
+    this.server = login.server;
     this.#deadline = deadline;
     this.#onRetry = onRetry;
   }
 
   /** @param what names the request in messages, e.g. `apply Secret istio-system/cacerts` */
   async send(what: string, method: Dispatcher.HttpMethod, path: string, options: Options = {}): Promise<Response> {
-    return this.#limit(() => this.#retrying(what, options, () => ALL(() => this.#once(method, path, options))));
+    let by: Access;
+    const once = () =>
+      ALL(async () => {
+        by = await this.#login.access();
+        return this.#once(by, method, path, options);
+      });
+    return this.#limit(() => this.#retrying(what, method, options, once, () => this.#login.refused(by)));
   }
 
   /** As `send`, with the answer read as JSON; an error status is thrown as `ApiError`. */
@@ -96,7 +97,7 @@ export class Transport {
     // Before anything is answered: it may be quoted in what is wrong with it.
     withholdContents(options.body);
     const response = await this.send(what, method, path, options);
-    if (response.status >= 400) throw apiError(what, response);
+    if (response.status >= 400) throw await this.refusal(what, response);
     if (response.value === undefined) {
       throw new Failure(
         `Could not ${what}: ${this.server} answers, but not as an API server does.`,
@@ -109,18 +110,18 @@ export class Transport {
 
   /** The lines of a streamed answer until it ends, breaks, or the signal aborts. */
   async *lines(what: string, path: string, signal: AbortSignal): AsyncGenerator<string> {
-    const { headers, dispatcher } = await this.#authenticate();
+    const { headers, dispatcher } = await this.#login.access();
     this.requests++;
     const response = await request(this.server + path, {
       headers: { ...headers, accept: "application/json" },
-      ...(dispatcher ? { dispatcher } : {}),
+      dispatcher,
       signal: AbortSignal.any([signal, this.#deadline.signal]),
       headersTimeout: REQUEST_TIMEOUT,
       bodyTimeout: SILENCE,
     });
     if (response.statusCode >= 400) {
       const text = await response.body.text();
-      throw apiError(what, { status: response.statusCode, headers: plain(response.headers), text });
+      throw await this.refusal(what, { status: response.statusCode, headers: plain(response.headers), text });
     }
     let rest = "";
     for await (const chunk of response.body.setEncoding("utf8")) {
@@ -133,19 +134,24 @@ export class Transport {
   /** Runs a command in a container. What broke off is run again. @param longest milliseconds that it may take */
   async exec(what: string, path: string, longest = REQUEST_TIMEOUT): Promise<ExecResult> {
     const attempt = async (tries: number): Promise<Try<ExecResult>> => {
-      const { headers, dispatcher } = await this.#authenticate();
+      const access = await this.#login.access();
       this.requests++;
       const url = this.server.replace(/^http/, "ws") + path;
       const executed = await within(longest, this.#deadline.signal, (signal) =>
-        execute(url, headers, dispatcher, signal),
+        execute(url, access.headers, access.dispatcher, signal),
       );
       if ("result" in executed) return { done: executed.result };
-      return this.#notExecuted(what, executed, tries);
+      return this.#notExecuted(what, executed, tries, () => this.#login.refused(access));
     };
     return retrying(what, this.#rule(true), attempt);
   }
 
-  #notExecuted(what: string, executed: Exclude<Executed, { result: ExecResult }>, tries: number): Try<never> {
+  async #notExecuted(
+    what: string,
+    executed: Exclude<Executed, { result: ExecResult }>,
+    tries: number,
+    refused: () => Promise<void>,
+  ): Promise<Try<never>> {
     const { problem, status, headers } = executed;
     const end = (): never => {
       const hint = "The kubeconfig's user needs `get` and `create` on pods/exec there.";
@@ -153,19 +159,30 @@ export class Transport {
     };
     if (this.#deadline.passed) throw this.#late(what, "");
     const expired = status === 401 && tries === 1;
-    if (expired) this.#credentials = undefined;
+    if (expired) await refused();
     if (status !== undefined && !TRIED_AGAIN.has(status) && !expired) return end();
     return { problem, after: retryAfter(headers["retry-after"]), end };
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#dispatchers].map((dispatcher) => dispatcher.destroy()));
+  /** What an error status says. An extension API may be down behind an API server that is not. */
+  async refusal(what: string, response: Response): Promise<ApiError> {
+    const { status, headers } = response;
+    const down = GATEWAY_STATUS.has(status) && !(await this.#answers()) ? this.#cluster : undefined;
+    return new ApiError(what, status, statusOf(response), retryAfter(headers["retry-after"]), down);
   }
 
-  async #once(method: Dispatcher.HttpMethod, path: string, { body, contentType, accept }: Options): Promise<Response> {
-    const { headers, dispatcher } = await this.#authenticate();
+  async close(): Promise<void> {
+    await this.#login.close();
+  }
+
+  async #once(
+    { headers, dispatcher }: Access,
+    method: Dispatcher.HttpMethod,
+    path: string,
+    { body, contentType, accept }: Options,
+  ): Promise<Response> {
     this.requests++;
-    return within(REQUEST_TIMEOUT, this.#deadline.signal, async (signal) => {
+    return within(timeoutOf(method), this.#deadline.signal, async (signal) => {
       const sent = request(this.server + path, {
         method,
         headers: {
@@ -174,7 +191,7 @@ export class Transport {
           ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        ...(dispatcher ? { dispatcher } : {}),
+        dispatcher,
         signal,
       });
       const response = await heeding(sent, signal);
@@ -190,7 +207,13 @@ export class Transport {
   }
 
   /** The attempts of a request, as `retry.ts` has it. */
-  #retrying(what: string, { final, passedOn, webhooks }: Options, attempt: () => Promise<Response>): Promise<Response> {
+  #retrying(
+    what: string,
+    method: Dispatcher.HttpMethod,
+    { final, passedOn, webhooks }: Options,
+    attempt: () => Promise<Response>,
+    refused: () => Promise<void>,
+  ): Promise<Response> {
     let problem = "";
     return retrying(what, this.#rule(passedOn), async (tries): Promise<Try<Response>> => {
       try {
@@ -199,7 +222,7 @@ export class Transport {
         const first = !this.#answered;
         this.#answered = true;
         const said = statusOf(response);
-        if (status === 401 && tries === 1 && !first) this.#credentials = undefined;
+        if (status === 401 && tries === 1 && !first) await refused();
         else if (final?.(response) || isUntyped(said) || !(TRIED_AGAIN.has(status) || isOverrun(status, said))) {
           return { done: response };
         }
@@ -210,15 +233,25 @@ export class Transport {
       } catch (error) {
         if (error instanceof Failure) throw error;
         if (this.#deadline.passed && aborted(error)) throw this.#late(what, problem);
-        const failure = unreachable(this.server, error);
+        const failure = unreachable(this.#cluster, this.server, error, this.#login.proxy?.told);
         if (!isTransient(error)) throw failure;
-        problem = failure.message;
-        const end = () => {
-          throw failure;
+        const slow = method !== "GET" && error instanceof Error && error.name === "TimeoutError";
+        problem = slow ? `no answer within ${WRITE_TIMEOUT / 1000} s` : failure.message;
+        const end = async () => {
+          throw slow && (await this.#answers()) ? slowWrite(this.#cluster, what, WRITE_TIMEOUT / 1000) : failure;
         };
         return { problem, end };
       }
     });
+  }
+
+  /** Whether the API server answers what needs nobody else. */
+  async #answers(): Promise<boolean> {
+    try {
+      return (await this.#once(await this.#login.access(), "GET", "/version", {})).status < 500;
+    } catch {
+      return false;
+    }
   }
 
   /** @param problem why an earlier try failed, if there was one */
@@ -230,47 +263,6 @@ export class Transport {
           `Could not ${what} before the run's deadline of ${this.#deadline.seconds} s.${last}`,
           "If it is only slow, raise the input `timeout`; a new run goes on from here.",
         );
-  }
-
-  /** Requests that begin together share one set of credentials: nothing is awaited before it is put in its place. */
-  #authenticate(): Promise<Credentials> {
-    if (!this.#credentials || performance.now() - this.#asked > CREDENTIALS_AGE) {
-      this.#asked = performance.now();
-      const made = this.#newCredentials(this.#credentials);
-      this.#credentials = made;
-      made.catch(() => {
-        if (this.#credentials === made) this.#credentials = undefined;
-      });
-    }
-    return this.#credentials;
-  }
-
-  async #newCredentials(before: Promise<Credentials> | undefined): Promise<Credentials> {
-    const known = await before?.catch(() => undefined);
-    const headers: Record<string, string> = {};
-    let dispatcher: Dispatcher | undefined;
-    try {
-      // The client library makes a connection pool per request; ours is kept, so that connections live on.
-      await this.#config.applySecurityAuthentication({
-        setHeaderParam: (name: string, value: string) => {
-          headers[name] = value;
-        },
-        setDispatcher: (made: Dispatcher) => {
-          dispatcher = made;
-        },
-      } as never);
-    } catch (error) {
-      throw new Failure(
-        `The kubeconfig's credentials for ${this.server} could not be had: ${error instanceof Error ? error.name : "error"} from its authentication plugin.`,
-        "Run the plugin by hand on this runner (kubectl does) and see what it says.",
-        { cause: error },
-      );
-    }
-    for (const value of Object.values(headers)) withhold(String(value).replace(/^\w+ +/, ""));
-    if (dispatcher) this.#dispatchers.add(dispatcher);
-    // A pool whose credentials ran out finishes what it has under way.
-    if (known?.dispatcher) void known.dispatcher.close().catch(() => {});
-    return { headers, dispatcher };
   }
 }
 
@@ -287,9 +279,8 @@ function whole(text: string): unknown {
   }
 }
 
-/** What an error status says. */
-export function apiError(what: string, response: Response): ApiError {
-  return new ApiError(what, response.status, statusOf(response), retryAfter(response.headers["retry-after"]));
+function timeoutOf(method: Dispatcher.HttpMethod): number {
+  return method === "GET" ? REQUEST_TIMEOUT : WRITE_TIMEOUT;
 }
 
 /** What is no error need not be read twice. */

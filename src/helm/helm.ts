@@ -1,8 +1,10 @@
+import { childEnvironment, message, runProgram } from "../cluster/child.ts";
 import type { Member } from "../cluster/member.ts";
+import { findProgram } from "../cluster/program.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { OperatorSpec } from "../mesh/spec.ts";
-import { childEnvironment, message, onPath, runProgram, withPrivateFile } from "../tools/child.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
+import { withPrivateFile } from "../tools/private-file.ts";
 import { HELM, HELM_VERSION } from "./release.ts";
 
 /** Release and namespace of the operator, as its own documentation has them. */
@@ -26,15 +28,16 @@ export function helmFor(options: HelmOptions, directory: string, kubeconfigVaria
   const { deadline } = options;
   let path: Promise<string> | undefined;
   const ready = () => {
-    const found = onPath("helm");
+    const found = findProgram("helm");
     path ??= found ? Promise.resolve(found) : ensureTool(HELM, { ...options, version: HELM_VERSION });
     return path;
   };
   return {
     ready,
-    async installOperator(operator, { spec, kubeconfig }) {
+    async installOperator(operator, { spec, cluster, kubeconfig }) {
       const helm = await ready();
-      await withPrivateFile(directory, spec.name, kubeconfig.text, async (kubeconfigFile) => {
+      const credentials = await cluster.kubeconfig(deadline.remaining());
+      await withPrivateFile(directory, spec.name, credentials, async (kubeconfigFile) => {
         const args = buildArgs(operator, kubeconfigFile, kubeconfig.context, deadline.remaining());
         const { code, stdout, stderr } = await runProgram(helm, args, {
           env: childEnvironment(process.env, kubeconfigVariables),

@@ -1,12 +1,13 @@
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
+import { childEnvironment } from "../cluster/child.ts";
 import type { Member } from "../cluster/member.ts";
 import { istioOperator } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { READER } from "../mesh/objects/reader.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
-import { childEnvironment, withPrivateFile } from "../tools/child.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
+import { withPrivateFile } from "../tools/private-file.ts";
 import { generateManifests } from "./manifests.ts";
 import { ISTIOCTL } from "./release.ts";
 import { createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
@@ -23,6 +24,9 @@ export interface Istioctl {
    */
   createRemoteSecret(mesh: MeshSpec, target: Member, server: string, tokenSecret: string): Promise<RemoteSecret>;
 }
+
+/** A call takes some seconds. Milliseconds. */
+const CALL = 60_000;
 
 /**
  * @param directory where a kubeconfig is kept while istioctl reads it; private to this user, and emptied after the run
@@ -52,12 +56,12 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
       made.set(cluster.name, known);
       return known;
     },
-    createRemoteSecret(mesh, { spec, kubeconfig }, server, tokenSecret) {
+    createRemoteSecret(mesh, { spec, cluster, kubeconfig }, server, tokenSecret) {
       // Its kubeconfig is on the disk no longer than it is read.
       return limit(async () => {
         const istioctl = await ready();
         const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
-        return withPrivateFile(directory, spec.name, kubeconfig.text, (kubeconfigFile) =>
+        return withPrivateFile(directory, spec.name, await cluster.kubeconfig(CALL), (kubeconfigFile) =>
           createRemoteSecret({
             istioctl,
             kubeconfigFile,

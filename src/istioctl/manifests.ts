@@ -1,8 +1,8 @@
 import { parse } from "yaml";
+import { message, runProgram } from "../cluster/child.ts";
 import { isKnownKind } from "../cluster/resources.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import { message, runProgram } from "../tools/child.ts";
 
 export interface ManifestsRequest {
   /** Path of the binary. */

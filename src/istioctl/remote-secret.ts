@@ -1,7 +1,7 @@
 import { parse } from "yaml";
+import { childEnvironment, message, runProgram } from "../cluster/child.ts";
 import { Failure } from "../mesh/failure.ts";
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
-import { childEnvironment, message, runProgram } from "../tools/child.ts";
 
 export interface RemoteSecretRequest {
   /** Path of the binary. */

@@ -1,5 +1,5 @@
 import type { Applied, Cluster } from "../cluster/cluster.ts";
-import { ApiError, isUnreachable } from "../cluster/errors.ts";
+import { ApiError, unreachableCluster } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { CHECKS, type CheckId } from "../mesh/catalogue.ts";
 import { explained } from "../mesh/causes.ts";
@@ -187,9 +187,9 @@ export class Run {
       this.#settle(planned, { verdict: "passed", ...seen }, start);
       return value;
     } catch (error) {
-      // A step of a pair is taken in its first cluster.
-      const [cluster] = Object.values(subject) as string[];
-      if (cluster && isUnreachable(error)) this.clusterReport(cluster).unreachable = true;
+      // Whichever step asked it: of a pair's two clusters either may be the one that is down.
+      const down = this.#clusters.get(unreachableCluster(error) ?? "");
+      if (down) down.unreachable = true;
       this.#settle(planned, explain(error), start);
       throw new NotReached(`${id} of ${subjectName(subject)} failed`, { cause: error });
     }

@@ -14,10 +14,10 @@ export interface Made {
 }
 
 /** A self-signed certificate for 127.0.0.1 and any names, valid from and to so many days from now. */
-export async function selfSigned({ from = -1, to = 1, names = [] as string[] } = {}): Promise<Made> {
+export async function selfSigned({ from = -1, to = 1, names = [] as string[], subject = "test" } = {}): Promise<Made> {
   const keys = (await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=test",
+    name: `CN=${subject}`,
     notBefore: new Date(Date.now() + from * DAY),
     notAfter: new Date(Date.now() + to * DAY),
     keys,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { ApiError, isUnreachable, unreachable } from "../../src/cluster/errors.ts";
+import { ApiError, unreachable, unreachableCluster } from "../../src/cluster/errors.ts";
 
-const broken = (code: string) => unreachable("https://10.0.0.1:6443", Object.assign(new Error("It broke."), { code }));
+const broken = (code: string) =>
+  unreachable("east", "https://10.0.0.1:6443", Object.assign(new Error("It broke."), { code }));
 
 describe("what the API server says is told in few words", () => {
   const schema = "failed to create typed patch object (/default; sailoperator.io/v1, Kind=Istio):";
@@ -44,12 +45,13 @@ describe("a cluster cannot be reached", () => {
     ["where the connection is refused", broken("ECONNREFUSED"), true],
     ["where nobody answers", broken("UND_ERR_CONNECT_TIMEOUT"), true],
     ["where its name does not resolve", broken("ENOTFOUND"), true],
-    ["where a load balancer answers in its place", new ApiError("read it", 503, {}), true],
+    ["where a load balancer answers in its place", new ApiError("read it", 503, {}, undefined, "east"), true],
     ["but for a wrong certificate, which will not mend itself", broken("ERR_TLS_CERT_ALTNAME_INVALID"), false],
     ["but not where it answers: who asks is not known", new ApiError("read it", 401, {}), false],
     ["but not where it answers: it has an error", new ApiError("read it", 500, {}), false],
+    ["but not where an extension API is down behind it", new ApiError("read it", 503, {}), false],
     ["but not by a defect of ours", new TypeError("undefined"), false],
   ])("%s", (_, error, expected) => {
-    expect(isUnreachable(error)).toBe(expected);
+    expect(unreachableCluster(error)).toBe(expected ? "east" : undefined);
   });
 });

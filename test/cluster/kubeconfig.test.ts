@@ -32,7 +32,11 @@ function good(content: string, context?: string): Kubeconfig {
 
 /** The problem that a user of the kubeconfig makes. */
 function problem(user: object, now?: Date): string | undefined {
-  const read = readKubeconfig(JSON.stringify({ ...config, users: [{ name: "u1", user }] }), undefined, now);
+  const read = readKubeconfig(
+    JSON.stringify({ ...config, users: [{ name: "u1", user }] }),
+    undefined,
+    now ? { now } : {},
+  );
   return "problem" in read ? read.problem : undefined;
 }
 
@@ -95,10 +99,10 @@ describe("what is kept of it", () => {
     expect(good(once.text)).toMatchObject({ context: once.context, server: once.server, text: once.text });
   });
 
-  test("the client library has the server and the user of that context", () => {
-    const { config: library } = good(stringify(config), "west");
-    expect(library.getCurrentCluster()?.server).toBe("https://west.example:6443/k8s/clusters/c-1");
-    expect(library.getCurrentUser()?.token).toBe("token-west");
+  test("the server and the user of that context", () => {
+    const { cluster, user } = good(stringify(config), "west");
+    expect(cluster).toEqual({ server: "https://west.example:6443/k8s/clusters/c-1" });
+    expect(user).toEqual({ token: "token-west" });
   });
 });
 
@@ -137,11 +141,93 @@ describe("exec plugins", () => {
     expect(problem(exec(command)) === undefined).toBe(found);
   });
 
+  test.each<[string, object, string]>([
+    [
+      "that wants a terminal",
+      { interactiveMode: "Always", command: "node" },
+      "wants a terminal (`interactiveMode: Always`)",
+    ],
+    [
+      "that is not there and says how to get it",
+      { command: "none", installHint: "Get it at https://x.example." },
+      'the program "none", which is not on this runner\'s PATH; install it in a step before this one. The kubeconfig says: Get it at https://x.example',
+    ],
+    ["without a command", {}, "a plugin without a command"],
+  ])("one %s is refused", (_, more, expected) => {
+    expect(problem({ exec: { apiVersion: "client.authentication.k8s.io/v1", ...more } })).toContain(expected);
+  });
+
+  test.each(["gcp", "azure"])("the auth provider %s, which kubectl has no more, is refused", (name) => {
+    expect(problem({ "auth-provider": { name } })).toContain(`the auth provider "${name}", which kubectl has given up`);
+  });
+
   test("a file that cannot be run is no program", () => {
     const path = join(folder, "plugin");
     writeFileSync(path, "", { mode: 0o600 });
     // root may read everything, but not run what nobody may run.
     expect(problem(exec(path))).toContain("which is not on this runner's PATH");
+  });
+});
+
+test.each(["as-uid", "as-groups", "as-user-extra"])(
+  "%s without a user to act as is refused, as kubectl does",
+  (key) => {
+    expect(problem({ token: "t", [key]: ["x"] })).toContain(`\`${key}\` without \`as\``);
+    expect(problem({ token: "t", as: "jane", [key]: ["x"] })).toBeUndefined();
+  },
+);
+
+describe("a proxy-url", () => {
+  const read = (url: string) =>
+    readKubeconfig(
+      JSON.stringify({ ...config, clusters: [{ name: "c1", cluster: { server: "https://x", "proxy-url": url } }] }),
+    );
+  test.each<[string, string | undefined]>([
+    ["http://proxy:3128", undefined],
+    ["https://proxy", undefined],
+    ["socks5://proxy:1080", undefined],
+    ["socks4://proxy", "a proxy-url with socks4://; expected an http, https or socks5 URL"],
+    ["proxy:3128", "a proxy-url that is no URL"],
+    ["no url", "a proxy-url that is no URL"],
+  ])("%s", (url, expected) => {
+    const found = read(url);
+    if (expected) expect("problem" in found && found.problem).toContain(expected);
+    else expect(found).toMatchObject({ server: "https://x" });
+  });
+
+  test("has a password that is secret, as it stands there and as it reads", () => {
+    const found = read("http://user:pass%2Fword-1@proxy:3128") as Kubeconfig;
+    expect(found.secrets).toEqual(["token-east", "pass%2Fword-1", "pass/word-1"]);
+  });
+});
+
+test.each<[object, string]>([
+  [{ exec: { apiVersion: "client.authentication.k8s.io/v1", command: "node" } }, "a login by a program"],
+  [{ tokenFile: "/etc/hostname" }, "a tokenFile file"],
+])("one that a cluster holds neither runs nor reads anything here: %j", (user, expected) => {
+  const content = JSON.stringify({ ...config, users: [{ name: "u1", user }] });
+  expect(readKubeconfig(content, undefined, { foreign: true })).toMatchObject({
+    problem: expect.stringContaining(expected),
+  });
+});
+
+test("paths in a file begin at its folder, as kubectl has it; a plugin's name is looked for on the PATH", () => {
+  writeFileSync(join(folder, "ca.crt"), made.certificate);
+  const content = (user: object) =>
+    JSON.stringify({
+      ...config,
+      clusters: [{ name: "c1", cluster: { server: "https://x", "certificate-authority": "ca.crt" } }],
+      users: [{ name: "u1", user }],
+    });
+  writeFileSync(join(folder, "login"), "", { mode: 0o755 });
+  const read = (user: object) => readKubeconfig(content(user), undefined, { folder }) as Kubeconfig;
+  expect(read({ exec: { command: "./login" } })).toMatchObject({
+    cluster: { "certificate-authority": join(folder, "ca.crt") },
+    user: { exec: { command: join(folder, "login") } },
+  });
+  expect(read({ exec: { command: "node" } }).user).toEqual({ exec: { command: "node" } });
+  expect(readKubeconfig(content({ token: "t" }))).toMatchObject({
+    problem: expect.stringContaining("certificate-authority"),
   });
 });
 

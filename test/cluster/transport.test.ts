@@ -1,8 +1,9 @@
 import { createServer } from "node:net";
-import type { KubeConfig } from "@kubernetes/client-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { Deadline } from "../../src/cluster/deadline.ts";
-import { ApiError, isTransient, unreachable } from "../../src/cluster/errors.ts";
+import { ApiError, isTransient, unreachable, unreachableCluster } from "../../src/cluster/errors.ts";
+import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
+import { type Access, Login } from "../../src/cluster/login.ts";
 import { Transport } from "../../src/cluster/transport.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { type Handler, inTurn, json, refuse, type Server, serve, TOKEN } from "./server.ts";
@@ -30,12 +31,12 @@ afterEach(async () => {
 const retries: string[] = [];
 function transport({
   deadline = new Deadline(60_000),
-  config = server.kubeconfig().config,
-  url = server.url,
+  kubeconfig = server.kubeconfig(),
+  login = new Login(kubeconfig, deadline, {}),
   onRetry = () => {},
 } = {}) {
   retries.length = 0;
-  const made = new Transport(config, url, deadline, (message) => {
+  const made = new Transport("east", login, deadline, (message) => {
     retries.push(message);
     onRetry();
   });
@@ -187,7 +188,7 @@ describe("how long", () => {
     });
     const error = await failure(transport({ deadline: new Deadline(10_000) }).json("read x", "GET", "/x"));
     expect(error).toMatchObject({ status: 503 });
-    expect(server.received).toHaveLength(3);
+    expect(server.received.filter(({ path }) => path === "/x")).toHaveLength(3);
   });
 
   test.each<[string, number, boolean, boolean]>([
@@ -216,6 +217,41 @@ describe("how long", () => {
     expect(error.hint).toContain("`timeout`");
   });
 
+  describe("a write waits for admission webhooks", () => {
+    // Its time is over as soon as it has come, and so is the patience with it.
+    const silent: Handler = () => {
+      ahead += 130_000;
+      vi.advanceTimersByTime(34_000);
+      setImmediate(() => vi.advanceTimersByTime(1_000));
+    };
+    const answering =
+      (version: Handler): Handler =>
+      (...args) =>
+        (args[0].method === "GET" ? version : silent)(...args);
+    beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+    afterEach(() => void vi.useRealTimers());
+
+    test("and one that is slow is told as that, where the API server answers otherwise", async () => {
+      const made = transport({ deadline: new Deadline(3_600_000) });
+      server.answer(answering(ok));
+      await made.json("read x", "GET", "/x");
+      const error = await failure(made.json("apply Secret x", "PATCH", "/x", { body: {} }));
+      expect(error.message).toBe(
+        "Could not apply Secret x: east gave no answer within 35 s, but answers reads: an admission webhook is slow, or cannot be reached.",
+      );
+      expect(error.hint).toContain("webhookconfigurations");
+      expect(unreachableCluster(error)).toBeUndefined();
+    });
+
+    test("but where it answers nothing at all, the cluster cannot be reached", async () => {
+      const made = transport({ deadline: new Deadline(3_600_000) });
+      server.answer(answering((_, __, raw) => void raw.socket.destroy()));
+      const error = await failure(made.json("apply Secret x", "PATCH", "/x", { body: {} }));
+      expect(error.message).toContain("cannot be reached: no answer");
+      expect(unreachableCluster(error)).toBe("east");
+    });
+  });
+
   test("a request that the runner cancels ends at once and says so", async () => {
     const controller = new AbortController();
     server.answer(() => controller.abort());
@@ -226,35 +262,25 @@ describe("how long", () => {
 });
 
 describe("credentials", () => {
-  /** Counts how often credentials are asked for, and hands out a new token each time. */
-  function counting() {
-    const { config } = server.kubeconfig();
-    const asked: string[] = [];
-    const apply = config.applySecurityAuthentication.bind(config);
-    config.applySecurityAuthentication = async (context) => {
-      asked.push(`token-${asked.length + 1}`);
-      await new Promise((resolve) => setImmediate(resolve));
-      await apply(context);
-      context.setHeaderParam("Authorization", asked.at(-1) as string);
-    };
-    return { config, asked };
+  /** A login that gives another token each time that it is asked for new ones. */
+  class Counting extends Login {
+    asked = 1;
+
+    constructor() {
+      super(server.kubeconfig(), new Deadline(60_000), {});
+    }
+    override async access(): Promise<Access> {
+      const { dispatcher } = await super.access();
+      return { headers: { authorization: `token-${this.asked}` }, dispatcher };
+    }
+    override async refused({ headers }: Access): Promise<void> {
+      if (headers.authorization === `token-${this.asked}`) this.asked++;
+    }
   }
 
-  test("are asked for once for all requests that begin together", async () => {
-    const { config, asked } = counting();
-    server.answer(ok);
-    const made = transport({ config });
-    await Promise.all(Array.from({ length: 20 }, () => made.json("read x", "GET", "/x")));
-    expect(asked).toHaveLength(1);
-    // An exec plugin's may be short-lived, so they are asked for again after a minute, and again by one only.
-    ahead = 61_000;
-    await Promise.all(Array.from({ length: 20 }, () => made.json("read x", "GET", "/x")));
-    expect(asked).toHaveLength(2);
-  });
-
   test("are asked for anew, once, where they are not accepted any more", async () => {
-    const { config, asked } = counting();
-    const made = transport({ config });
+    const login = new Counting();
+    const made = transport({ login });
     server.answer(ok);
     await made.json("read x", "GET", "/x");
     server.answer((request, response) => {
@@ -262,30 +288,14 @@ describe("credentials", () => {
       else refuse(response, 401, "Unauthorized");
     });
     expect(await made.json("read x", "GET", "/x")).toEqual({ ok: true });
-    expect(asked).toHaveLength(2);
+    expect(login.asked).toBe(2);
     expect(server.received).toHaveLength(2);
 
     server.answer((_, response) => refuse(response, 401, "Unauthorized"));
     const error = await failure(made.json("read x", "GET", "/x"));
     expect(error).toMatchObject({ status: 401, hint: expect.stringContaining("renew") });
-    expect(asked).toHaveLength(3);
+    expect(login.asked).toBe(3);
     expect(server.received).toHaveLength(2);
-  });
-
-  test("that cannot be had are told without what the plugin said, and asked for again the next time", async () => {
-    const { config, asked } = counting();
-    const apply = config.applySecurityAuthentication;
-    config.applySecurityAuthentication = () => {
-      config.applySecurityAuthentication = apply;
-      return Promise.reject(new Error(`plugin said ${TOKEN}`));
-    };
-    server.answer(ok);
-    const made = transport({ config });
-    const error = await failure(made.json("read x", "GET", "/x"));
-    expect(error.message).toContain("could not be had");
-    expect(error.message + error.hint).not.toContain(TOKEN);
-    await made.json("read x", "GET", "/x");
-    expect(asked).toHaveLength(1);
   });
 });
 
@@ -369,6 +379,17 @@ describe("what an error says", () => {
     expect(error.hint).toContain("Nothing was overwritten.");
   });
 
+  test.each<[string, Handler, string | undefined]>([
+    ["the API server answers: it is an extension API that is down", ok, undefined],
+    ["it does not either: the cluster is down", status(503), "east"],
+    ["nobody does: the cluster is down", (_, __, raw) => void raw.socket.destroy(), "east"],
+  ])("of a 503, after asking for the version, where %s", async (_, version, down) => {
+    const gone = status(503, { "retry-after": "1000" });
+    server.answer((...args) => (args[0].path === "/version" ? version : gone)(...args));
+    const error = await failure(transport().json("read x", "GET", "/apis/metrics.k8s.io/v1beta1"));
+    expect(unreachableCluster(error)).toBe(down);
+  });
+
   test.each([
     ["text", "text/plain", "404 page not found"],
     ["HTML", "text/html", "<html>no</html>"],
@@ -396,7 +417,8 @@ describe("what an error says", () => {
     const onRetry = () => {
       ahead += 20_000;
     };
-    const error = await failure(transport({ url, onRetry }).json("read x", "GET", "/x"));
+    const kubeconfig = server.kubeconfig({ cluster: { server: url } });
+    const error = await failure(transport({ kubeconfig, onRetry }).json("read x", "GET", "/x"));
     expect(error.message).toMatch(
       `The API server at ${url} cannot be reached: the connection was refused (ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:${port}).`,
     );
@@ -404,20 +426,20 @@ describe("what an error says", () => {
     expect(retries).toHaveLength(1);
   });
 
-  test.each<[string, () => KubeConfig, RegExp]>([
+  test.each<[string, () => Kubeconfig, RegExp]>([
     [
       "an unknown CA",
-      () => server.kubeconfig({ cluster: { "certificate-authority-data": undefined } }).config,
+      () => server.kubeconfig({ cluster: { "certificate-authority-data": undefined } }),
       /its certificate was not accepted \((DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE): /,
     ],
     [
       "a certificate for another name",
-      () => server.kubeconfig({ cluster: { "tls-server-name": "other.example" } }).config,
+      () => server.kubeconfig({ cluster: { "tls-server-name": "other.example" } }),
       /its certificate was not accepted \(ERR_TLS_CERT_ALTNAME_INVALID: /,
     ],
-  ])("%s, at once", async (_, config, expected) => {
+  ])("%s, at once", async (_, kubeconfig, expected) => {
     server.answer(ok);
-    const error = await failure(transport({ config: config() }).json("read x", "GET", "/x"));
+    const error = await failure(transport({ kubeconfig: kubeconfig() }).json("read x", "GET", "/x"));
     expect(error.message).toMatch(expected);
     expect(error.hint).toContain("certificate-authority-data");
     expect(retries).toEqual([]);
@@ -425,8 +447,8 @@ describe("what an error says", () => {
 
   test("the TLS server name of the kubeconfig is used", async () => {
     server.answer(ok);
-    const { config } = server.kubeconfig({ cluster: { "tls-server-name": "api.example" } });
-    expect(await transport({ config }).json("read x", "GET", "/x")).toEqual({ ok: true });
+    const kubeconfig = server.kubeconfig({ cluster: { "tls-server-name": "api.example" } });
+    expect(await transport({ kubeconfig }).json("read x", "GET", "/x")).toEqual({ ok: true });
   });
 
   const coded = (code: string, message: string) => Object.assign(new Error(message), { code });
@@ -464,7 +486,9 @@ describe("what an error says", () => {
     ["a string", true, "no answer (a string)"],
   ])("%s", (error, again, why) => {
     expect(isTransient(error)).toBe(again);
-    expect(unreachable("https://x", error).message).toBe(`The API server at https://x cannot be reached: ${why}.`);
+    expect(unreachable("east", "https://x", error).message).toBe(
+      `The API server at https://x cannot be reached: ${why}.`,
+    );
   });
 });
 

@@ -27,7 +27,8 @@ const OPERATOR = { version: "1.28.3", chart: "https://charts.example/sail-operat
 const SECRET = "the-token-of-the-administrator";
 const member = {
   spec: { name: "east", network: "n", values: {} },
-  kubeconfig: { context: "admin", text: `{"token":"${SECRET}"}` },
+  kubeconfig: { context: "admin" },
+  cluster: { kubeconfig: async () => `{"token":"${SECRET}"}` },
 } as unknown as Member;
 
 let dir: string;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse, stringify } from "yaml";
+import { childEnvironment } from "../../src/cluster/child.ts";
 import {
   buildArgs,
   createRemoteSecret,
@@ -11,7 +12,6 @@ import {
 } from "../../src/istioctl/remote-secret.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { redact } from "../../src/mesh/redact.ts";
-import { childEnvironment } from "../../src/tools/child.ts";
 import { leftOut } from "../left-out.ts";
 
 const TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJyZWFkZXIifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg";

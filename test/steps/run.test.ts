@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ApiError } from "../../src/cluster/errors.ts";
+import { ApiError, Unreachable } from "../../src/cluster/errors.ts";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { CheckRef, Finding, Result, Subject, Verdict } from "../../src/mesh/report.ts";
@@ -75,6 +75,19 @@ describe("a step", () => {
     expect(run.report().checks).toEqual([expect.objectContaining({ id: TRUST, verdict: "failed", ...expected })]);
     expect(told.lines[0]).toMatch(/^trust a: \[failed\] /);
     expect(run.failed).toBe(true);
+  });
+
+  test.each<[string, unknown, string[]]>([
+    ["its first cluster", new Unreachable("a", "No answer.", ""), ["a"]],
+    ["its second cluster", new Unreachable("b", "No answer.", ""), ["b"]],
+    ["a cluster that is down behind its load balancer", new ApiError("read x", 503, {}, undefined, "b"), ["b"]],
+    ["an extension API that is down", new ApiError("read x", 503, {}), []],
+    ["an API server that is none of the mesh's", new Unreachable("", "No answer.", ""), []],
+  ])("of a pair calls that cluster unreachable that did not answer: %s", async (_, error, expected) => {
+    const { run } = begin();
+    run.plan(planned(EXPOSURE, AB));
+    await expect(run.step(EXPOSURE, AB, [], () => Promise.reject(error))).rejects.toThrow(NotReached);
+    expect(run.unreachable).toEqual(expected);
   });
 
   test("waits for what it needs", async () => {

@@ -29,6 +29,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     name,
     server: `https://${name}.example`,
     requests: 7,
+    kubeconfig: unexpected("kubeconfig"),
     version: unexpected("version"),
     serves: unexpected("serves"),
     get: unexpected("get"),
