@@ -101,6 +101,7 @@ describe("packages are used where they belong", () => {
   test.each<[string, string[]]>([
     ["@actions/core", ["action", ""]],
     ["@actions/tool-cache", ["tools"]],
+    ["@kubernetes/client-node", ["cluster"]],
     ["undici", ["cluster"]],
     ["@peculiar/x509", ["mesh"]],
     ["valibot", ["action"]],

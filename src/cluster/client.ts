@@ -1,12 +1,5 @@
-import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
-import {
-  describe,
-  type KubernetesObject,
-  type ManagedFieldsEntry,
-  type ObjectRef,
-  refOf,
-} from "../mesh/objects/object.ts";
+import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
 import { withhold, withholdEncoded } from "../mesh/redact.ts";
 import type {
@@ -28,6 +21,7 @@ import type { Kubeconfig } from "./kubeconfig.ts";
 import { Login } from "./login.ts";
 import { collectionPath, listPath, objectPath } from "./resources.ts";
 import { PATIENCE_PASSED_ON, type Patience, pauseBefore } from "./retry.ts";
+import { isSame, wouldBeSame } from "./same.ts";
 import { type Response, Transport } from "./transport.ts";
 import { type Broken, watch } from "./watch.ts";
 
@@ -376,28 +370,4 @@ function sentence(text: string): string {
 
 function keyOf(object: KubernetesObject): string {
   return `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
-}
-
-/**
- * Whether our apply changed nothing. The API server leaves our entry in managedFields as it is then; others may have
- * written in between (a status, say), so a different resourceVersion alone says little.
- */
-function isSame(before: KubernetesObject, after: KubernetesObject): boolean {
-  if (before.metadata.resourceVersion === after.metadata.resourceVersion) return true;
-  return (
-    ours(before) !== undefined &&
-    JSON.stringify(ours(before)) === JSON.stringify(ours(after)) &&
-    before.metadata.generation === after.metadata.generation &&
-    JSON.stringify(before.data) === JSON.stringify(after.data)
-  );
-}
-
-/** The same of a dry run, which leaves the resourceVersion as it is. */
-function wouldBeSame(before: KubernetesObject, after: KubernetesObject): boolean {
-  const fields = (object: KubernetesObject) => JSON.stringify(ours(object)?.fieldsV1);
-  return fields(before) === fields(after) && differences(before, after).length === 0;
-}
-
-function ours({ metadata }: KubernetesObject): ManagedFieldsEntry | undefined {
-  return metadata.managedFields?.find(({ manager, operation }) => manager === MANAGER && operation === "Apply");
 }

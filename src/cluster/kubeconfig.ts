@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { isAbsolute, resolve } from "node:path";
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { quoted } from "../mesh/quoted.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import { clip } from "./errors.ts";
@@ -111,6 +112,12 @@ export function readKubeconfig(
     clusters: [{ name: "cluster", cluster }],
     users: [{ name: "user", user }],
   });
+  try {
+    // What the client library does not take is no kubeconfig; how we log in by one is ours (login.ts).
+    new KubeConfig().loadFromString(reduced);
+  } catch {
+    return { problem: `has ${of} entries that cannot be used; expected a kubeconfig as kubectl writes it` };
+  }
   return {
     context,
     server: server.replace(/\/+$/, ""),
