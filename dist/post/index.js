@@ -143,6 +143,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("vm");
 /* harmony export */   c: () => (/* binding */ x),
 /* harmony export */   d: () => (/* binding */ a),
 /* harmony export */   e: () => (/* binding */ E),
+/* harmony export */   g: () => (/* binding */ D),
 /* harmony export */   i: () => (/* binding */ H),
 /* harmony export */   j: () => (/* binding */ $),
 /* harmony export */   k: () => (/* binding */ A),
@@ -151,7 +152,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("vm");
 /* harmony export */   n: () => (/* binding */ z),
 /* harmony export */   o: () => (/* binding */ g)
 /* harmony export */ });
-/* unused harmony exports f, g, h */
+/* unused harmony exports f, h */
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
 /* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(321);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
@@ -275,7 +276,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(473);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(455);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function i(){await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>c((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>n((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function n(o){o&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_7__.rm)(o,{recursive:!0,force:!0})}async function c(o){if(!o)return;await(await __nccwpck_require__.e(/* import() */ 735).then(__nccwpck_require__.bind(__nccwpck_require__, 735))).removeProbes(o)}await i();
+async function i(){await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>c((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>n((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function n(o){o&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_7__.rm)(o,{recursive:!0,force:!0})}async function c(o){if(!o)return;await(await __nccwpck_require__.e(/* import() */ 321).then(__nccwpck_require__.bind(__nccwpck_require__, 702))).removeProbes(o)}await i();
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
