@@ -205,7 +205,7 @@ export class Run {
       },
       create: async (cluster, object) => {
         await cluster.create(object);
-        this.#changed(cluster, phase, { ...refOf(object), action: "created" });
+        this.#changed(cluster, phase, changeOf(object, { action: "created", object }));
       },
       update: async (cluster, object) => {
         await cluster.update(object);
