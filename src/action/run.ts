@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as core from "@actions/core";
 import { problemOf } from "../checks/remote-access.ts";
@@ -23,6 +23,7 @@ import { toJUnit } from "../report/junit.ts";
 import { inputProblemsToMarkdown, toMarkdown } from "../report/markdown.ts";
 import { uninstallation } from "../report/uninstallation.ts";
 import { count, goneOnWithout } from "../report/words.ts";
+import { Lock } from "../steps/lock.ts";
 import { Run } from "../steps/run.ts";
 import { annotate, annotateChanges, annotateError } from "./annotations.ts";
 import { writeDiagnostics } from "./diagnostics.ts";
@@ -31,7 +32,7 @@ import { Log } from "./log.ts";
 import { mask } from "./masking.ts";
 import { InputError, printable } from "./messages.ts";
 import { setOutputs } from "./outputs.ts";
-import { FOLDER_STATE, PROBE_STATE } from "./state.ts";
+import { FOLDER_STATE, HOLDER_STATE, PROBE_STATE } from "./state.ts";
 
 /** The whole action: inputs, command, report, outputs. The exit code is decided here and nowhere else. */
 export async function main(): Promise<void> {
@@ -109,15 +110,18 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
   );
   const helm = helmFor({ ...inputs.helm, deadline, onProgress }, folder, variables);
   const tools = verifyTools(deadline, log);
+  const holder = holderOf(process.env);
+  core.saveState(HOLDER_STATE, holder);
+  const lock = new Lock({ holder, lastly: tools.lastly });
   const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
   try {
     if (inputs.command === "verify" || inputs.command === "diagnose") {
       run.plan(...planVerify(inputs.mesh));
       await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
     } else if (inputs.command === "rotate") {
-      await rotate(run, inputs.mesh, members, { verification });
+      await rotate(run, inputs.mesh, members, { verification, lock });
     } else if (inputs.command === "uninstall") {
-      await uninstall(run, inputs.mesh, members, inputs.uninstallScope);
+      await uninstall(run, inputs.mesh, members, inputs.uninstallScope, lock);
     } else if (inputs.command === "plan") {
       await plan(run, inputs.mesh, members, { istioctl, root: inputs.root, prune: inputs.prune });
     } else {
@@ -127,10 +131,13 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
         root: inputs.root,
         prune: inputs.prune,
         verification,
+        lock,
       });
     }
     return run.report();
   } finally {
+    if (await lock.release(inputs.command === "uninstall" && inputs.uninstallScope === "all"))
+      core.saveState(HOLDER_STATE, "");
     log.end();
     await Promise.all(members.map(({ cluster }) => cluster.close()));
   }
@@ -238,6 +245,13 @@ function sentence(report: Report): string {
       : `; ${changed ? "changes were made" : "nothing had to be changed"}`;
   const proof = traffic ? ", and every pair of them answers" : "; no requests were sent between them";
   return `${clusters.length} clusters are one mesh${proof}${changes}.`;
+}
+
+/** Who this run is, for those who wait for it: where it can be looked at, and by what it differs from its sisters. */
+export function holderOf(env: NodeJS.ProcessEnv): string {
+  const { GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID, GITHUB_RUN_ATTEMPT = "1" } = env;
+  const run = `${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/${GITHUB_RUN_ATTEMPT}`;
+  return `${GITHUB_RUN_ID ? run : `process ${process.pid} on ${hostname()}`} (${randomUUID().slice(0, 8)})`;
 }
 
 /** Where this version's documentation is; `undefined` where the action does not run from a repository. */

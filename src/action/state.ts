@@ -3,3 +3,6 @@ export const FOLDER_STATE = "folder";
 
 /** The same for the namespace of a probe that is still to be removed. */
 export const PROBE_STATE = "probe";
+
+/** The same for the name by which a run holds the clusters' Leases. */
+export const HOLDER_STATE = "holder";

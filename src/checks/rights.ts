@@ -1,5 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
+import { LEASE } from "../mesh/objects/lease.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { OWN_KINDS } from "../mesh/objects/ownership.ts";
 import type { Installer, MeshSpec, UninstallScope } from "../mesh/spec.ts";
@@ -17,6 +18,8 @@ const READ = ["get"];
 const WATCH = ["get", "list", "watch"];
 // Server-side apply of a new object is a patch that the API server also checks as a create.
 const APPLY = ["get", "create", "patch"];
+// So that no other run writes meanwhile.
+const LOCK = ["get", "create", "patch"];
 
 const right = (apiVersion: string, kind: string, verbs: readonly string[], where?: string): Right => ({
   ...groupResource({ apiVersion, kind }),
@@ -77,6 +80,7 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
         ]
       : []),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),
+    right(LEASE.apiVersion, LEASE.kind, LOCK, LEASE.namespace),
     ...(mesh.tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
     ...(prune ? pruneRights(mesh) : []),
@@ -132,6 +136,7 @@ export function rotateRights({ namespace, tokenTtl }: MeshSpec): Right[] {
     right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
     right("sailoperator.io/v1", "Istio", ["list"]),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),
+    right(LEASE.apiVersion, LEASE.kind, LOCK, LEASE.namespace),
     ...(tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
   ];
 }
@@ -185,6 +190,7 @@ export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope):
     ...kinds.map(({ apiVersion, kind, clusterScoped }) =>
       right(apiVersion, kind, remove, clusterScoped ? undefined : namespace),
     ),
+    right(LEASE.apiVersion, LEASE.kind, [...LOCK, ...(scope === "all" ? ["delete"] : [])], LEASE.namespace),
     // Of probes. The patch gives the network's label back, where the namespace is somebody else's.
     right("v1", "Namespace", [...remove, ...(scope === "all" ? ["patch"] : [])]),
     ...(scope === "all"

@@ -5,7 +5,7 @@ import { readProxies } from "../facts/proxies.ts";
 import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
-import type { KubernetesObject, ObjectMeta } from "../mesh/objects/object.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import {
   CLUSTER_READER,
@@ -41,8 +41,8 @@ export interface Survey {
   readonly controlPlanes: ControlPlanes;
   readonly namespace: KubernetesObject | undefined;
   readonly trust: TrustState;
-  /** Which Secret `cacerts` that was, as it was read. */
-  readonly cacerts: ObjectMeta | undefined;
+  /** The Secret `cacerts`, as it was read. */
+  readonly cacerts: Secret | undefined;
   readonly remoteSecrets: readonly Secret[];
   /** The Secrets that tokens of the reader stand and fall with. */
   readonly readerTokens: ReaderTokens;
@@ -110,7 +110,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     istiods,
     controlPlanes: chooseIstiod(mesh, ours, istiods, await hanging(cluster, istiods)),
     trust: await trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
-    cacerts: cacerts?.metadata,
+    cacerts,
     remoteSecrets,
     ...reader,
     rootCa,

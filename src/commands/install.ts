@@ -19,6 +19,7 @@ import {
   istiodSelector,
 } from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
+import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { ensureReader } from "../steps/reader.ts";
@@ -33,6 +34,7 @@ export interface Tools {
   readonly helm: Helm;
   /** The root CA that the user provided. */
   readonly root: RootCa | undefined;
+  readonly lock: Lock;
   /** Whether remote secrets of ours for clusters that are not on the list are removed. */
   readonly prune: boolean;
   /** How the mesh is verified at the end; `undefined`: it is not. */
@@ -47,14 +49,17 @@ export interface Tools {
  * left out: the others are served, and a run in which it is back completes the mesh.
  */
 export async function install(run: Run, mesh: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
-  run.plan(...planPreflight(mesh), ...planInstall(mesh), ...(tools.verification ? planVerify(mesh) : []));
+  run.plan(...planPreflight(mesh), LOCK_CHECK, ...planInstall(mesh), ...(tools.verification ? planVerify(mesh) : []));
 
   const rights = merged([
     ...installRights(mesh, tools.prune),
     ...(tools.verification ? verifyRights(mesh, tools.verification.traffic) : []),
   ]);
   const begin = (plan: TrustPlan) => beginIssuing(mesh, plan, tools.root);
-  const ready = await preflight(run, mesh, members, { ...tools, rights, begin });
+  const first = (member: Member) => tools.lock.look(member);
+  const ready = await tools.lock.after(run, members, planPreflight(mesh), () =>
+    preflight(run, mesh, members, { ...tools, rights, begin, first }),
+  );
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
   const { served, surveys, trust, begun: issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;

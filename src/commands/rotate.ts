@@ -4,6 +4,7 @@ import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
 import { confirmRead } from "../steps/reading.ts";
 import { newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
@@ -11,6 +12,7 @@ import type { Run } from "../steps/run.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface RotateTools {
+  readonly lock: Lock;
   /** How the mesh is verified at the end; `undefined`: it is not. */
   readonly verification: VerifyTools | undefined;
   /** How long an istiod may take to show that it took up a new token, in milliseconds, where not the usual time. */
@@ -22,11 +24,13 @@ export interface RotateTools {
  * to read by the new one. What was done is seen on the clusters alone, so a run that was cut off is finished by the next.
  */
 export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: RotateTools): Promise<void> {
-  const { verification, patience } = tools;
-  run.plan(...planAccessPreflight(mesh), ...planRotate(mesh), ...(verification ? planVerify(mesh) : []));
+  const { verification, patience, lock } = tools;
+  run.plan(...planAccessPreflight(mesh), LOCK_CHECK, ...planRotate(mesh), ...(verification ? planVerify(mesh) : []));
 
   const rights = merged([...rotateRights(mesh), ...(verification ? verifyRights(mesh, verification.traffic) : [])]);
-  const surveys = await accessPreflight(run, mesh, members, rights);
+  const surveys = await lock.after(run, members, planAccessPreflight(mesh), () =>
+    accessPreflight(run, mesh, members, rights, (member) => lock.look(member)),
+  );
   if (!surveys) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
   const survey = ({ spec }: Member) => surveys.get(spec.name) as Survey;
   const others = (member: Member) => members.filter((each) => each !== member);

@@ -5,6 +5,7 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { planStock, takeStock } from "../steps/inventory.ts";
+import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import {
   removeCni,
   removeControlPlane,
@@ -24,9 +25,12 @@ export async function uninstall(
   mesh: MeshSpec,
   members: readonly Member[],
   scope: UninstallScope,
+  lock: Lock,
 ): Promise<void> {
   run.plan(...planUninstall(mesh, scope));
-  const stock = await takeStock(run, mesh, members, scope, uninstallRights(mesh, scope));
+  const stock = await lock.after(run, members, planStock(mesh), () =>
+    takeStock(run, mesh, members, scope, uninstallRights(mesh, scope), (member) => lock.look(member)),
+  );
   if (!stock) return run.skipRest("A right is missing in one of the clusters. Nothing was removed.");
   warnOfReaders(run, mesh, stock);
   const reached = [...stock.keys()];
@@ -86,6 +90,7 @@ function planUninstall(mesh: MeshSpec, scope: UninstallScope): CheckRef[] {
   ];
   return [
     ...planStock(mesh),
+    LOCK_CHECK,
     ...mesh.clusters.flatMap(({ name }) => ids.map((id): CheckRef => ({ id, subject: { cluster: name } }))),
   ];
 }

@@ -51,6 +51,7 @@ export const CHECKS = {
   "preflight.reader-role": preflight("The reader's role exists"),
   "preflight.operator": preflight("The Sail Operator can install the wanted version"),
   "preflight.distinct": preflight("The kubeconfigs lead to different clusters"),
+  "preflight.lease": preflight("No other run works on the clusters"),
   "preflight.trust": preflight("There is, or can be, one root of trust"),
   "preflight.istioctl": preflight("istioctl is at hand"),
   "preflight.helm": preflight("Helm is at hand"),

@@ -25,8 +25,9 @@ export async function takeStock(
   members: readonly Member[],
   scope: UninstallScope,
   rights: readonly Right[],
+  first: (member: Member) => Promise<void>,
 ): Promise<ReadonlyMap<Member, Inventory> | undefined> {
-  const found = await Promise.all(members.map((member) => look(run, mesh, member, scope, rights)));
+  const found = await Promise.all(members.map((member) => look(run, mesh, member, scope, rights, first)));
   if (found.includes("refused")) return undefined;
   return new Map(members.flatMap((member, i) => (found[i] ? [[member, found[i] as Inventory] as const] : [])));
 }
@@ -37,11 +38,13 @@ async function look(
   member: Member,
   scope: UninstallScope,
   wanted: readonly Right[],
+  first: (member: Member) => Promise<void>,
 ): Promise<Inventory | "refused" | undefined> {
   const { spec, cluster } = member;
   const subject = { cluster: spec.name };
   const api = run.step("preflight.api", subject, [], async () => {
     const value = await cluster.version();
+    await first(member);
     return { value, evidence: `Kubernetes ${value} answers at ${cluster.server}.` };
   });
   // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.

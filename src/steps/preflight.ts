@@ -36,6 +36,8 @@ export interface PreflightTools<Begun> {
   readonly helm: Helm | undefined;
   readonly root: RootCa | undefined;
   readonly rights: readonly Right[];
+  /** Done before a cluster is read. */
+  first?(member: Member): Promise<void>;
   /** Begins what the trust plan asks for, while other things are still looked at. */
   begin(plan: TrustPlan): Begun;
 }
@@ -95,11 +97,11 @@ export async function preflight<Begun>(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
-  { istioctl, helm, root, rights, begin }: PreflightTools<Begun>,
+  { istioctl, helm, root, rights, begin, first }: PreflightTools<Begun>,
 ): Promise<Ready<Begun> | undefined> {
   const read = await Promise.all(
     members.map(async (member) => {
-      const survey = await look(run, mesh, member, rights, installLooks(mesh));
+      const survey = await look(run, mesh, member, rights, installLooks(mesh), first);
       // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
       const secrets = mesh.tokenTtl === undefined && (survey?.remoteSecrets.length ?? 0) < members.length - 1;
       if (survey && (mesh.installer === "istioctl" || secrets)) istioctl?.ready().catch(() => {});
@@ -174,6 +176,7 @@ export async function accessPreflight(
   mesh: MeshSpec,
   members: readonly Member[],
   rights: readonly Right[],
+  first: (member: Member) => Promise<void>,
 ): Promise<ReadonlyMap<string, Survey> | undefined> {
   const looks: Looks = (member, survey) => ({
     "remote-secrets": () => {
@@ -184,7 +187,7 @@ export async function accessPreflight(
   });
   // By what the control planes are installed has no part in it, and would take further rights to look at.
   const bare = { ...mesh, installer: "existing" } as const;
-  const surveys = await readAll(run, members, (member) => look(run, bare, member, rights, looks));
+  const surveys = await readAll(run, members, (member) => look(run, bare, member, rights, looks, first));
   return run.failed ? undefined : surveys;
 }
 
@@ -244,6 +247,7 @@ async function look(
   member: Member,
   wanted: readonly Right[],
   looks: Looks,
+  first: (member: Member) => Promise<void> = async () => {},
 ): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
@@ -252,6 +256,7 @@ async function look(
 
   const api = run.step("preflight.api", subject, [], async () => {
     const value = await member.cluster.version();
+    await first(member);
     return { value, evidence: `Kubernetes ${value} answers at ${member.cluster.server}.` };
   });
   // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.

@@ -56,8 +56,8 @@ export interface Step {
   apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<Applied<T>>;
   /** Creates an object and notes it; throws an `ApiError` 409 where there is one of its name. */
   create(cluster: Cluster, object: KubernetesObject): Promise<void>;
-  /** Changes an object that was read (see `Cluster.update`), and notes it. */
-  update(cluster: Cluster, object: KubernetesObject): Promise<void>;
+  /** Changes an object that was read, where it is so still (see `Cluster.update`), and notes it. */
+  update(cluster: Cluster, object: KubernetesObject, before: KubernetesObject): Promise<void>;
   delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
   /** Notes a change that another program made. */
   changed(cluster: Cluster, ref: ObjectRef, action: Change["action"]): void;
@@ -86,7 +86,7 @@ export interface Outcome<T> {
 /** Steps that come before another. */
 export type Needs = readonly Promise<unknown>[];
 
-const keyOf = ({ id, subject }: CheckRef) => JSON.stringify([id, subject]);
+const keyOf = ({ id, subject }: Pick<CheckRef, "id" | "subject">) => JSON.stringify([id, subject]);
 const phaseOf = (id: CheckId): Phase => CHECKS[id].phase;
 
 /** One run of a command: collects what was checked and changed, and becomes the report. */
@@ -113,6 +113,8 @@ export class Run {
   #tokensExpireAt: Date | undefined;
   /** Whether requests between workloads are part of the run. */
   traffic = false;
+  /** Asked before each write to a cluster; throws where none may begin any more. */
+  guard: (cluster: string) => Promise<void> = async () => {};
 
   constructor(command: string, mesh: MeshSpec, members: readonly Member[], progress: Progress) {
     this.#command = command;
@@ -136,6 +138,15 @@ export class Run {
       this.#open.set(phase, (this.#open.get(phase) ?? 0) + 1);
       this.#progress.phasePlanned(phase);
     }
+  }
+
+  /** Announces checks once more that are over: what they found is forgotten. */
+  again(checks: readonly CheckRef[]): void {
+    const keys = new Set(checks.map(keyOf));
+    for (const list of [this.#checks, this.#failures]) {
+      list.splice(0, list.length, ...list.filter((check) => !keys.has(keyOf(check))));
+    }
+    this.plan(...checks.filter((check) => !this.#planned.has(keyOf(check))));
   }
 
   /** Notes what a planned check found. */
@@ -199,19 +210,25 @@ export class Run {
     return {
       say: (text) => this.#progress.event(phase, subject, text),
       apply: async (cluster, object) => {
+        await this.guard(cluster.name);
         const applied = await cluster.apply(object);
         this.#changed(cluster, phase, changeOf(object, applied));
         return applied;
       },
       create: async (cluster, object) => {
+        await this.guard(cluster.name);
         await cluster.create(object);
         this.#changed(cluster, phase, changeOf(object, { action: "created", object }));
       },
-      update: async (cluster, object) => {
-        await cluster.update(object);
-        this.#changed(cluster, phase, { ...refOf(object), action: "updated" });
+      update: async (cluster, object, before) => {
+        await this.guard(cluster.name);
+        const { uid = "", resourceVersion = "" } = before.metadata;
+        const wanted = { ...object, metadata: { ...object.metadata, uid, resourceVersion } };
+        const after = await cluster.update(wanted);
+        this.#changed(cluster, phase, changeOf(object, { object: after, before, action: "updated" }));
       },
       delete: async (cluster, ref, uid) => {
+        await this.guard(cluster.name);
         if (await cluster.delete(ref, uid)) this.#changed(cluster, phase, { ...ref, action: "deleted" });
       },
       changed: (cluster, ref, action) => this.#changed(cluster, phase, { ...ref, action }),

@@ -7,7 +7,7 @@ import { info, inspectRoot, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { NETWORK_LABEL, namespace } from "../mesh/objects/control-plane.ts";
-import { describe, type KubernetesObject, type ObjectMeta, refOf } from "../mesh/objects/object.ts";
+import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { cacerts, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
@@ -86,16 +86,11 @@ async function writeCacerts(
   cluster: Cluster,
   wanted: Secret,
   sha256: string,
-  left: ObjectMeta | undefined,
+  left: Secret | undefined,
 ): Promise<string> {
   const evidence = `cacerts holds an intermediate of the root with SHA-256 ${sha256}.`;
   try {
-    if (left) {
-      const { uid = "", resourceVersion = "" } = left;
-      await step.update(cluster, { ...wanted, metadata: { ...wanted.metadata, uid, resourceVersion } });
-    } else {
-      await step.create(cluster, wanted);
-    }
+    await (left ? step.update(cluster, wanted, left) : step.create(cluster, wanted));
     return evidence;
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;

@@ -1,4 +1,6 @@
 // Runs a command in this process on embedded clusters, as src/action/run.ts does.
+
+import { randomUUID } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +22,7 @@ import { type Istioctl, istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
 import type { ClusterSpec, MeshSpec, UninstallScope } from "../../src/mesh/spec.ts";
+import { Lock } from "../../src/steps/lock.ts";
 import { type Progress, Run } from "../../src/steps/run.ts";
 import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
@@ -67,6 +70,10 @@ export interface Setup {
   readonly helm?: Helm;
   /** How long an istiod may take to show a new token, in milliseconds. */
   readonly patience?: number;
+  /** Who holds the clusters' Leases. */
+  readonly holder?: string;
+  /** How long a Lease is good without a renewal, in milliseconds; short, for a run that is cut off may leave it held. */
+  readonly leaseMs?: number;
   /** Of the verification; `install` and `rotate` have none unless this says how. */
   readonly verification?: { readonly traffic: boolean; readonly patience?: number } | undefined;
 }
@@ -142,6 +149,7 @@ export async function runCommand(
     waited: (wait) => waits.delete(wait),
     retrying: (cluster, message) => retries.push(`${cluster}: ${message}`),
   };
+  let lock: Lock | undefined;
   const folder = await mkdtemp(join(tmpdir(), "install-"));
   const members: Member[] = mesh.clusters.map((spec, index) => {
     const kubeconfig = readKubeconfig(setup.kubeconfigs?.[index] ?? (kubes[index] as Kube).kubeconfig()) as Kubeconfig;
@@ -158,6 +166,12 @@ export async function runCommand(
       announce(...steps);
     };
     const probing: (string | undefined)[] = [];
+    lock = new Lock({
+      holder: setup.holder ?? `test ${randomUUID()}`,
+      duration: setup.leaseMs ?? 1_500,
+      lastly: ({ spec, cluster, kubeconfig }) =>
+        deadline.passed ? { cluster: connect(spec.name, kubeconfig, new Deadline(1_000), progress) } : { cluster },
+    });
     const verification = (traffic: boolean): VerifyTools => ({
       traffic,
       // Embedded clusters answer at once, or not at all.
@@ -174,7 +188,7 @@ export async function runCommand(
       run.plan(...planVerify(mesh));
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
     } else if (command === "uninstall") {
-      await uninstall(run, mesh, members, scope);
+      await uninstall(run, mesh, members, scope, lock);
     } else if (command === "plan") {
       await plan(run, mesh, members, { istioctl, root: setup.root, prune: setup.prune ?? false });
     } else {
@@ -186,9 +200,10 @@ export async function runCommand(
           root: setup.root,
           prune: setup.prune ?? false,
           verification: ending,
+          lock,
           patience: setup.patience,
         });
-      else await rotate(run, mesh, members, { verification: ending, patience: setup.patience });
+      else await rotate(run, mesh, members, { verification: ending, lock, patience: setup.patience });
     }
     const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return {
@@ -201,6 +216,7 @@ export async function runCommand(
     };
   } finally {
     clearInterval(look);
+    await lock?.release(command === "uninstall" && scope === "all");
     await Promise.all(members.map(({ cluster }) => cluster.close()));
     await rm(folder, { recursive: true, force: true });
   }
