@@ -163,20 +163,6 @@ ${n.map(r=>`- ${r}`).join(`
 
 /***/ }),
 
-/***/ 301:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   a: () => (/* binding */ o),
-/* harmony export */   b: () => (/* binding */ e)
-/* harmony export */ });
-/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
- const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-var o="folder",e="probe";
-
-
-/***/ }),
-
 /***/ 981:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -245,6 +231,21 @@ var U=function(e,t,i,r){function o(n){return n instanceof i?n:new i(function(s){
 
 /***/ }),
 
+/***/ 91:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   a: () => (/* binding */ o),
+/* harmony export */   b: () => (/* binding */ e),
+/* harmony export */   c: () => (/* binding */ r)
+/* harmony export */ });
+/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
+ const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
+var o="folder",e="probe",r="holder";
+
+
+/***/ }),
+
 /***/ 473:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -268,7 +269,7 @@ var h=Object.create;var f=Object.defineProperty;var i=Object.getOwnPropertyDescr
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
-/* harmony import */ var _chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(301);
+/* harmony import */ var _chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(91);
 /* harmony import */ var _chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(981);
 /* harmony import */ var _chunk_6RS5ZLQH_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(854);
 /* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(321);
@@ -276,7 +277,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(473);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(455);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function i(){await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>c((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>n((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_DBYJH4FM_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function n(o){o&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_7__.rm)(o,{recursive:!0,force:!0})}async function c(o){if(!o)return;await(await __nccwpck_require__.e(/* import() */ 321).then(__nccwpck_require__.bind(__nccwpck_require__, 702))).removeProbes(o)}await i();
+async function n(){await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>p((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The clusters' Leases could not be given back",()=>u((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.c))),await (0,_chunk_E5VOJYAO_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>m((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_5__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function m(e){e&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_7__.rm)(e,{recursive:!0,force:!0})}async function u(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 503).then(__nccwpck_require__.bind(__nccwpck_require__, 503))).releaseLeases(e)}async function p(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 503).then(__nccwpck_require__.bind(__nccwpck_require__, 503))).removeProbes(e)}await n();
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
