@@ -31,7 +31,8 @@ export function releaseLeases(holder: string): Promise<void> {
 
 /** The inputs are given to the post step, too, so that no credentials have to be kept for it. */
 async function inEach(failure: (name: string) => string, work: (cluster: Cluster) => Promise<void>): Promise<void> {
-  const inputs = await readInputs({ get: (name) => core.getInput(name), env: (name) => process.env[name] }, mask);
+  const source = { get: (name: string) => core.getInput(name), env: (name: string) => process.env[name] };
+  const inputs = await readInputs({ ...source, machine: process.env }, mask);
   const deadline = new Deadline(WITHIN);
   const watcher = retriesOnly(tellRetry);
   await Promise.all(

@@ -1,16 +1,16 @@
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
 import { NODE_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
+import { type Entry, readClusters } from "./clusters.ts";
 import { parseDuration } from "./duration.ts";
-import { FORK, InputError, named, type Report, shown, withoutPassword } from "./messages.ts";
+import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
-import { checked, keys, mapping, readYaml, texts } from "./yaml.ts";
+import { keys, mapping, readYaml, texts } from "./yaml.ts";
 
 export const COMMANDS = ["install", "verify", "plan", "rotate", "uninstall", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -47,17 +47,6 @@ const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const NAME = "letters, digits, `-`, `_` and `.`, at most 63";
 
-const clusterSchema = keys({
-  name: v.string(),
-  network: v.string(),
-  kubeconfig: v.optional(v.string()),
-  "kubeconfig-env": v.optional(v.string()),
-  "kubeconfig-file": v.optional(v.string()),
-  context: v.optional(v.string()),
-  "api-server": v.optional(v.string()),
-  "tls-server-name": v.optional(v.string()),
-  values: v.optional(mapping),
-});
 const gatewaySchema = keys({
   install: v.optional(v.boolean(), true),
   service: v.optional(
@@ -71,18 +60,6 @@ const gatewaySchema = keys({
   replicas: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)), 1),
   resources: v.optional(mapping),
 });
-
-/** One entry of `clusters`, or its equal from `cluster1-*`; `label` is how messages name an input of it. */
-interface Entry {
-  readonly label: (key: string) => string;
-  readonly name: string;
-  readonly network: string;
-  readonly kubeconfig: string;
-  readonly context: string;
-  readonly apiServer: string;
-  readonly tlsServerName: string;
-  readonly values: Values;
-}
 
 /** Reads all inputs, without a call to any cluster; throws one `InputError` that lists everything that is wrong. */
 export async function readInputs(source: InputSource, mask: (secret: string) => void): Promise<Inputs> {
@@ -154,7 +131,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
 
   // A cluster that has left the mesh is cleaned up alone.
   const least = command === "uninstall" ? 1 : 2;
-  const entries = source.get("clusters") ? listed(source, least, report) : numbered(source, report);
+  const entries = readClusters(source, least, report);
   const kubeconfigs = new Map<Entry, Kubeconfig>();
   const taken = new Set<string>();
   const clusters: ClusterSpec[] = entries.map((entry) => {
@@ -162,9 +139,11 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     for (const key of ["name", "network"] as const) matching(entry.label(key), entry[key], LABEL_VALUE, NAME);
     const server = entry.apiServer && apiServerProblem(entry.apiServer);
     if (server) report(entry.label("api-server"), `is ${shown(withoutPassword(entry.apiServer))}${server}`);
-    const read = entry.kubeconfig ? readKubeconfig(entry.kubeconfig, entry.context) : undefined;
-    if (read && "problem" in read) report(entry.label("kubeconfig"), read.problem);
-    else if (read) {
+    const { content, folder, from } = entry.kubeconfig ?? {};
+    const read = content ? readKubeconfig(content, entry.context, { folder }) : undefined;
+    if (read && "problem" in read) {
+      report(entry.label("kubeconfig"), `${from ? `is looked for in ${from}, which ` : ""}${read.problem}`);
+    } else if (read) {
       read.secrets.forEach(mask);
       kubeconfigs.set(entry, read);
     }
@@ -191,9 +170,9 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     entries,
     "kubeconfig",
     (entry) => {
-      // A proxy in front of many clusters can tell them by the TLS server name alone.
-      const read = kubeconfigs.get(entry);
-      return read && `${read.server} ${read.tlsServerName ?? ""}`;
+      // One URL may lead to many clusters, told apart by TLS server name, proxy or login; the clusters' UIDs decide later.
+      const { server, tlsServerName, cluster, user } = kubeconfigs.get(entry) ?? {};
+      return server && JSON.stringify([server, tlsServerName, cluster?.["proxy-url"], user]);
     },
     report,
   );
@@ -247,95 +226,6 @@ function readTokenTtl(given: string, report: Report): number | undefined {
   if (ttl === undefined) report("token-ttl", `is ${shown(given)}; expected a duration such as 24h or 720h`);
   else if (ttl < SHORTEST_TTL) report("token-ttl", `is ${shown(given)}; expected at least 10m, which Kubernetes wants`);
   return ttl === undefined ? undefined : ttl / 1000;
-}
-
-/** The clusters of the inputs `cluster1-*` and `cluster2-*`. */
-function numbered(source: InputSource, report: Report): Entry[] {
-  return ["cluster1", "cluster2"].map((prefix) => {
-    const label = (key: string) => `${prefix}-${key}`;
-    const kubeconfig = source.get(label("kubeconfig"));
-    if (!kubeconfig) report(label("kubeconfig"), `is empty; expected the content of a kubeconfig. ${FORK}`);
-    return {
-      label,
-      name: source.get(label("name")),
-      network: source.get(label("network")),
-      kubeconfig,
-      context: source.get(label("context")),
-      apiServer: source.get(label("api-server")),
-      tlsServerName: "",
-      values: {},
-    };
-  });
-}
-
-/** The clusters of the input `clusters`. */
-function listed(source: InputSource, least: 1 | 2, report: Report): Entry[] {
-  for (const other of ["cluster1-kubeconfig", "cluster2-kubeconfig"]) {
-    if (source.get(other)) report(other, "is set beside `clusters`; use one or the other");
-  }
-  const list = readYaml("clusters", source.get("clusters"), v.array(v.unknown()), report);
-  if (list && list.length < least) {
-    const expected = least === 1 ? "at least one cluster" : "at least two clusters";
-    report("clusters", `has ${list.length === 0 ? "no entry" : "one entry"}; expected ${expected}`);
-  }
-  // One entry that is wrong does not keep the others from being looked at.
-  return (list ?? []).flatMap((item, index): Entry | [] => {
-    const each = checked(`clusters[${index}]`, item, clusterSchema, report);
-    if (!each) return [];
-    const label = (key: string) => `clusters[${index}].${key}`;
-    return {
-      label: (key) => (key === "kubeconfig" ? label(given(each)[0] ?? "kubeconfig") : label(key)),
-      name: each.name,
-      network: each.network,
-      kubeconfig: kubeconfigOf(each, `clusters[${index}]`, source, report),
-      context: each.context ?? "",
-      apiServer: each["api-server"] ?? "",
-      tlsServerName: each["tls-server-name"] ?? "",
-      values: each.values ?? {},
-    };
-  });
-}
-
-type Listed = v.InferOutput<typeof clusterSchema>;
-const KUBECONFIG_KEYS = ["kubeconfig", "kubeconfig-env", "kubeconfig-file"] as const;
-
-function given(each: Listed): (typeof KUBECONFIG_KEYS)[number][] {
-  return KUBECONFIG_KEYS.filter((key) => each[key] !== undefined);
-}
-
-function kubeconfigOf(each: Listed, place: string, source: InputSource, report: Report): string {
-  const label = (key: string) => `${place}.${key}`;
-  const [key, ...more] = given(each);
-  if (!key || more.length > 0) {
-    const found = key ? `has ${[key, ...more].map((each) => `\`${each}\``).join(" and ")}` : "has no kubeconfig";
-    report(place, `${found}; expected exactly one of ${KUBECONFIG_KEYS.map((each) => `\`${each}\``).join(", ")}`);
-    return "";
-  }
-  const value = each[key] ?? "";
-  let content: string | undefined = value;
-  if (key === "kubeconfig-env") content = source.env(value);
-  if (key === "kubeconfig-file") {
-    try {
-      content = readFileSync(value, "utf8");
-    } catch (error) {
-      report(
-        label(key),
-        `names the file ${named(value)}, which cannot be read (${(error as NodeJS.ErrnoException).code}); expected the path of a kubeconfig`,
-      );
-      return "";
-    }
-  }
-  if (!content?.trim()) {
-    const what =
-      key === "kubeconfig"
-        ? "is empty"
-        : key === "kubeconfig-env"
-          ? `names the variable ${named(value)}, which is empty or not set`
-          : `names the file ${named(value)}, which is empty`;
-    report(label(key), `${what}; expected the content of a kubeconfig. ${FORK}`);
-    return "";
-  }
-  return content;
 }
 
 /** What is wrong with the URL by which the other clusters shall reach an API server. */

@@ -78,6 +78,7 @@ async function takeInputs(): Promise<{ inputs: Inputs; variables: string[] }> {
         variables.push(name);
         return process.env[name];
       },
+      machine: process.env,
     },
     mask,
   );

@@ -227,8 +227,8 @@ const bad: Row[] = [
     "no kubeconfig at all",
     { "cluster1-kubeconfig": "", "cluster2-kubeconfig": "  " },
     [
-      `\`cluster1-kubeconfig\` is empty; expected the content of a kubeconfig. ${FORK}`,
-      `\`cluster2-kubeconfig\` is empty; expected the content of a kubeconfig. ${FORK}`,
+      `\`cluster1-kubeconfig\` is empty; expected the content of a kubeconfig, or in \`cluster1-context\` a context that \`kubeconfig\` or this runner's KUBECONFIG has. ${FORK}`,
+      `\`cluster2-kubeconfig\` is empty; expected the content of a kubeconfig, or in \`cluster2-context\` a context that \`kubeconfig\` or this runner's KUBECONFIG has. ${FORK}`,
     ],
   ],
   [
@@ -272,7 +272,7 @@ const bad: Row[] = [
     "none of the three, and two of them",
     list(without(1, "kubeconfig"), entry(2, { "kubeconfig-env": "KC2" })),
     [
-      "`clusters[0]` has no kubeconfig; expected exactly one of `kubeconfig`, `kubeconfig-env`, `kubeconfig-file`.",
+      "`clusters[0]` has no kubeconfig; expected exactly one of `kubeconfig`, `kubeconfig-env`, `kubeconfig-file`, or a `context` that the input `kubeconfig` or this runner's KUBECONFIG has.",
       "`clusters[1]` has `kubeconfig` and `kubeconfig-env`; expected exactly one of `kubeconfig`, `kubeconfig-env`, `kubeconfig-file`.",
     ],
   ],

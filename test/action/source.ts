@@ -24,6 +24,7 @@ export function source(given: Record<string, string>, env: Record<string, string
       return (given[name] ?? input.default ?? "").trim();
     },
     env: (name) => env[name],
+    machine: env,
   };
 }
 
