@@ -88,9 +88,10 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const traffic = flag("traffic");
   const installer = oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
   const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, NAME);
-  const version = VERSION.exec(source.get("istio-version"))?.[1];
-  if (!version)
-    report("istio-version", `is ${shown(source.get("istio-version"))}; expected a full version such as 1.26.3`);
+  const asked = source.get("istio-version");
+  const version = VERSION.exec(asked)?.[1];
+  if (asked && !version) report("istio-version", `is ${shown(asked)}; expected a full version such as 1.26.3`);
+  const allowDowngrade = flag("allow-downgrade");
   const dnsLabel = (input: string, value = source.get(input)) =>
     matching(input, value, DNS_LABEL, "a DNS label: lower-case letters, digits and `-`, at most 63");
   const namespace = dnsLabel("istio-namespace");
@@ -201,7 +202,8 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     helm: { mirror: helmMirror },
     mesh: {
       id,
-      istioVersion: version as string,
+      ...(version ? { istioVersion: version } : {}),
+      ...(allowDowngrade ? { allowDowngrade } : {}),
       namespace,
       istioResource,
       installer,

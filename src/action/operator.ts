@@ -6,7 +6,7 @@ import type { InputSource } from "./source.ts";
 /** A full version, with or without a leading `v`; the first group is without. */
 export const VERSION = /^v?(\d+\.\d+\.\d+(-[0-9A-Za-z][0-9A-Za-z.-]*)?)$/;
 
-/** The operator that `install-operator` is to install. */
+/** The operator that `install-operator` is to install. @param istioVersion `undefined` where what runs decides on it */
 export function readOperator(
   source: InputSource,
   installer: Installer,
@@ -26,16 +26,15 @@ export function readOperator(
       `is empty, and no Sail Operator is known that installs Istio ${istioVersion}; name one that does, see https://github.com/istio-ecosystem/sail-operator/releases`,
     );
   }
-  if (!version || !istioVersion) return undefined;
-  const release = operatorRelease(version);
-  if (release && !installs(release, istioVersion)) {
+  const release = version ? operatorRelease(version) : undefined;
+  if (release && istioVersion && !installs(release, istioVersion)) {
     const able = operatorsFor(istioVersion);
     report(
       "operator-version",
-      `is ${shown(version)}, which installs Istio ${installsText(release)}, not ${istioVersion}${able ? `; ${able.includes(" ") ? `operators ${able} do` : `operator ${able} does`}` : ""}`,
+      `is ${shown(release.version)}, which installs Istio ${installsText(release)}, not ${istioVersion}${able ? `; ${able.includes(" ") ? `operators ${able} do` : `operator ${able} does`}` : ""}`,
     );
   }
-  const chart = source.get("operator-chart").replaceAll("<version>", version);
+  const chart = source.get("operator-chart");
   if (chart.startsWith("-")) report("operator-chart", `is ${shown(chart)}; expected a path, a URL or a chart's name`);
   if (URL.canParse(chart)) {
     const { username, password } = new URL(chart);
@@ -46,5 +45,5 @@ export function readOperator(
         "holds a user or password, which a command line would show; log in with Helm beforehand",
       );
   }
-  return { version, chart };
+  return { ...(version ? { version } : {}), chart };
 }

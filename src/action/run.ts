@@ -104,11 +104,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
   });
   const run = new Run(inputs.command, inputs.mesh, members, log);
   const onProgress = (text: string) => run.say("preflight", {}, text);
-  const istioctl = istioctlFor(
-    { version: inputs.mesh.istioVersion, ...inputs.istioctl, deadline, onProgress },
-    folder,
-    variables,
-  );
+  const istioctl = istioctlFor({ ...inputs.istioctl, deadline, onProgress }, folder, variables);
   const helm = helmFor({ ...inputs.helm, deadline, onProgress }, folder, variables);
   const tools = verifyTools(deadline, log);
   const holder = holderOf(process.env);

@@ -45,13 +45,13 @@ export async function readCni(cluster: Cluster, values: Values | undefined): Pro
 export const isOurCni = ({ metadata }: IstioResource): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
 
 /** What is wrong with an IstioCNI, or `undefined`: not healthy as it is now, or of a version that does not go with Istio's. */
-export function cniTrouble(found: IstioResource, istioVersion: string): string | undefined {
+export function cniTrouble(found: IstioResource, istioVersion: string | undefined): string | undefined {
   const { spec, status, metadata } = found;
   if (status?.observedGeneration !== metadata.generation || status?.state !== "Healthy") {
     const bad = status?.conditions?.find((condition) => condition.status !== "True");
     return `is ${status?.state ?? "without a state"}${bad?.message ? `: ${bad.message}` : ""}`;
   }
-  const skew = versionSkew([spec.version ?? "", istioVersion]);
+  const skew = versionSkew([spec.version ?? "", istioVersion ?? ""]);
   return skew !== undefined && skew > 1
     ? `has version ${spec.version}, which does not go with Istio ${istioVersion}`
     : undefined;
@@ -70,7 +70,7 @@ export function cniInTheWay({ found }: CniPlan, istioVersion: string): Finding |
 }
 
 /** The check of a verification. */
-export function cniIsHealthy({ needed, why, found }: CniPlan, istioVersion: string): Finding {
+export function cniIsHealthy({ needed, why, found }: CniPlan, istioVersion: string | undefined): Finding {
   if (!needed) return skipped(`No CNI plugin is needed: ${why}.`);
   if (!found) {
     return failed(

@@ -15,7 +15,7 @@ export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
   return {
     "control-plane.istiod": (seen) => istiodIsReady(mesh, seen),
     "control-plane.istio": (seen) => istioIsHealthy(mesh, seen),
-    "control-plane.cni": (seen) => cniIsThere(mesh, seen),
+    "control-plane.cni": cniIsThere,
     "control-plane.identity": (seen) => identityIsTheMeshs(mesh, seen),
     "control-plane.network": (seen) => namespaceHasNetwork(mesh, seen),
   };
@@ -104,9 +104,9 @@ function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
   return passed(`${name} is Healthy as it is now, generation ${generation}.`, reading);
 }
 
-function cniIsThere({ istioVersion }: MeshSpec, seen: Observation): Finding {
+function cniIsThere(seen: Observation): Finding {
   if (seen.istios().length === 0) return skipped("The Sail Operator does not own the control plane.");
-  return cniIsHealthy(seen.cni(), istiodVersion(seen.istiod(), seen.istios()) ?? istioVersion);
+  return cniIsHealthy(seen.cni(), istiodVersion(seen.istiod(), seen.istios()));
 }
 
 function identityIsTheMeshs(mesh: MeshSpec, { spec, istiod, identities, namespace }: Observation): Finding {

@@ -88,10 +88,13 @@ export function istiodVersion(istiod: Deployment | undefined, istios: readonly I
   const image = istiod.spec.template.spec.containers[0]?.image ?? "";
   const revision = revisionOf(istiod);
   const resource = istios.find(({ metadata, status }) => (status?.activeRevisionName ?? metadata.name) === revision);
-  const label = istiod.metadata.labels?.["app.kubernetes.io/version"];
-  return (
-    versionOf(image) ?? plainVersion(resource?.spec.version) ?? plainVersion(label === DEVELOPMENT ? undefined : label)
-  );
+  return versionOf(image) ?? plainVersion(resource?.spec.version) ?? plainVersion(chartVersion(istiod));
+}
+
+/** The version of the charts that an istiod is of, by their label; `undefined` where there is none. */
+export function chartVersion(istiod: Deployment | undefined): string | undefined {
+  const label = istiod?.metadata.labels?.["app.kubernetes.io/version"];
+  return label === DEVELOPMENT ? undefined : label;
 }
 
 /** What one replica of istiod says of the clusters that it knows, or in words why it could not be asked. */

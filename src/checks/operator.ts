@@ -3,8 +3,8 @@ import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
-import { installs, installsText, isEndOfLife, operatorsFor } from "../mesh/versions.ts";
+import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
+import { installs, installsText, isEndOfLife, operatorRelease, operatorsFor } from "../mesh/versions.ts";
 import { type FoundOperator, findOperator, hasOperator, operatorDeployment } from "./found-operator.ts";
 import { type Pod, troubleOf } from "./pods.ts";
 import { missingRights } from "./rights.ts";
@@ -47,7 +47,7 @@ async function podsOf(cluster: Cluster, { metadata: { namespace }, spec }: Deplo
 
 /** Whether this operator, by what its CRD offers and by its own version, installs the wanted Istio. */
 export function operatorInstalls(
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   { crd, offers, deployment, version, release }: FoundOperator,
 ): Finding {
   const definition = "CustomResourceDefinition istios.sailoperator.io";
@@ -99,7 +99,7 @@ export function isToInstall({ operator }: MeshSpec, found: FoundOperator): boole
 }
 
 /** Whether the Sail Operator is there, running, and able to install the wanted version; or may be installed. */
-export async function checkOperator(mesh: MeshSpec, { cluster }: Member, found: FoundOperator): Promise<Finding> {
+export async function checkOperator(mesh: SettledMesh, { cluster }: Member, found: FoundOperator): Promise<Finding> {
   const installing = isToInstall(mesh, found);
   if (installing && found.crd === "missing") return mayInstall(mesh, cluster);
   // CRDs outlive their operator, and Helm leaves them as they are: they must fit the one to come.
@@ -143,12 +143,24 @@ export async function operatorAvailable(cluster: Cluster, found?: Deployment): P
 }
 
 /** The operator's chart grants the operator nearly everything, and nobody may grant what they do not have. */
-async function mayInstall({ operator, istioVersion }: MeshSpec, cluster: Cluster): Promise<Finding> {
+async function mayInstall({ operator, istioVersion }: SettledMesh, cluster: Cluster): Promise<Finding> {
+  const version = operator?.version ?? "";
+  const release = operatorRelease(version);
+  if (!version || (release && !installs(release, istioVersion))) {
+    const able = operatorsFor(istioVersion);
+    return failed(
+      "the known releases of the Sail Operator",
+      release
+        ? `There is no Sail Operator, and ${version} of \`operator-version\` installs Istio ${installsText(release)}, not ${istioVersion}.`
+        : `There is no Sail Operator, and none is known that installs Istio ${istioVersion}.`,
+      able
+        ? `Set \`operator-version\` to one that does: ${able}.`
+        : "Set `operator-version` to one that does, see https://github.com/istio-ecosystem/sail-operator/releases; or install it beforehand.",
+    );
+  }
   const missing = await missingRights(cluster, [{ group: "*", resource: "*", verbs: ["*"] }]);
   return missing.length === 0
-    ? passed(
-        `There is no Sail Operator; ${operator?.version} will be installed, which installs Istio v${istioVersion}.`,
-      )
+    ? passed(`There is no Sail Operator; ${version} will be installed, which installs Istio v${istioVersion}.`)
     : failed(
         "SelfSubjectAccessReview",
         "The kubeconfig's user may not install the Sail Operator: that takes an administrator of the cluster.",

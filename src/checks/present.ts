@@ -7,7 +7,7 @@ import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { cniInTheWay } from "./cni.ts";
 import { failed, passed } from "./finding.ts";
 import { consequences, type Difference, differencesOf, imprecise, keepsServing, listed, safeWay } from "./identity.ts";
@@ -16,7 +16,7 @@ import { part } from "./part.ts";
 import type { Survey } from "./survey.ts";
 
 /** Whether the control planes that are there already are, or may become, the ones that the mesh needs. */
-export async function checkControlPlane(mesh: MeshSpec, member: Member, survey: Survey): Promise<Finding> {
+export async function checkControlPlane(mesh: SettledMesh, member: Member, survey: Survey): Promise<Finding> {
   const inTheWay = await somebodyElses(mesh, member, survey);
   if (inTheWay) return inTheWay;
   const running = survey.controlPlanes.inUse.length > 0 ? await runningIdentity(mesh, member, survey) : undefined;

@@ -95,6 +95,7 @@ export function pruneRights({ namespace }: MeshSpec): Right[] {
 const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> = {
   sail: () => [
     right("sailoperator.io/v1", "Istio", [...WATCH, "create", "patch"]),
+    right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
     right("apiextensions.k8s.io/v1", "CustomResourceDefinition", READ),
     // The operator's, wherever it is.
     right("apps/v1", "Deployment", ["list"]),

@@ -8,6 +8,7 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { ensureCni } from "../steps/cni.ts";
 import {
@@ -15,10 +16,10 @@ import {
   controlPlaneHealthy,
   existingControlPlane,
   installControlPlane,
-  istiodReady,
   istiodSelector,
 } from "../steps/control-plane.ts";
 import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
+import { istiodReady } from "../steps/istiod.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
@@ -27,6 +28,7 @@ import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import type { Run } from "../steps/run.ts";
 import { beginIssuing, establishTrust, laterNetwork } from "../steps/trust.ts";
+import { takingTurns, tellHowFar, upgraded } from "../steps/upgrade.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface Tools {
@@ -46,23 +48,30 @@ export interface Tools {
 /**
  * Makes the clusters one mesh. Nothing is changed before all of them passed the preflight; after that every step begins as
  * soon as the steps that it needs are done, no matter how far the other clusters are. A cluster that cannot be reached is
- * left out: the others are served, and a run in which it is back completes the mesh.
+ * left out: the others are served, and a run in which it is back completes the mesh. Only clusters whose running Istio becomes
+ * another wait for each other: one after another, each done as a whole before the next begins.
  */
-export async function install(run: Run, mesh: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
-  run.plan(...planPreflight(mesh), LOCK_CHECK, ...planInstall(mesh), ...(tools.verification ? planVerify(mesh) : []));
+export async function install(run: Run, asked: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
+  run.plan(
+    ...planPreflight(asked),
+    LOCK_CHECK,
+    ...planInstall(asked),
+    ...(tools.verification ? planVerify(asked) : []),
+  );
 
   const rights = merged([
-    ...installRights(mesh, tools.prune),
-    ...(tools.verification ? verifyRights(mesh, tools.verification.traffic) : []),
+    ...installRights(asked, tools.prune),
+    ...(tools.verification ? verifyRights(asked, tools.verification.traffic) : []),
   ]);
-  const begin = (plan: TrustPlan) => beginIssuing(mesh, plan, tools.root);
+  const begin = (plan: TrustPlan) => beginIssuing(asked, plan, tools.root);
   const first = (member: Member) => tools.lock.look(member);
-  const ready = await tools.lock.after(run, members, planPreflight(mesh), () =>
-    preflight(run, mesh, members, { ...tools, rights, begin, first }),
+  const ready = await tools.lock.after(run, members, planPreflight(asked), () =>
+    preflight(run, asked, members, { ...tools, rights, begin, first }),
   );
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
-  const { served, surveys, trust, begun: issuing } = ready;
+  const { mesh, served, surveys, transitions, trust, begun: issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
+  const transition = (member: Member) => transitions.get(member.spec.name) as Transition;
   const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
     const begun = new Map(served.map((member) => [member, begin(member)]));
     return (member) => begun.get(member) as T;
@@ -73,7 +82,11 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
     (sha256) => run.trusts(sha256),
     () => {}, // a root that cannot be made fails the steps that write what it was to issue
   );
-  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member), issuing));
+  const moved = served.filter((member) => transition(member).course === "wave");
+  const turns = takingTurns(moved);
+  const trusted = perCluster((member) =>
+    establishTrust(run, mesh, member, survey(member), issuing, turns.before(member)),
+  );
 
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.
@@ -86,19 +99,19 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
     const needs = [trusted(member), ...operator(member), ...othersTrusted];
     switch (mesh.installer) {
       case "sail":
-        return installControlPlane(run, mesh, member, needs);
+        return installControlPlane(run, mesh, member, transition(member), needs);
       case "istioctl":
-        return applyControlPlane(run, mesh, member, tools.istioctl, needs);
+        return applyControlPlane(run, mesh, member, transition(member), tools.istioctl, needs);
       case "existing":
         return existingControlPlane(run, member, survey(member).controlPlanes, needs);
     }
   });
-  const cni = perCluster((member) =>
-    mesh.installer === "sail"
-      ? ensureCni(run, mesh, member, survey(member).cni, [trusted(member), ...operator(member)])
-      : [],
-  );
   const istiod = perCluster((member) => istiodReady(run, mesh, member, controlPlane(member)));
+  const cni = perCluster((member) => {
+    // The plugin goes with its own minor of istiod and with the next one: it follows.
+    const needs = moved.includes(member) ? [istiod(member)] : [trusted(member), ...operator(member)];
+    return mesh.installer === "sail" ? ensureCni(run, mesh, member, survey(member).cni, needs) : [];
+  });
   const healthy = perCluster((member) =>
     mesh.installer === "sail" ? [controlPlaneHealthy(run, mesh, member, controlPlane(member))] : [],
   );
@@ -116,9 +129,22 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
       ),
       exposeServices(run, mesh, member, [istiod(member)]),
       ...(mesh.gateway.install
-        ? [runGateway(run, mesh, member, controlPlane(member), root, [istiod(member), ...cni(member), ...requested])]
+        ? [
+            runGateway(run, mesh, member, controlPlane(member), transition(member).to, root, [
+              istiod(member),
+              ...cni(member),
+              ...requested,
+            ]),
+          ]
         : []),
     ];
+  });
+
+  const upgrades = moved.map((member) => {
+    const needs = [...healthy(member), ...cni(member), ...gateways(member)];
+    const done = upgraded(run, mesh, member, transition(member), survey(member), controlPlane(member), needs);
+    turns.end(member, done);
+    return done;
   });
 
   const reader = perCluster((member) => ensureReader(run, mesh, member, controlPlane(member), survey(member)));
@@ -145,6 +171,11 @@ export async function install(run: Run, mesh: MeshSpec, members: readonly Member
       ...gateways(member),
       ...confirmed(member),
     ]),
+  );
+  const ended = await Promise.allSettled(upgrades);
+  tellHowFar(
+    run,
+    moved.map((member, i) => ({ ...transition(member), done: ended[i]?.status === "fulfilled" })),
   );
   const whole = run.complete;
 

@@ -1,9 +1,9 @@
-import { istiodVersion } from "../checks/istiod.ts";
 import { installRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import type { Transition } from "../mesh/transition.ts";
 import { planObjects, planRemoteSecrets } from "../steps/plan.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { attempt, type Run } from "../steps/run.ts";
@@ -16,34 +16,39 @@ import type { Tools } from "./install.ts";
  */
 export async function plan(
   run: Run,
-  mesh: MeshSpec,
+  asked: MeshSpec,
   members: readonly Member[],
   { istioctl, root, prune }: Pick<Tools, "istioctl" | "root" | "prune">,
 ): Promise<void> {
-  const needed = mesh.installer === "istioctl";
-  run.plan(...planPreflight(mesh, { istioctl: needed, helm: false }), ...planPlan(mesh));
+  const needed = asked.installer === "istioctl";
+  run.plan(...planPreflight(asked, { istioctl: needed, helm: false }), ...planPlan(asked));
 
   // A dry run takes the rights of the real one.
-  const rights = installRights(mesh, prune);
+  const rights = installRights(asked, prune);
   const tools = { istioctl: needed ? istioctl : undefined, helm: undefined };
-  const ready = await preflight(run, mesh, members, { ...tools, root, rights, begin() {} });
+  const ready = await preflight(run, asked, members, { ...tools, root, rights, begin() {} });
   if (!ready) return run.skipRest("The preflight found what must be mended first.");
-  const { served, surveys, trust } = ready;
+  const { mesh, served, surveys, transitions, trust } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
 
   if (trust.warning) run.warn(trust.warning);
   if (trust.rootSha256) run.trusts(trust.rootSha256);
-  for (const member of served) {
-    const { controlPlanes, istios } = survey(member);
-    const istioVersion = istiodVersion(controlPlanes.istiod, istios);
-    if (istioVersion) run.clusterReport(member.spec.name).istioVersion = istioVersion;
-  }
 
   await Promise.all(
     served.map(async (member) => {
       const others = served.filter((other) => other !== member);
       // One after the other, so that the report has them in one order.
-      await attempt(planObjects(run, mesh, member, survey(member), trust, istioctl));
+      await attempt(
+        planObjects(
+          run,
+          mesh,
+          member,
+          survey(member),
+          trust,
+          transitions.get(member.spec.name) as Transition,
+          istioctl,
+        ),
+      );
       await attempt(planRemoteSecrets(run, mesh, member, others, surveys, prune));
     }),
   );

@@ -15,7 +15,7 @@ export interface Helm {
   /** Path of the program; throws a `Failure` where it cannot be had. */
   ready(): Promise<string>;
   /** Installs the Sail Operator and waits until it is available; throws a `Failure` with Helm's own message. */
-  installOperator(operator: OperatorSpec, target: Member): Promise<void>;
+  installOperator(operator: Required<OperatorSpec>, target: Member): Promise<void>;
 }
 
 export type HelmOptions = Omit<ToolOptions, "version" | "path">;
@@ -54,7 +54,7 @@ export function helmFor(options: HelmOptions, directory: string, kubeconfigVaria
 
 /** The command line after the program's name. Holds no secret: the credentials are in the kubeconfig's file. */
 export function buildArgs(
-  { version, chart }: OperatorSpec,
+  { version, chart }: Required<OperatorSpec>,
   kubeconfigFile: string,
   context: string,
   remaining: number,

@@ -5,7 +5,7 @@ import type { Member } from "../cluster/member.ts";
 import { istioOperator } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { READER } from "../mesh/objects/reader.ts";
-import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
+import type { ClusterSpec, SettledMesh } from "../mesh/spec.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
 import { withPrivateFile } from "../tools/private-file.ts";
 import { generateManifests } from "./manifests.ts";
@@ -15,14 +15,14 @@ import { createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
 /** istioctl of the mesh's version, fetched when it is first needed. */
 export interface Istioctl {
   /** Path of the program; throws a `Failure` where it cannot be had. */
-  ready(): Promise<string>;
+  ready(mesh: SettledMesh): Promise<string>;
   /** The objects of a cluster's control plane, as `istioctl install` would apply them; made once. */
-  manifests(mesh: MeshSpec, cluster: ClusterSpec): Promise<readonly KubernetesObject[]>;
+  manifests(mesh: SettledMesh, cluster: ClusterSpec): Promise<readonly KubernetesObject[]>;
   /**
    * @param server the target's API server as the observers reach it
    * @param tokenSecret the Secret that holds the reader's token
    */
-  createRemoteSecret(mesh: MeshSpec, target: Member, server: string, tokenSecret: string): Promise<RemoteSecret>;
+  createRemoteSecret(mesh: SettledMesh, target: Member, server: string, tokenSecret: string): Promise<RemoteSecret>;
 }
 
 /** A call takes some seconds. Milliseconds. */
@@ -32,19 +32,23 @@ const CALL = 60_000;
  * @param directory where a kubeconfig is kept while istioctl reads it; private to this user, and emptied after the run
  * @param kubeconfigVariables environment variables that hold kubeconfigs, which no child is given
  */
-export function istioctlFor(options: ToolOptions, directory: string, kubeconfigVariables: readonly string[]): Istioctl {
+export function istioctlFor(
+  options: Omit<ToolOptions, "version">,
+  directory: string,
+  kubeconfigVariables: readonly string[],
+): Istioctl {
   const { signal } = options.deadline;
   let path: Promise<string> | undefined;
-  const ready = () => {
-    path ??= ensureTool(ISTIOCTL, options);
+  const ready = ({ istioVersion: version }: SettledMesh) => {
+    path ??= ensureTool(ISTIOCTL, { ...options, version });
     return path;
   };
   const env = () => childEnvironment(process.env, kubeconfigVariables);
   // Each call is a process that takes a CPU, and some 100 MB, for a while.
   const limit = pLimit(availableParallelism());
   const made = new Map<string, Promise<readonly KubernetesObject[]>>();
-  const generate = async (mesh: MeshSpec, cluster: ClusterSpec) => {
-    const istioctl = await ready();
+  const generate = async (mesh: SettledMesh, cluster: ClusterSpec) => {
+    const istioctl = await ready(mesh);
     return withPrivateFile(directory, cluster.name, JSON.stringify(istioOperator(mesh, cluster)), (file) =>
       limit(() => generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() })),
     );
@@ -59,7 +63,7 @@ export function istioctlFor(options: ToolOptions, directory: string, kubeconfigV
     createRemoteSecret(mesh, { spec, cluster, kubeconfig }, server, tokenSecret) {
       // Its kubeconfig is on the disk no longer than it is read.
       return limit(async () => {
-        const istioctl = await ready();
+        const istioctl = await ready(mesh);
         const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
         return withPrivateFile(directory, spec.name, await cluster.kubeconfig(CALL), (kubeconfigFile) =>
           createRemoteSecret({

@@ -39,6 +39,7 @@ function whereNotSeen(_: Subject, { verdict, clusters = [] }: Check): CheckRef[]
 /** For each check the others that, where they did not pass, are why this one did not. The likeliest comes first. */
 const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => readonly CheckRef[] } = {
   "preflight.distinct": whereLeftOut,
+  "preflight.version": whereLeftOut,
   "preflight.trust": whereLeftOut,
   "install.trust": unreachable,
   "install.reconciled": unreachable,

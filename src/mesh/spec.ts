@@ -33,9 +33,9 @@ export interface GatewaySpec {
 
 /** The Sail Operator to install where there is none. */
 export interface OperatorSpec {
-  /** `X.Y.Z`, without a leading `v`. */
-  readonly version: string;
-  /** Helm chart: a path, a URL, `oci://…`, or a chart of a repository. */
+  /** `X.Y.Z`, without a leading `v`; absent: one that installs the mesh's Istio. */
+  readonly version?: string;
+  /** Helm chart: a path, a URL, `oci://…`, or a chart of a repository; `<version>` stands for the operator's. */
   readonly chart: string;
 }
 
@@ -54,8 +54,10 @@ export interface ClusterSpec {
 /** The whole mesh as the user asked for it: validated, and without kubeconfigs and keys, which are kept apart from it. */
 export interface MeshSpec {
   readonly id: string;
-  /** `X.Y.Z`, without a leading `v`. */
-  readonly istioVersion: string;
+  /** `X.Y.Z` as it was asked for, without a leading `v`; absent: what runs, and a usual one where none does. */
+  readonly istioVersion?: string;
+  /** Control planes may go back to an older version. */
+  readonly allowDowngrade?: true;
   /** The control planes' namespace. */
   readonly namespace: string;
   /** Name of the `Istio` resource; any other than `default` means a revision of that name. */
@@ -71,6 +73,13 @@ export interface MeshSpec {
   readonly tokenTtl?: number;
   /** At least two (one will do to uninstall), with unique names and networks. */
   readonly clusters: readonly ClusterSpec[];
+}
+
+/** The mesh once the clusters were looked at, which decides on what was not asked for. */
+export interface SettledMesh extends MeshSpec {
+  /** Without a leading `v`. */
+  readonly istioVersion: string;
+  readonly operator?: Required<OperatorSpec>;
 }
 
 /** `observer` holds a remote secret by which its istiod reads `target`. */

@@ -4,13 +4,13 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { CNI_NAME, cniNamespace, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { SettledMesh } from "../mesh/spec.ts";
 import { healthy } from "./control-plane.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** What is to be applied for the CNI plugin, the resource last; nothing where it is not needed, or somebody else's. */
 export async function cniObjects(
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   cluster: Cluster,
   { needed, found }: Pick<CniPlan, "needed" | "found">,
 ): Promise<KubernetesObject[]> {
@@ -26,7 +26,7 @@ export async function cniObjects(
  */
 export function ensureCni(
   run: Run,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   { spec, cluster }: Member,
   { needed, why, found }: CniPlan,
   needs: Needs,

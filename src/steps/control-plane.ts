@@ -1,23 +1,23 @@
-import { type ControlPlanes, ISTIOD, revisionOf } from "../checks/istiod.ts";
-import { type Pod, rolledOut } from "../checks/pods.ts";
-import type { Deployment, IstioResource } from "../checks/survey.ts";
+import { type ControlPlanes, ISTIOD } from "../checks/istiod.ts";
+import type { IstioResource } from "../checks/survey.ts";
 import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
-import { ISTIO, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/control-plane.ts";
+import { ISTIO, imageIsChosen, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
-import { versionOf } from "../mesh/versions.ts";
-import { Refusals } from "./refused.ts";
+import type { MeshSpec, SettledMesh, Values } from "../mesh/spec.ts";
+import type { Transition } from "../mesh/transition.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** A control plane that is laid out: its objects exist, istiod may still be starting. */
 export interface ControlPlane {
   readonly revision: string;
-  /** Generation of the `Istio` resource that was applied. */
+  /** Of the operator: generation of the `Istio` resource that was applied. */
   readonly generation?: number;
+  /** What istiod is waited for to run, `X.Y.Z`, where this run changes its version; absent: whatever it runs. */
+  readonly version?: string;
 }
 
 // Messages of the operator after which no waiting helps, from the Sail Operator's reconcilers and Helm. `elsewhere`: what
@@ -47,12 +47,13 @@ const STALE = 15_000;
 /** Applies the `Istio` resource and waits until the operator has reconciled it. */
 export function installControlPlane(
   run: Run,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   { spec, cluster }: Member,
+  transition: Transition,
   needs: Needs,
 ): Promise<ControlPlane> {
   return run.step("install.reconciled", { cluster: spec.name }, needs, async (step) => {
-    const { object, action } = await step.apply(cluster, istio(mesh, spec));
+    const { object, action } = await step.apply(cluster, istio(mesh, spec, transition.writes) as IstioResource);
     const generation = object.metadata.generation ?? 1;
     const applied = performance.now();
     const revision = await cluster.waitFor(
@@ -63,7 +64,11 @@ export function installControlPlane(
         return reconciled(seen.istio[0] as IstioResource | undefined, generation, stale);
       },
     );
-    return { value: { generation, revision }, evidence: `The operator has reconciled revision ${revision}.` };
+    const version = newVersion(transition, object.spec.values);
+    return {
+      value: { generation, revision, ...version },
+      evidence: `The operator has reconciled revision ${revision}.`,
+    };
   });
 }
 
@@ -74,8 +79,9 @@ export function installControlPlane(
  */
 export function applyControlPlane(
   run: Run,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   { spec, cluster }: Member,
+  transition: Transition,
   istioctl: Istioctl,
   needs: Needs,
 ): Promise<ControlPlane> {
@@ -89,8 +95,13 @@ export function applyControlPlane(
       );
     }
     const evidence = `The ${objects.length} objects that istioctl makes of the values are in place.`;
-    return { value: { revision: mesh.istioResource }, evidence };
+    return { value: { revision: mesh.istioResource, ...newVersion(transition, spec.values) }, evidence };
   });
+}
+
+/** The version that istiod is to have, where that is new and the values leave it to be the image's. */
+function newVersion({ course, to }: Transition, values: Values | undefined): Pick<ControlPlane, "version"> {
+  return course === "wave" && to !== undefined && !imageIsChosen(values) ? { version: to } : {};
 }
 
 /** An object that istioctl made, as it is applied. */
@@ -132,35 +143,6 @@ export function expectedRevision(
       ? `${object.metadata.name}-${version.replaceAll(".", "-")}`
       : mesh.istioResource;
   return { revision, upcoming: true };
-}
-
-/** Waits until every replica of istiod is ready: from then on its webhooks serve and it reads other clusters. */
-export function istiodReady(
-  run: Run,
-  mesh: MeshSpec,
-  { spec, cluster }: Member,
-  controlPlane: Promise<ControlPlane>,
-): Promise<void> {
-  return run.step("install.istiod", { cluster: spec.name }, [controlPlane], async (step) => {
-    const { revision } = await controlPlane;
-    const refusals = new Refusals(step, cluster);
-    const inNamespace = { namespace: mesh.namespace };
-    const { image, replicas } = await cluster.waitFor(
-      `istiod of revision ${revision} to be ready`,
-      {
-        deployments: { apiVersion: "apps/v1", kind: "Deployment", ...inNamespace, labelSelector: ISTIOD },
-        pods: { apiVersion: "v1", kind: "Pod", ...inNamespace, labelSelector: istiodSelector(revision) },
-      },
-      async (seen) => {
-        const deployment = (seen.deployments as Deployment[]).find((each) => revisionOf(each) === revision);
-        const pods = seen.pods as unknown as Pod[];
-        await refusals.look(deployment, pods);
-        return rolledOut(deployment, pods);
-      },
-    );
-    run.clusterReport(spec.name).istioVersion = versionOf(image) ?? mesh.istioVersion;
-    return { value: undefined, evidence: `istiod is ready: ${replicas} of ${replicas} pods, ${image}.` };
-  });
 }
 
 /** Waits until the operator says that all is well, and says so of the resource as it is now. */

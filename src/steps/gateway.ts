@@ -22,7 +22,7 @@ export function requestGatewayAddress(
   needs: Needs,
 ): Promise<void> {
   return run.step("install.gateway-service", { cluster: spec.name }, needs, async (step) => {
-    // Nothing of these depends on the revision, which is not known yet.
+    // Nothing of these depends on the revision or the version.
     const { early, binding } = gateway(mesh, spec, "default");
     await Promise.all(early.map((object) => step.apply(cluster, object)));
     await step.apply(cluster, binding);
@@ -32,6 +32,7 @@ export function requestGatewayAddress(
 
 /**
  * Runs the gateway. Not before istiod is ready, whose webhook makes the pods proxies.
+ * @param version what istiod runs, where that is known
  * @param newRoot SHA-256 of the mesh's root of trust where istiod is new; empty where it is known to be told already
  */
 export function runGateway(
@@ -39,13 +40,15 @@ export function runGateway(
   mesh: MeshSpec,
   { spec, cluster }: Member,
   controlPlane: Promise<ControlPlane>,
+  version: string | undefined,
   newRoot: Promise<string>,
   needs: Needs,
 ): Promise<void> {
   return run.step("install.gateway-available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
     const { revision } = await controlPlane;
     const [openShift] = await Promise.all([cluster.serves(OPENSHIFT_API), noOtherRoot(mesh, cluster, await newRoot)]);
-    await Promise.all(gateway(mesh, spec, revision, openShift).late.map((object) => step.apply(cluster, object)));
+    const { late } = gateway(mesh, spec, revision, version, openShift);
+    await Promise.all(late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
     const outdated = new OutdatedPods(step, cluster);
     const refusals = new Refusals(step, cluster);

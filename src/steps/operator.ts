@@ -3,13 +3,13 @@ import { isToInstall, operatorReady } from "../checks/operator.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import { refOf } from "../mesh/objects/object.ts";
-import type { MeshSpec, OperatorSpec } from "../mesh/spec.ts";
+import type { SettledMesh } from "../mesh/spec.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** Installs the Sail Operator where there is none. One that is there is never changed: it may serve other meshes. */
 export function ensureOperator(
   run: Run,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   member: Member,
   helm: Helm,
   found: FoundOperator,
@@ -17,7 +17,7 @@ export function ensureOperator(
 ): Promise<void> {
   const { cluster, spec } = member;
   return run.step("install.operator", { cluster: spec.name }, needs, async (step) => {
-    const operator = mesh.operator as OperatorSpec;
+    const operator = mesh.operator as NonNullable<SettledMesh["operator"]>;
     if (!isToInstall(mesh, found)) {
       const { namespace, name } = found.deployment?.metadata ?? {};
       const which = name ? `${namespace}/${name}` : `that leads as ${found.holder}`;

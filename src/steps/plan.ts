@@ -17,7 +17,8 @@ import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { chartReaderRole, READER } from "../mesh/objects/reader.ts";
 import { cacerts, remoteSecret } from "../mesh/objects/secrets.ts";
 import type { Action } from "../mesh/report.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
+import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { cniObjects } from "./cni.ts";
 import { expectedRevision, manifest } from "./control-plane.ts";
@@ -39,10 +40,11 @@ const CA_FILES: CaCerts = {
 /** Says what `install` would do to a cluster's objects, its remote secrets apart. */
 export function planObjects(
   run: Run,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   member: Member,
   survey: Survey,
   trust: TrustPlan,
+  transition: Transition,
   istioctl: Istioctl,
 ): Promise<void> {
   const { spec, cluster } = member;
@@ -54,12 +56,12 @@ export function planObjects(
       trial.apply(cacerts(mesh, { ...CA_FILES }), `\`install\` issues an intermediate of ${root}.`);
     }
     if (survey.operator && isToInstall(mesh, survey.operator)) trial.add(Promise.resolve([operatorOf(mesh)]));
-    const { revision, coming } = await planControlPlane(trial, mesh, member, survey, istioctl);
+    const { revision, coming } = await planControlPlane(trial, mesh, member, survey, transition, istioctl);
     for (const object of await cniObjects(mesh, cluster, survey.cni)) trial.apply(object);
 
     if (mesh.gateway.install) {
       const openShift = await cluster.serves(OPENSHIFT_API);
-      const { early, binding, late } = gateway(mesh, spec, revision, openShift);
+      const { early, binding, late } = gateway(mesh, spec, revision, transition.to, openShift);
       for (const object of [...early, binding, ...late]) trial.apply(object);
       trial.add(uninjectedPods(mesh, cluster));
     }
@@ -80,14 +82,15 @@ export function planObjects(
 /** Tries the control plane, and says what it brings. */
 async function planControlPlane(
   trial: Trial,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   { spec, cluster }: Member,
   survey: Survey,
+  { writes }: Transition,
   istioctl: Istioctl,
 ): Promise<{ revision: string; coming: Coming }> {
   switch (mesh.installer) {
     case "sail": {
-      const { revision, upcoming } = await trial.apply(istio(mesh, spec) as IstioResource).then(
+      const { revision, upcoming } = await trial.apply(istio(mesh, spec, writes) as IstioResource).then(
         (applied) => expectedRevision(mesh, applied),
         () => ({ revision: mesh.istioResource, upcoming: true }), // what was refused is told at the end
       );

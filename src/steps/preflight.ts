@@ -1,5 +1,5 @@
 import { needsCni } from "../checks/cni.ts";
-import { unknown } from "../checks/finding.ts";
+import { failed, passed, unknown } from "../checks/finding.ts";
 import type { FoundOperator } from "../checks/found-operator.ts";
 import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
@@ -7,6 +7,7 @@ import { checkControlPlane } from "../checks/present.ts";
 import { noStrangers } from "../checks/remote-access.ts";
 import { cniRights, type Right } from "../checks/rights.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
+import { foundControlPlane } from "../checks/version.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
@@ -15,16 +16,22 @@ import { inspectRoot } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { MeshSpec, OperatorSpec, SettledMesh } from "../mesh/spec.ts";
+import { type Transition, type Upgrade, upgrade, upgradeEvidence } from "../mesh/transition.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
+import { operatorFor } from "../mesh/versions.ts";
 import { isCurrent } from "./remote-access.ts";
-import { attempt, type Needs, type Outcome, type Run } from "./run.ts";
+import { attempt, type Outcome, type Run } from "./run.ts";
 
 export interface Ready<Begun> {
+  /** With the version that was settled on. */
+  readonly mesh: SettledMesh;
   /** The clusters that can be reached: what follows is done for them. */
   readonly served: readonly Member[];
   /** Of those clusters. */
   readonly surveys: ReadonlyMap<string, Survey>;
+  /** What becomes of their control planes. */
+  readonly transitions: ReadonlyMap<string, Transition>;
   readonly trust: TrustPlan;
   /** What was begun as soon as the trust plan was known. */
   readonly begun: Begun;
@@ -53,6 +60,7 @@ type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, ()
 export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true }): CheckRef[] {
   return [
     ...planned(mesh, installChecks(mesh)),
+    { id: "preflight.version", subject: MESH },
     { id: "preflight.trust", subject: MESH },
     ...(tools.istioctl ? [{ id: "preflight.istioctl", subject: MESH } as const] : []),
     ...(mesh.operator && tools.helm ? [{ id: "preflight.helm", subject: MESH } as const] : []),
@@ -68,7 +76,7 @@ function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
   return CLUSTER_CHECKS.filter((id) => id !== "operator" || installer === "sail");
 }
 
-function installLooks(mesh: MeshSpec): Looks {
+function installLooks(mesh: SettledMesh): Looks {
   return (member, survey) => ({
     "control-plane": () => checkControlPlane(mesh, member, survey),
     "remote-secrets": () => checks.checkRemoteSecrets(mesh, member, survey),
@@ -95,22 +103,22 @@ function planned(mesh: MeshSpec, ids: readonly ClusterCheck[]): CheckRef[] {
  */
 export async function preflight<Begun>(
   run: Run,
-  mesh: MeshSpec,
+  asked: MeshSpec,
   members: readonly Member[],
   { istioctl, helm, root, rights, begin, first }: PreflightTools<Begun>,
 ): Promise<Ready<Begun> | undefined> {
-  const read = await Promise.all(
-    members.map(async (member) => {
-      const survey = await look(run, mesh, member, rights, installLooks(mesh), first);
-      // A cluster that was not joined yet will need istioctl: it is fetched while the others are looked at.
-      const secrets = mesh.tokenTtl === undefined && (survey?.remoteSecrets.length ?? 0) < members.length - 1;
-      if (survey && (mesh.installer === "istioctl" || secrets)) istioctl?.ready().catch(() => {});
-      return survey;
-    }),
+  const read = await Promise.all(members.map((member) => look(run, asked, member, rights, first)));
+  const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
+  const { mesh, transitions } = settleVersion(run, asked, surveys);
+  // A cluster that was not joined yet will need istioctl: it is fetched while the clusters are looked at further.
+  const secrets = [...surveys.values()].some(({ remoteSecrets }) => remoteSecrets.length < members.length - 1);
+  if (run.complete && (mesh.installer === "istioctl" || (mesh.tokenTtl === undefined && secrets)))
+    istioctl?.ready(mesh).catch(() => {});
+  await Promise.all(
+    members.map((member, i) => read[i] && lookFurther(run, member, installLooks(mesh)(member, read[i]))),
   );
   const { unreachable } = run;
   const served = members.filter(({ spec }, i) => read[i] && !unreachable.includes(spec.name));
-  const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
   const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
   // Two that are the same are told even where a third could not be read; that all differ is only known of all.
   if (surveys.size === members.length || distinct.verdict === "failed") {
@@ -135,7 +143,44 @@ export async function preflight<Begun>(
     const left = (planned: CheckRef) => isOf(planned, "install") || isOf(planned, "plan");
     run.skipRest(cause, (planned) => left(planned) && Object.values(planned.subject).includes(name));
   }
-  return { served, surveys, ...trust };
+  return { mesh, served, surveys, transitions, ...trust };
+}
+
+/** Decides on the version and what becomes of each control plane; what stands in the way is noted. */
+function settleVersion(
+  run: Run,
+  asked: MeshSpec,
+  surveys: ReadonlyMap<string, Survey>,
+): { mesh: SettledMesh; transitions: ReadonlyMap<string, Transition> } {
+  const { installer, istioVersion, allowDowngrade = false } = asked;
+  const missing = asked.clusters.map(({ name }) => name).filter((name) => !surveys.has(name));
+  const found = [...surveys].map(([name, survey]) => foundControlPlane(asked, name, survey));
+  const decided = upgrade({ installer, asked: istioVersion, mayDowngrade: allowDowngrade }, found, missing);
+  if (surveys.size > 0) run.judge("preflight.version", MESH, versionFinding(decided));
+  const { version, transitions } = decided;
+  const { operator, ...rest } = asked;
+  return {
+    mesh: { ...rest, istioVersion: version, ...(operator ? { operator: settledOperator(operator, version) } : {}) },
+    transitions: new Map(transitions.map((each) => [each.cluster, each])),
+  };
+}
+
+function versionFinding(decided: Upgrade): Finding {
+  const { refusals } = decided;
+  if (refusals.length === 0) return passed(upgradeEvidence(decided));
+  return {
+    ...failed(
+      refusals.map(({ refused }) => refused).join(" "),
+      [...new Set(refusals.map(({ hint }) => hint))].join(" "),
+    ),
+    clusters: [...new Set(refusals.flatMap(({ clusters }) => clusters))],
+  };
+}
+
+/** Its version is empty where none is known that installs the mesh's Istio: the check of the operator refuses that. */
+function settledOperator({ version, chart }: OperatorSpec, istioVersion: string): Required<OperatorSpec> {
+  const of = version ?? operatorFor(istioVersion) ?? "";
+  return { version: of, chart: chart.replaceAll("<version>", of) };
 }
 
 /** Decides on the root of trust and begins what it takes; `undefined` where that cannot be. */
@@ -187,7 +232,11 @@ export async function accessPreflight(
   });
   // By what the control planes are installed has no part in it, and would take further rights to look at.
   const bare = { ...mesh, installer: "existing" } as const;
-  const surveys = await readAll(run, members, (member) => look(run, bare, member, rights, looks, first));
+  const surveys = await readAll(run, members, async (member) => {
+    const survey = await look(run, bare, member, rights, first);
+    if (survey) await lookFurther(run, member, looks(member, survey));
+    return survey;
+  });
   return run.failed ? undefined : surveys;
 }
 
@@ -209,7 +258,7 @@ async function readAll(
 }
 
 async function haveIstioctl(
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   members: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
   istioctl: Istioctl,
@@ -220,7 +269,7 @@ async function haveIstioctl(
     // All end before the first failure, in the clusters' order, is told.
     await Promise.allSettled(made);
     for (const each of made) await each;
-    return outcome(`istioctl is at ${await istioctl.ready()} and takes the values.`);
+    return outcome(`istioctl is at ${await istioctl.ready(mesh)} and takes the values.`);
   }
   if (mesh.tokenTtl !== undefined) {
     return outcome("istioctl is not needed: remote secrets are made from tokens of the TokenRequest API.");
@@ -230,7 +279,9 @@ async function haveIstioctl(
     members.every((observer) => observer === target || isCurrent(mesh, of(observer), of(target), target)),
   );
   return outcome(
-    current ? "Every remote secret is current; istioctl is not needed." : `istioctl is at ${await istioctl.ready()}.`,
+    current
+      ? "Every remote secret is current; istioctl is not needed."
+      : `istioctl is at ${await istioctl.ready(mesh)}.`,
   );
 }
 
@@ -241,19 +292,16 @@ async function haveHelm(mesh: MeshSpec, surveys: readonly Survey[], helm: Helm):
   );
 }
 
+/** Reads a cluster; `undefined` where it cannot be read. @param first done before it is read */
 async function look(
   run: Run,
   mesh: MeshSpec,
   member: Member,
   wanted: readonly Right[],
-  looks: Looks,
   first: (member: Member) => Promise<void> = async () => {},
 ): Promise<Survey | undefined> {
   const { name } = member.spec;
   const subject = { cluster: name };
-  const step = (id: ClusterCheck, needs: Needs, finding: () => Finding | Promise<Finding>) =>
-    run.step(`preflight.${id}`, subject, needs, async () => toOutcome(await finding()));
-
   const api = run.step("preflight.api", subject, [], async () => {
     const value = await member.cluster.version();
     await first(member);
@@ -262,9 +310,9 @@ async function look(
   // Read beside the check of rights, but told after it: what may not be read is said once, as a right that is missing.
   const reading = api.then(() => surveyCluster(mesh, member));
   reading.catch(() => {});
-  const rights = step("rights", [api], async () => {
+  const rights = run.step("preflight.rights", subject, [api], async () => {
     const cni = mesh.installer === "sail" && (await needsCni(member.cluster, member.spec.values)).needed;
-    return checks.checkRights(cni ? [...wanted, ...cniRights()] : wanted, member);
+    return toOutcome(await checks.checkRights(cni ? [...wanted, ...cniRights()] : wanted, member));
   });
   const survey = await attempt(
     run.step("preflight.read", subject, [rights], async () => {
@@ -283,6 +331,8 @@ async function look(
   const report = run.clusterReport(name);
   report.kubernetesVersion = await api;
   report.apiServer = survey.apiServer.url;
+  const { version } = foundControlPlane(mesh, name, survey);
+  if (version) report.istioVersion = version;
   if (survey.apiServer.source !== "the kubeconfig") {
     run.say(
       "preflight",
@@ -290,9 +340,15 @@ async function look(
       `The other clusters are given ${survey.apiServer.url}: from ${survey.apiServer.source}.`,
     );
   }
-  const further = Object.entries(looks(member, survey)) as [ClusterCheck, () => Finding | Promise<Finding>][];
-  await Promise.allSettled(further.map(([id, finding]) => step(id, [], finding)));
   return survey;
+}
+
+/** Takes the further looks at a cluster that could be read. */
+async function lookFurther(run: Run, { spec }: Member, looks: ReturnType<Looks>): Promise<void> {
+  const further = Object.entries(looks) as [ClusterCheck, () => Finding | Promise<Finding>][];
+  const take = (id: ClusterCheck, finding: () => Finding | Promise<Finding>) =>
+    run.step(`preflight.${id}`, { cluster: spec.name }, [], async () => toOutcome(await finding()));
+  await Promise.allSettled(further.map(([id, finding]) => take(id, finding)));
 }
 
 function trustPlan(decision: TrustDecision): Outcome<TrustPlan> {

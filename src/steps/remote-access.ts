@@ -8,7 +8,7 @@ import { isDnsLabel } from "../mesh/objects/names.ts";
 import { refOf } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { lifetime, span, tokenClaims } from "../mesh/token.ts";
 import { credentials } from "./reader.ts";
 import { type Written, written } from "./reading.ts";
@@ -81,7 +81,7 @@ function isFresh(token: string, secret: Secret | undefined, ttl: number, now: Da
  */
 export function shareRemoteSecret(
   run: Run,
-  mesh: MeshSpec,
+  mesh: SettledMesh,
   target: Member,
   observers: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,

@@ -317,7 +317,7 @@ export class Run {
       changed: this.#changes.some((change) => change.action !== "unchanged"),
       mesh: {
         id: this.#mesh.id,
-        istioVersion: this.#mesh.istioVersion,
+        istioVersion: this.#istioVersion(),
         namespace: this.#mesh.namespace,
         ...(this.#rootSha256 ? { rootSha256: this.#rootSha256 } : {}),
       },
@@ -336,6 +336,13 @@ export class Run {
       startedAt: this.#started.toISOString(),
       seconds: round(performance.now() - this.#clock),
     };
+  }
+
+  /** What runs in every cluster of which it is known; empty where they differ, or none is. */
+  #istioVersion(): string {
+    const versions = new Set([...this.#clusters.values()].flatMap(({ istioVersion }) => istioVersion ?? []));
+    const [version = ""] = versions;
+    return versions.size === 1 ? version : "";
   }
 
   #result(): Result {

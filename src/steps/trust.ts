@@ -12,7 +12,7 @@ import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { cacerts, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
-import type { Run, Step } from "./run.ts";
+import type { Needs, Run, Step } from "./run.ts";
 
 /** What is being issued, by cluster, while other work goes on. */
 export interface Issuing {
@@ -65,8 +65,9 @@ export function establishTrust(
   { spec, cluster }: Member,
   survey: Survey,
   issuing: Issuing,
+  needs: Needs = [],
 ): Promise<void> {
-  return run.step("install.trust", { cluster: spec.name }, [], async (step) => {
+  return run.step("install.trust", { cluster: spec.name }, needs, async (step) => {
     if (!laterNetwork(mesh, spec, survey)) await step.apply(cluster, trustNamespace(mesh, spec, survey.namespace));
     const files = await issuing.cacerts.get(spec.name);
     const sha256 = await issuing.rootSha256;

@@ -54,7 +54,6 @@ describe("good inputs", () => {
       helm: { mirror: "https://get.helm.sh" },
       mesh: {
         id: "mesh1",
-        istioVersion: "1.26.3",
         namespace: "istio-system",
         istioResource: "default",
         installer: "sail",
@@ -129,6 +128,7 @@ describe("good inputs", () => {
 
   test.each<[string, Record<string, string>, object]>([
     ["a leading v", { "istio-version": "v1.30.3" }, { istioVersion: "1.30.3" }],
+    ["control planes that may go back", { "allow-downgrade": "true" }, { allowDowngrade: true }],
     ["a pre-release", { "istio-version": "1.31.0-rc.1" }, { istioVersion: "1.31.0-rc.1" }],
     ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
     ["tokens that expire", { "token-ttl": "720h" }, { tokenTtl: 2_592_000 }],
@@ -136,13 +136,13 @@ describe("good inputs", () => {
     ["istioctl in the operator's place", { installer: "istioctl" }, { installer: "istioctl" }],
     [
       "an operator to install, by the matrix",
-      { "install-operator": "true" },
-      {
-        operator: {
-          version: "1.28.3",
-          chart: "https://github.com/istio-ecosystem/sail-operator/releases/download/1.28.3/sail-operator-1.28.3.tgz",
-        },
-      },
+      { "install-operator": "true", "istio-version": "1.26.3" },
+      { operator: { version: "1.28.3", chart: expect.stringContaining("/<version>/sail-operator-<version>.tgz") } },
+    ],
+    [
+      "an operator to install, of a version that what runs decides on",
+      { "install-operator": "true", "operator-chart": "oci://r.example/sail-operator" },
+      { operator: { chart: "oci://r.example/sail-operator" } },
     ],
     [
       "an operator to install, by name",
@@ -508,6 +508,11 @@ const bad: Row[] = [
     { "fail-on-change": "true" },
     ["`fail-on-change` has an effect with `command: plan` only; leave it out, or set the command to plan."],
   ],
+  [
+    "allow-downgrade that is neither",
+    { "allow-downgrade": "1.31" },
+    ['`allow-downgrade` is "1.31"; expected one of: true, false.'],
+  ],
   ["prune that is neither", { prune: "all" }, ['`prune` is "all"; expected one of: true, false.']],
   ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],
   [
@@ -529,11 +534,6 @@ const bad: Row[] = [
     "versions that are not whole",
     { "istio-version": "1.26" },
     ['`istio-version` is "1.26"; expected a full version such as 1.26.3.'],
-  ],
-  [
-    "a version that is empty",
-    { "istio-version": "" },
-    ["`istio-version` is empty; expected a full version such as 1.26.3."],
   ],
   [
     "a duration without a unit",
@@ -563,7 +563,7 @@ const bad: Row[] = [
   ],
   [
     "an operator that does not install the version",
-    { "install-operator": "true", "operator-version": "v1.30.3" },
+    { "install-operator": "true", "operator-version": "v1.30.3", "istio-version": "1.26.3" },
     [
       '`operator-version` is "1.30.3", which installs Istio 1.28.0 to 1.28.10, 1.29.0 to 1.29.6, 1.30.0 to 1.30.3, not 1.26.3; operators 1.26.3 to 1.28.3 do.',
     ],

@@ -31,10 +31,12 @@ import { dial } from "../embedded/network.ts";
 export const NAMESPACE = "istio-system";
 export const MANAGER = "istio-mesh-action";
 
+/** @param rest an `istioVersion` that is empty is left out */
 export function meshSpec(count: number, { clusters, ...rest }: Partial<MeshSpec> = {}): MeshSpec {
+  const { istioVersion = "1.26.3", ...more } = rest;
   return {
     id: "mesh1",
-    istioVersion: "1.26.3",
+    ...(istioVersion ? { istioVersion } : {}),
     namespace: NAMESPACE,
     istioResource: "default",
     installer: "sail",
@@ -42,7 +44,7 @@ export function meshSpec(count: number, { clusters, ...rest }: Partial<MeshSpec>
     gateway: { install: true, service: { type: "LoadBalancer", annotations: {} }, replicas: 1 },
     readerRole: "auto",
     clusters: clusters ?? Array.from({ length: count }, (_, index) => clusterSpec(index + 1)),
-    ...rest,
+    ...more,
   };
 }
 
@@ -156,8 +158,8 @@ export async function runCommand(
     return { spec, kubeconfig, cluster: connect(spec.name, kubeconfig, deadline, progress) };
   });
   try {
-    const given = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion));
-    const options = { version: mesh.istioVersion, mirror: "https://istioctl.invalid", deadline };
+    const given = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion ?? "1.26.3"));
+    const options = { mirror: "https://istioctl.invalid", deadline };
     const istioctl = typeof given === "string" ? istioctlFor({ ...options, path: given }, folder, []) : given(deadline);
     const run = new Run(command, mesh, members, progress);
     const announce = run.plan.bind(run);

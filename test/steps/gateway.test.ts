@@ -101,7 +101,7 @@ describe("pods that cannot become ready as they are", () => {
     });
     const run = new Run("install", mesh, [member], new Told());
     run.plan({ id: "install.gateway-available", subject: { cluster: "a" } });
-    await runGateway(run, mesh, member, Promise.resolve({ revision: "default" }), Promise.resolve(""), []);
+    await runGateway(run, mesh, member, Promise.resolve({ revision: "default" }), "1.26.3", Promise.resolve(""), []);
     return found;
   }
 

@@ -3,11 +3,11 @@ import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
 import { type Phase, type Subject, subjectName, type Verdict } from "../../src/mesh/report.ts";
-import type { MeshSpec } from "../../src/mesh/spec.ts";
+import type { MeshSpec, SettledMesh } from "../../src/mesh/spec.ts";
 import type { Progress } from "../../src/steps/run.ts";
 
 /** A mesh of clusters `a`, `b`, … as the inputs' defaults make it. */
-export function meshOf(names: readonly string[], more: Partial<MeshSpec> = {}): MeshSpec {
+export function meshOf(names: readonly string[], more: Partial<SettledMesh> = {}): SettledMesh {
   return {
     id: "mesh1",
     istioVersion: "1.26.3",

@@ -1,4 +1,4 @@
-import type { MeshSpec, Values } from "../spec.ts";
+import type { MeshSpec, SettledMesh, Values } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
 
@@ -29,7 +29,7 @@ export function cniNamespace(mesh: MeshSpec): KubernetesObject {
 }
 
 /** The Sail Operator's `IstioCNI` resource, in the control plane's version. */
-export function istioCni(mesh: MeshSpec): KubernetesObject {
+export function istioCni(mesh: SettledMesh): KubernetesObject {
   return {
     ...ISTIO_CNI,
     metadata: { name: CNI_NAME, labels: ownership(mesh, "cni") },

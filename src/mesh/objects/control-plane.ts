@@ -1,4 +1,4 @@
-import type { ClusterSpec, MeshSpec, Values } from "../spec.ts";
+import type { ClusterSpec, MeshSpec, SettledMesh, Values } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
 
@@ -29,13 +29,16 @@ export function identityValues(mesh: Pick<MeshSpec, "id">, cluster: Pick<Cluster
   return { global: { meshID: mesh.id, network: cluster.network, multiCluster: { clusterName: cluster.name } } };
 }
 
-/** The Sail Operator's `Istio` resource; the user's values with the mesh's identity merged in. */
-export function istio(mesh: MeshSpec, cluster: ClusterSpec): KubernetesObject {
+/**
+ * The Sail Operator's `Istio` resource; the user's values with the mesh's identity merged in.
+ * @param version without a leading `v`, where it is not the mesh's: the name of a line
+ */
+export function istio(mesh: SettledMesh, cluster: ClusterSpec, version = mesh.istioVersion): KubernetesObject {
   return {
     ...ISTIO,
     metadata: { name: mesh.istioResource, labels: ownership(mesh, "control-plane") },
     spec: {
-      version: `v${mesh.istioVersion}`,
+      version: `v${version}`,
       namespace: mesh.namespace,
       values: mergeValues(cluster.values, identityValues(mesh, cluster)),
     },
@@ -102,6 +105,12 @@ export function withoutIstiods(object: KubernetesObject, existing: KubernetesObj
       return failurePolicy === undefined || now !== failurePolicy ? webhook : { ...webhook, failurePolicy };
     }),
   };
+}
+
+/** Whether the values say themselves which image istiod has, so that the version does not. */
+export function imageIsChosen(values: Values | undefined): boolean {
+  const { pilot, global } = values ?? {};
+  return [pilot, global].some((each) => isMapping(each) && (each.tag ?? (each === pilot ? each.image : undefined)));
 }
 
 function isMapping(value: unknown): value is Values {

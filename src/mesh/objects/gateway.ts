@@ -4,6 +4,8 @@ import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
 
 export const GATEWAY_NAME = "istio-eastwestgateway";
+/** On the gateway's pods: the Istio version that they were made for. They are made anew for another one. */
+export const VERSION_ANNOTATION = "istio-mesh-action/istio-version";
 /** By this label the exposure selects the gateway's pods, and istiod finds the network's gateway Service. */
 export const GATEWAY_SELECTOR = { istio: "eastwestgateway" } as const;
 
@@ -33,9 +35,16 @@ const PROXY_USER = 1337;
 /**
  * An east-west gateway for the cluster's network.
  * @param revision the control plane's revision; pods must ask for any other than `default` themselves
+ * @param version the control plane's version, whose proxies the pods are; `undefined` where it is not known
  * @param openShift whether the platform chooses the pods' user itself, and lets no other one be named
  */
-export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string, openShift = false): GatewayObjects {
+export function gateway(
+  mesh: MeshSpec,
+  cluster: ClusterSpec,
+  revision: string,
+  version?: string,
+  openShift = false,
+): GatewayObjects {
   const { service, replicas, resources } = mesh.gateway;
   const selector = { app: GATEWAY_NAME, ...GATEWAY_SELECTOR, [NETWORK_LABEL]: cluster.network };
   const metadata = (name: string) => ({
@@ -102,6 +111,8 @@ export function gateway(mesh: MeshSpec, cluster: ClusterSpec, revision: string, 
             "prometheus.io/port": "15020",
             "prometheus.io/scrape": "true",
             "prometheus.io/path": "/stats/prometheus",
+            // Only a new pod gets another proxy: an upgrade is a change here, which `plan` shows, too.
+            ...(version ? { [VERSION_ANNOTATION]: version } : {}),
           },
           labels: {
             ...selector,

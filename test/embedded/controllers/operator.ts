@@ -1,7 +1,7 @@
 import type { Json, Kube, LoggedRequest } from "../kube.ts";
 import { baseChart, istiodChart, istiodName, READER, type Release } from "./chart.ts";
 import { definitions } from "./crds.ts";
-import { after, ensure, later, now, on, refOf } from "./support.ts";
+import { after, ensure, ensureStatus, later, now, on, refOf } from "./support.ts";
 
 export interface OperatorOptions {
   /** Istio versions that it installs, without a leading `v`. */
@@ -10,6 +10,11 @@ export interface OperatorOptions {
   readonly endOfLife?: readonly string[];
   /** Milliseconds from a change to its reconciliation. */
   readonly slowMs?: number;
+  /**
+   * Milliseconds until Helm has changed a control plane that is there. The `Istio` resource is called healthy before, as the
+   * real operator does, by what its revision said of what was before.
+   */
+  readonly slowHelmMs?: number;
   /** It reconciles nothing before somebody watches the `Istio` resources, if anybody does: whoever installs has to wait. */
   readonly whenWatched?: boolean;
   /** It is installed and available, and does nothing. */
@@ -90,7 +95,7 @@ export function operator(kube: Kube, options: OperatorOptions = {}): void {
     begin(() => {
       pending.delete(name);
       const istio = kube.get({ apiVersion: API, kind: "Istio", name });
-      if (istio && !istio.metadata.deletionTimestamp) reconcile(kube, istio, endOfLife);
+      if (istio && !istio.metadata.deletionTimestamp) reconcile(kube, istio, endOfLife, options.slowHelmMs);
     });
   };
   on(kube, API, "Istio", ({ type, object }) => {
@@ -182,7 +187,7 @@ function reportCni(kube: Kube, cni: Json): void {
   if (JSON.stringify(status) !== JSON.stringify(cni.status)) kube.patchStatus(refOf(cni), status);
 }
 
-function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[]): void {
+function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[], slowHelmMs: number | undefined): void {
   const { name, uid } = istio.metadata;
   const { namespace, version, values = {}, updateStrategy } = istio.spec;
   const inPlace = (updateStrategy?.type ?? "InPlace") === "InPlace";
@@ -204,8 +209,18 @@ function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[]): void 
       metadata: { name: revision, finalizers: [FINALIZER], ownerReferences: [owner] },
       spec: { namespace, version, values },
     });
-    for (const object of [...(withBase && !error ? baseChart(release) : []), ...istiodChart(release)])
-      ensure(kube, object);
+    const ref = { apiVersion: API, kind: "IstioRevision", name: revision };
+    const upgrade = () => {
+      for (const object of [...(withBase && !error ? baseChart(release) : []), ...istiodChart(release)])
+        ensure(kube, object);
+      const made = kube.get(ref);
+      if (!made || made.metadata.deletionTimestamp) return;
+      const conditions = [{ type: "Reconciled", status: error ? "False" : "True", reason: "ReconcileError" }];
+      ensureStatus(kube, made, { observedGeneration: made.metadata.generation, conditions });
+    };
+    const istiod = kube.get({ apiVersion: "apps/v1", kind: "Deployment", namespace, name: istiodName(revision) });
+    if (slowHelmMs && istiod) later(slowHelmMs, upgrade);
+    else upgrade();
   }
   report(kube, istio, error, revision);
 }

@@ -245,7 +245,7 @@ describe("what the options change", () => {
 
 describe("the order", () => {
   test("OpenShift chooses the user", () => {
-    const deployment = gateway(mesh, cluster, "default", true).late.find(({ kind }) => kind === "Deployment");
+    const deployment = gateway(mesh, cluster, "default", "1.30.0", true).late.find(({ kind }) => kind === "Deployment");
     expect(deployment?.spec).toMatchObject({
       template: { spec: { securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } } } },
     });
