@@ -78,7 +78,7 @@ describe("a CNI plugin of somebody else", () => {
   test("stays as it is where it is healthy and of a neighbouring version", async () => {
     const kubes = await clusters(2);
     makeOpenShift(kubes[0]);
-    putCni(kubes[0], "v1.25.5");
+    putCni(kubes[0], "v1.25.3");
     await vi.waitFor(() => expect(kubes[0].get(CNI).status?.state).toBe("Healthy"));
     const before = kubes[0].get(CNI).metadata.resourceVersion;
     const outcome = await runInstall(kubes);

@@ -21,7 +21,7 @@ import {
 const started = testClusters();
 
 /** The stand-in of the operator installs both. */
-const [OLD, NEW] = ["1.25.5", "1.26.3"];
+const [OLD, NEW] = ["1.25.3", "1.26.3"];
 const at = (istioVersion: string, more: Setup = {}): Setup => ({ ...more, mesh: { ...more.mesh, istioVersion } });
 
 const deployment = (kube: Kube, name: string): Json =>
@@ -61,7 +61,7 @@ async function expectRefused(kubes: readonly Kube[], setup: Setup, cause: RegExp
 
 describe("a mesh that runs", () => {
   test("keeps its version, is not moved where that is no step, and goes up cluster by cluster", async () => {
-    const kubes = await started(3, { operator: { slowHelmMs: 150, versions: [NEW, OLD, "1.27.0", "1.24.9"] } });
+    const kubes = await started(3, { operator: { slowHelmMs: 150, versions: [NEW, OLD, "1.27.0", "1.24.6"] } });
     const [first, second] = kubes;
     const pair = [first, second];
     const root = await generateRoot();
@@ -79,8 +79,8 @@ describe("a mesh that runs", () => {
     // Neither down nor two up, in any cluster, and `plan` says the same.
     await expectRefused(
       pair,
-      at("1.24.9"),
-      /preflight\.version .*cluster1, cluster2 run Istio 1\.25\.5: with 1\.24\.9.*allow-downgrade/,
+      at("1.24.6"),
+      /preflight\.version .*cluster1, cluster2 run Istio 1\.25\.3: with 1\.24\.6.*allow-downgrade/,
     );
     await expectRefused(
       pair,
@@ -123,7 +123,7 @@ describe("a mesh that runs", () => {
     expect(touched.indexOf(3)).toBeLessThan(touched.indexOf(2));
     expect(kubes.map(proxies).map((images) => images.map(version))).toEqual([[NEW], [NEW], [NEW]]);
     expect(evidence(upgraded.report, "install.upgrade")).toEqual([
-      expect.stringMatching(/^Istio 1\.26\.3 has taken the place of 1\.25\.5.*istiod has read cluster2\.$/),
+      expect.stringMatching(/^Istio 1\.26\.3 has taken the place of 1\.25\.3.*istiod has read cluster2\.$/),
       expect.stringMatching(/istiod has read cluster1\.$/),
     ]);
 
@@ -150,7 +150,7 @@ describe("a mesh that runs", () => {
     expect(writes(kubes[1]).length).toBe(before);
     expect(outcome.warnings).toEqual([
       expect.stringMatching(
-        /^The change to Istio 1\.26\.3 has stopped: cluster1 is between 1\.25\.5 and it; cluster2 was not begun and has 1\.25\.5\. .*`istio-version: 1\.26\.3`.*`istio-version: 1\.25\.5` and `allow-downgrade: true`\.$/,
+        /^The change to Istio 1\.26\.3 has stopped: cluster1 is between 1\.25\.3 and it; cluster2 was not begun and has 1\.25\.3\. .*`istio-version: 1\.26\.3`.*`istio-version: 1\.25\.3` and `allow-downgrade: true`\.$/,
       ),
     ]);
     // Without the input, too, it goes on to the newest.

@@ -69,7 +69,7 @@ const LOOK = 5;
 const UNWATCHED = 30_000;
 const FINALIZER = "sailoperator.io/sail-operator";
 
-export const VERSIONS = ["1.26.3", "1.25.5"];
+export const VERSIONS = ["1.26.3", "1.25.3"];
 export const END_OF_LIFE = ["1.24.6"];
 
 /** The Sail Operator, as it is seen from outside: its conditions, reasons and order of events; the charts are sketches. */
