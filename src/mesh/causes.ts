@@ -89,6 +89,8 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),
     ...of(pair.target, "remote.reader", "cluster.api"),
     ...ofRemote(pair, "remote.synced"),
+    // istiod keeps the last address of a gateway's Service that has none any more.
+    ...of(pair.target, "gateway.address"),
   ],
   "leftover.objects": unreachable,
   "traffic.probe": withoutSidecars,

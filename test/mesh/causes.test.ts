@@ -80,6 +80,11 @@ describe("an explanation", () => {
       { id: "trust.same-root", subject: MESH },
     ],
     [
+      "is the gateway whose last address istiod still holds",
+      [check("remote.endpoints", { observer: "a", target: "b" }), check("gateway.address", B)],
+      { id: "gateway.address", subject: B },
+    ],
+    [
       "about the mesh is one where it names a cluster on the way",
       [check("trust.same-root", MESH, { clusters: ["b"] })],
       { id: "trust.same-root", subject: MESH },
