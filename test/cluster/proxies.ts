@@ -35,15 +35,23 @@ function join(from: Socket, to: Socket): void {
     one.on("error", () => other.destroy());
 }
 
-/** Every name leads to this machine. @param refuse the status that is answered instead */
-export function connectProxy(tls?: { cert: string; key: string }, refuse?: number): Promise<TestProxy> {
+/**
+ * @param refuse the status that is answered instead
+ * @param host where every name leads; `null`: to itself
+ */
+export function connectProxy(
+  tls?: { cert: string; key: string },
+  refuse?: number,
+  host: string | null = "127.0.0.1",
+): Promise<TestProxy> {
   const led: TestProxy["led"] = [];
   const server = tls ? createHttps(tls) : createHttp();
   server.on("connect", (request, socket: Socket) => {
     const [, login = ""] = (request.headers["proxy-authorization"] ?? "").split(" ");
     led.push({ target: request.url ?? "", login: Buffer.from(login, "base64").toString() });
     if (refuse) return void socket.end(`HTTP/1.1 ${refuse} Refused\r\n\r\n`);
-    const to = connect(Number(request.url?.split(":").at(-1)), "127.0.0.1", () => {
+    const [name = "", port] = (request.url ?? "").split(/:(?=\d+$)/);
+    const to = connect(Number(port), host ?? name, () => {
       socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
       join(socket, to);
     });

@@ -1,9 +1,10 @@
 // The main job on real clusters: fresh clusters in, one mesh out, and a call in one answered by another.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
+import { connectProxy } from "../cluster/proxies.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { Cluster, type KubernetesObject } from "./cluster.ts";
 import { call, deploySample, removeSample } from "./sample.ts";
@@ -228,6 +229,72 @@ describe("install again", () => {
       [one.name, "Secret", `istio-remote-secret-${two.name}`, "created"],
       [two.name, "Gateway", "cross-network-gateway", "created"],
     ]);
+  });
+});
+
+/** Kubeconfigs as a cloud's login leaves them, a file for each cluster: the user runs a program, and a proxy is in between. */
+async function loggedIn(proxyUrl: string): Promise<string> {
+  const paths = clusters.map(async ({ name, kubeconfig }, index) => {
+    const {
+      clusters: [{ cluster }],
+      users: [{ user }],
+    } = parse(kubeconfig);
+    const decoded = (key: string) => user[key] && Buffer.from(user[key], "base64").toString();
+    const status = {
+      token: user.token,
+      clientCertificateData: decoded("client-certificate-data"),
+      clientKeyData: decoded("client-key-data"),
+    };
+    const plugin = join(toolCache, `login-${name}.cjs`);
+    const credential = { apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status };
+    await writeFile(plugin, `console.log(${JSON.stringify(JSON.stringify(credential))})`, { mode: 0o600 });
+    const exec = {
+      apiVersion: credential.apiVersion,
+      command: process.execPath,
+      args: [plugin],
+      interactiveMode: "Never",
+    };
+    const path = join(toolCache, `kubeconfig-${index}`);
+    const config = {
+      apiVersion: "v1",
+      kind: "Config",
+      contexts: [{ name: `at-${name}`, context: { cluster: name, user: name } }],
+      clusters: [{ name, cluster: { ...cluster, "proxy-url": proxyUrl } }],
+      users: [{ name, user: { exec } }],
+    };
+    await writeFile(path, stringify(config), { mode: 0o600 });
+    return path;
+  });
+  return (await Promise.all(paths)).join(delimiter);
+}
+
+describe("by contexts that a login has left in KUBECONFIG, with a plugin and behind a proxy", () => {
+  it("istioctl gets to the clusters as the action does", async () => {
+    installed();
+    const proxy = await connectProxy(undefined, undefined, null);
+    try {
+      const env = { KUBECONFIG: await loggedIn(`http://127.0.0.1:${proxy.port}`) };
+      const [one, two] = clusters as [Cluster, Cluster];
+      await one.kubectl(["delete", "secret", `istio-remote-secret-${two.name}`, "-n", "istio-system"]);
+      const inputs: Record<string, string> = {
+        "istio-version": istioVersion,
+        clusters: stringify(clusters.map(({ name, network }) => ({ name, network, context: `at-${name}` }))),
+        traffic: "false",
+        ...(istioctlMirror ? { "istioctl-mirror": istioctlMirror } : {}),
+      };
+      const result = await runAction({ inputs, env, toolCache, timeoutMs: 12 * 60_000 });
+      tell("by contexts", result);
+      expect(result.exitCode, explain(result)).toBe(0);
+      const changed = result.report!.changes.filter(({ action }) => action !== "unchanged");
+      expect(changed.map(({ cluster, name }) => [cluster, name])).toEqual([
+        [one.name, `istio-remote-secret-${two.name}`],
+      ]);
+      const servers = clusters.map(({ kubeconfig }) => new URL(parse(kubeconfig).clusters[0].cluster.server).host);
+      expect([...new Set(proxy.led.map(({ target }) => target))].sort()).toEqual(servers.sort());
+      expect(leaks(result, await secretStrings(clusters))).toEqual([]);
+    } finally {
+      await proxy.close();
+    }
   });
 });
 

@@ -1,18 +1,20 @@
 // New tokens on a mesh that is in use: nobody's request fails, and the old tokens are good for nothing afterwards.
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import type { RunResult } from "../runner.ts";
-import { Cluster } from "./cluster.ts";
+import { Cluster, type KubernetesObject } from "./cluster.ts";
 import { explain, runOn } from "./run.ts";
 import { leaks, secretStrings } from "./secrets.ts";
 import { settings } from "./settings.ts";
 import { startStreams, toldOf } from "./stream.ts";
 
-const { kubeconfigs, sampleImage } = settings();
+const { kubeconfigs, sampleImage, istioVersion, olderIstioVersion, istioctlMirror } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const pairs = clusters.flatMap((observer) =>
   clusters.filter((target) => target !== observer).map((target) => ({ observer, target })),
@@ -105,12 +107,89 @@ async function rotateUnderTraffic(inputs: Readonly<Record<string, string>> = {})
 describe("rotate", () => {
   it("gives every remote secret a new token while requests flow", () => rotateUnderTraffic());
 
+  it("writes remote secrets that are istioctl's field by field, in each version, the token apart", async () => {
+    await makeByIstioctl();
+    await areIstioctls();
+  });
+
   it("leaves nothing to do for install", async () => {
     const result = await run("install");
     expect(result.exitCode, explain(result)).toBe(0);
     expect(result.outputs.changed).toBe("false");
   });
 });
+
+/** Programs of the versions under test, from where the action has them. */
+async function istioctls(): Promise<string[]> {
+  const wanted = [istioVersion, olderIstioVersion].filter((version) => version !== undefined);
+  if (!istioctlMirror) return [];
+  return Promise.all(
+    wanted.map(async (version) => {
+      const folder = join(toolCache, `own-${version}`);
+      await mkdir(folder);
+      const answer = await fetch(`${istioctlMirror}/${version}/istioctl-${version}-linux-amd64.tar.gz`);
+      await writeFile(join(folder, "archive"), Buffer.from(await answer.arrayBuffer()));
+      await promisify(execFile)("tar", ["-xzf", join(folder, "archive"), "-C", folder]);
+      return join(folder, "istioctl");
+    }),
+  );
+}
+
+/** A remote secret with its kubeconfig read, without its token and what nobody but an API server writes. */
+function fieldsOf({ kind, type, metadata, data = {}, stringData = {} }: KubernetesObject): KubernetesObject {
+  const texts = { ...Object.fromEntries(Object.entries<string>(data).map(([k, v]) => [k, atob(v)])), ...stringData };
+  const kubeconfigs = Object.entries<string>(texts).map(([key, text]) => {
+    const { preferences, ...kubeconfig } = parse(text);
+    // Empty where istioctl's library still writes it, and without a meaning to anybody.
+    expect(preferences ?? {}).toEqual({});
+    expect(kubeconfig.users.map(({ user }: KubernetesObject) => Object.keys(user))).toEqual([["token"]]);
+    for (const { user } of kubeconfig.users) user.token = "(a token)";
+    return [key, kubeconfig];
+  });
+  const { name, namespace, labels, annotations } = metadata;
+  return {
+    kind,
+    type: type ?? "Opaque",
+    metadata: { name, namespace, labels, annotations },
+    ...Object.fromEntries(kubeconfigs),
+  };
+}
+
+/** By version and target: what each istioctl makes. */
+const made: { target: Cluster; fields: KubernetesObject }[] = [];
+
+/** Of the token Secrets as they are, by which istioctl goes. */
+async function makeByIstioctl(): Promise<void> {
+  for (const istioctl of await istioctls())
+    for (const target of clusters) {
+      const [tokenSecret] = await tokenSecrets(target);
+      const { stdout } = await promisify(execFile)(istioctl, [
+        "create-remote-secret",
+        `--kubeconfig=${target.kubeconfigPath}`,
+        `--name=${target.name}`,
+        `--server=${parse(target.kubeconfig).clusters[0].cluster.server}`,
+        "--create-service-account=false",
+        `--secret-name=${tokenSecret}`,
+      ]);
+      made.push({ target, fields: fieldsOf(parseAllDocuments(stdout)[0]?.toJS()) });
+    }
+}
+
+/** What is held has each field that istioctl makes, and of its own nothing but labels and annotations. */
+async function areIstioctls(): Promise<void> {
+  for (const { observer, target } of pairs) {
+    const { metadata, ...own } = fieldsOf(await observer.get("secret", `istio-remote-secret-${target.name}`));
+    const its = made.filter((each) => each.target === target);
+    console.log(
+      `istio-remote-secret-${target.name} in ${observer.name}: held against ${its.length} versions of istioctl`,
+    );
+    for (const { fields } of its) {
+      const { metadata: wanted, ...rest } = fields;
+      expect(own).toEqual(rest);
+      expect(metadata).toMatchObject(wanted);
+    }
+  }
+}
 
 describe("with token-ttl", () => {
   it("the new tokens expire, and the old ones are refused", async () => {
@@ -129,6 +208,8 @@ describe("with token-ttl", () => {
     expect(verified.exitCode, explain(verified)).toBe(0);
     expect(verified.summary).toMatch(/The first of the tokens that istiods read by expires in \d+ minutes/);
   });
+
+  it("writes remote secrets that are istioctl's, too", areIstioctls);
 
   it("an expiring token can be revoked all the same", async () => {
     await rotateUnderTraffic();
