@@ -5,7 +5,7 @@ import type { Member } from "../cluster/member.ts";
 import { CNI_NAME, cniNamespace, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { SettledMesh } from "../mesh/spec.ts";
-import { healthy } from "./control-plane.ts";
+import { healthy, STALE } from "./control-plane.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** What is to be applied for the CNI plugin, the resource last; nothing where it is not needed, or somebody else's. */
@@ -41,10 +41,16 @@ export function ensureCni(
       return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is somebody else's and healthy; it stays as it is.` };
     }
     let generation = 1;
-    for (const each of objects) generation = (await step.apply(cluster, each)).object.metadata.generation ?? 1;
+    let same = true;
+    for (const each of objects) {
+      const { object, action } = await step.apply(cluster, each);
+      generation = object.metadata.generation ?? 1;
+      same = action === "unchanged";
+    }
+    const applied = performance.now();
     const query = { ...ISTIO_CNI, fieldSelector: `metadata.name=${CNI_NAME}` };
     await cluster.waitFor(`IstioCNI ${CNI_NAME} to be healthy`, { cni: query }, (seen) =>
-      healthy(seen.cni[0] as IstioResource | undefined, generation),
+      healthy(seen.cni[0] as IstioResource | undefined, generation, same && performance.now() - applied < STALE),
     );
     return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is Healthy; it is needed, for ${why}.` };
   });

@@ -36,13 +36,17 @@ const INCURABLE: readonly { pattern: RegExp; elsewhere: boolean; hint: (message:
       const command = kind
         ? ` (\`kubectl${namespace ? ` -n ${namespace}` : ""} delete ${kind.toLowerCase()} ${name}\`)`
         : "";
-      return `Something else made that object. If nothing else needs it, delete it${command} and run again: the operator makes its own.`;
+      const revoked =
+        kind === "ServiceAccount"
+          ? " With a ServiceAccount go its tokens: what reads this cluster by one, as the other clusters of a mesh do, is cut off until it is given a new one, which a run gives to the clusters that it has on its list."
+          : "";
+      return `Something else made that object. If nothing else needs it, delete it${command} and run again: the operator makes its own.${revoked}`;
     },
   },
 ];
 
 /** How long an error that was there before is given to go away. Milliseconds. */
-const STALE = 15_000;
+export const STALE = 15_000;
 
 /** Applies the `Istio` resource and waits until the operator has reconciled it. */
 export function installControlPlane(
@@ -196,8 +200,8 @@ export function reconciled(resource: IstioResource | undefined, generation: numb
  * Truly ready: `Healthy`, and said of this generation. The condition `Ready` alone can be True beside a failed
  * reconciliation, or be left over from before the last change.
  */
-export function healthy(resource: IstioResource | undefined, generation: number): Probe<undefined> {
-  const known = reconciled(resource, generation);
+export function healthy(resource: IstioResource | undefined, generation: number, stale = false): Probe<undefined> {
+  const known = reconciled(resource, generation, stale);
   if ("seen" in known) return known;
   if (resource?.status?.state === "Healthy") return { done: undefined };
   const bad = resource?.status?.conditions?.find(({ status }) => status !== "True");

@@ -112,6 +112,8 @@ describe("reconciled", () => {
 
   test("an error about something else than the resource may be from before it was mended", () => {
     expect(seen(reconciled(istio(error(FOREIGN)), 2, true))).toContain("invalid ownership metadata");
+    expect(seen(healthy(istio(error(FOREIGN)), 2, true))).toContain("invalid ownership metadata");
+    expect(() => healthy(istio(error(FOREIGN)), 2)).toThrow("invalid ownership metadata");
     expect(() => reconciled(istio(error(END_OF_LIFE)), 2, true)).toThrow("end-of-life");
   });
 });
