@@ -23,6 +23,8 @@ export interface Operator {
   readonly installs: Patches;
   /** In its CRD's list, and refused. */
   readonly endOfLife: Patches;
+  /** From where its chart pins the images; absent where it pins none, or not all alike. */
+  readonly hub?: string;
   /** It could not be read, but is told: its list is what release notes say. */
   readonly told?: true;
 }
@@ -47,8 +49,8 @@ interface Listed {
   readonly eol?: boolean;
 }
 
-/** What a release of the operator installs, by its `pkg/istioversion/versions.yaml`. Names that stand for others are left out. */
-export function operatorOf(version: string, yaml: string): Operator {
+/** What a release of the operator installs, by its `pkg/istioversion/versions.yaml`, and what its chart pins. Names that stand for others are left out. */
+export function operatorOf(version: string, yaml: string, chartValues = ""): Operator {
   const { versions } = parse(yaml) as { versions: Listed[] };
   const patches = (wanted: boolean): Patches => {
     const found = versions.flatMap(({ name, ref, eol = false }) => {
@@ -60,7 +62,10 @@ export function operatorOf(version: string, yaml: string): Operator {
       [...minors].toSorted(([a], [b]) => compare(a, b)).map(([minor, all]) => [minor, sorted(all.map(([, p]) => p))]),
     );
   };
-  return { version, installs: patches(true), endOfLife: patches(false) };
+  const pinned = chartValues.matchAll(/^\s*images\.v\d+_\d+_\d+\.istiod: "?(\S+)\/[^/\s]+$/gm);
+  const hubs = new Set([...pinned].map(([, hub]) => hub as string));
+  const [hub] = hubs;
+  return { version, installs: patches(true), endOfLife: patches(false), ...(hub && hubs.size === 1 ? { hub } : {}) };
 }
 
 interface Supported {
@@ -145,7 +150,11 @@ async function main(): Promise<void> {
     .map(({ tag_name }) => tag_name)
     .filter((tag) => minorOf(tag) >= OLDEST);
   const operators = await Promise.all(
-    tags.map(async (tag) => operatorOf(tag, await text(raw(OPERATOR, tag, "pkg/istioversion/versions.yaml")))),
+    tags.map(async (tag) => {
+      const paths = ["pkg/istioversion/versions.yaml", "chart/values.yaml"];
+      const [versions = "", chart = ""] = await Promise.all(paths.map((path) => text(raw(OPERATOR, tag, path))));
+      return operatorOf(tag, versions, chart);
+    }),
   );
   const lines = linesOf(await text(raw("istio/istio.io", "master", "data/compatibility/supportStatus.yml")));
   const next = merged(known, operators, lines);

@@ -150,7 +150,9 @@ describe("the files", () => {
 
 describe("the interface", () => {
   const action = parse(read("action.yml")) as Record<"inputs" | "outputs", Record<string, { description?: string }>>;
-  const inputs = ["inputs", "clusters", "operator", "trust"].map((name) => read(`src/action/${name}.ts`)).join("");
+  const inputs = ["inputs", "clusters", "installation", "operator", "trust"]
+    .map((name) => read(`src/action/${name}.ts`))
+    .join("");
 
   test.each(Object.keys(action.inputs))("the input %s is described and read", (name) => {
     expect(action.inputs[name]?.description).toMatch(/\.$/);

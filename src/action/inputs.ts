@@ -1,16 +1,16 @@
-import * as v from "valibot";
 import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
+import { hubIn } from "../mesh/images.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
-import { NODE_SELECTOR } from "../mesh/objects/gateway.ts";
-import type { ClusterSpec, GatewaySpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
+import type { ClusterSpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
 import { type Entry, readClusters } from "./clusters.ts";
 import { parseDuration } from "./duration.ts";
+import { DNS_LABEL, NO_EFFECT, readCni, readGateway, readImageHub, reportReaderValues } from "./installation.ts";
 import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
-import { keys, mapping, readYaml, texts } from "./yaml.ts";
+import { mapping, readYaml } from "./yaml.ts";
 
 export const COMMANDS = ["install", "verify", "plan", "rotate", "uninstall", "diagnose"] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -40,26 +40,9 @@ export interface Inputs {
   readonly helm: { readonly mirror: string };
 }
 
-const NO_EFFECT = "has no effect with `installer: existing`, which leaves the control planes alone; leave it out";
-
-// A DNS label (RFC 1123) and, for the mesh, clusters and networks, a label's value.
-const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+// For the mesh, clusters and networks a label's value.
 const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const NAME = "letters, digits, `-`, `_` and `.`, at most 63";
-
-const gatewaySchema = keys({
-  install: v.optional(v.boolean(), true),
-  service: v.optional(
-    keys({
-      type: v.optional(v.picklist(["LoadBalancer", "NodePort"]), "LoadBalancer"),
-      annotations: v.optional(texts, {}),
-      loadBalancerClass: v.optional(v.string()),
-    }),
-    {},
-  ),
-  replicas: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)), 1),
-  resources: v.optional(mapping),
-});
 
 /** Reads all inputs, without a call to any cluster; throws one `InputError` that lists everything that is wrong. */
 export async function readInputs(source: InputSource, mask: (secret: string) => void): Promise<Inputs> {
@@ -121,14 +104,9 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   if (installer === "existing" && Object.keys(allValues).length > 0) {
     report("values", NO_EFFECT);
   }
-  const usual = v.parse(gatewaySchema, {});
-  const gateway = readYaml("gateway", source.get("gateway"), gatewaySchema, report, usual) ?? usual;
-  if (gateway.service.type === "NodePort" && !gateway.service.annotations[NODE_SELECTOR]) {
-    report(
-      "gateway",
-      `has service type NodePort without the annotation ${NODE_SELECTOR}, by which istiod finds the nodes' addresses; add it to \`service.annotations\``,
-    );
-  }
+  const imageHub = readImageHub(source, installer, report);
+  const cni = readCni(source, installer, report);
+  const gateway = readGateway(source, report);
 
   // A cluster that has left the mesh is cleaned up alone.
   const least = command === "uninstall" ? 1 : 2;
@@ -149,6 +127,11 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       kubeconfigs.set(entry, read);
     }
     const values = mergeValues(allValues, entry.values);
+    reportReaderValues(values, readerRole, report);
+    const hub = hubIn(values);
+    if (imageHub !== "auto" && hub !== undefined && hub !== imageHub) {
+      report("image-hub", `is ${shown(imageHub)}, but the values say global.hub ${shown(hub)}; leave one of them out`);
+    }
     const identity = identityValues({ id }, entry);
     const own = overridden(entry.values, identity);
     reportTaken(entry.label("values"), own, report);
@@ -208,8 +191,10 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       istioResource,
       installer,
       ...(operator ? { operator } : {}),
+      imageHub,
+      ...(cni ? { cni } : {}),
       trust: { mode },
-      gateway: gateway as GatewaySpec,
+      gateway,
       readerRole,
       ...(tokenTtl === undefined ? {} : { tokenTtl }),
       clusters,

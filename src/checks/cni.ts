@@ -10,36 +10,75 @@ import type { IstioResource } from "./survey.ts";
 
 /** Whether a cluster needs the CNI plugin, why, and what is there. */
 export interface CniPlan {
+  /** By what is known so far; the operator has the last word once it has reconciled. */
   readonly needed: boolean;
   readonly why: string;
-  /** The `IstioCNI` resource; looked for only where it is needed. */
+  /** The `IstioCNI` resource. */
   readonly found: IstioResource | undefined;
 }
 
-/** Whether the plugin is needed: as the values say, else on OpenShift. */
-export async function needsCni(cluster: Cluster, values: Values | undefined): Promise<Omit<CniPlan, "found">> {
-  const asked = cniAsked(values);
-  if (asked !== undefined) {
-    return { needed: asked, why: asked ? "the values ask for it" : "the values say pilot.cni.enabled: false" };
-  }
-  return (await cluster.serves(OPENSHIFT_API))
-    ? { needed: true, why: "the platform is OpenShift" }
-    : { needed: false, why: "neither the platform nor the values ask for it" };
+/** The reasons of the operator's condition `DependenciesHealthy` by which it asks for the plugin. */
+const DEMANDS = /^IstioCNI(NotFound|NotHealthy)$/;
+
+/**
+ * Whether the operator asks for the plugin, by its condition `DependenciesHealthy`; `undefined` while it has not said. What is
+ * there and healthy it does not ask for.
+ */
+export function cniDemanded(istio: IstioResource | undefined): boolean | undefined {
+  const { conditions = [], observedGeneration, state } = istio?.status ?? {};
+  if (!istio || observedGeneration !== istio.metadata.generation) return undefined;
+  const told = conditions.find(({ type }) => type === "DependenciesHealthy");
+  if (told?.status === "False") return DEMANDS.test(told.reason ?? "");
+  return told?.status === "True" || state === "Healthy" ? false : undefined;
+}
+
+const ASKED = "the values ask for it";
+const DEMANDED = "the operator asks for it";
+
+/** Whether the rights for it are looked at beforehand: the values ask for it, or the platform is one where operators do. */
+export async function likelyNeedsCni({ cluster, spec }: Pick<Member, "spec" | "cluster">): Promise<boolean> {
+  return cniAsked(spec.values) ?? (await cluster.serves(OPENSHIFT_API));
 }
 
 /** The plan for a control plane that the operator installs; other installers leave the plugin to the user. */
-export async function planCni(mesh: MeshSpec, { spec, cluster }: Pick<Member, "spec" | "cluster">): Promise<CniPlan> {
+export async function planCni(
+  mesh: MeshSpec,
+  member: Pick<Member, "spec" | "cluster">,
+  istios: readonly IstioResource[],
+): Promise<CniPlan> {
   if (mesh.installer !== "sail") {
     return { needed: false, why: `\`installer: ${mesh.installer}\` leaves the CNI plugin alone`, found: undefined };
   }
-  return readCni(cluster, spec.values);
+  const { spec, cluster } = member;
+  const found = await cluster.get<IstioResource>({ ...ISTIO_CNI, name: CNI_NAME });
+  const istio = istios.find(({ metadata }) => metadata.name === mesh.istioResource);
+  const demanded = cniDemanded(istio);
+  const asked = cniAsked(spec.values);
+  if (asked) return { needed: true, why: ASKED, found };
+  if (demanded) return { needed: true, why: DEMANDED, found };
+  if (found && isOurCni(found)) return { needed: true, why: "an earlier run made it", found };
+  // Only of a control plane that is not there yet something has to be supposed: what an operator does on this platform.
+  if (asked === undefined && !istio && (await cluster.serves(OPENSHIFT_API))) {
+    return { needed: true, why: "on OpenShift the operator asks for it", found };
+  }
+  return { needed: false, why: "neither the operator nor the values ask for it", found };
 }
 
-/** What is there, where it is needed. */
-export async function readCni(cluster: Cluster, values: Values | undefined): Promise<CniPlan> {
-  const need = await needsCni(cluster, values);
-  const found = need.needed ? await cluster.get<IstioResource>({ ...ISTIO_CNI, name: CNI_NAME }) : undefined;
-  return { ...need, found };
+/** What is there of it on a mesh, as the operator and the values have it. */
+export async function readCni(
+  cluster: Cluster,
+  istio: IstioResource | undefined,
+  values: Values | undefined,
+): Promise<CniPlan> {
+  const asked = cniAsked(istio?.spec.values ?? values);
+  const demanded = cniDemanded(istio);
+  const needed = asked || demanded || (asked === undefined && (await cluster.serves(OPENSHIFT_API)));
+  const why = asked ? ASKED : demanded ? DEMANDED : "the platform is OpenShift";
+  if (!needed) return { needed: false, why: "neither the operator nor the values ask for it", found: undefined };
+  const found = await cluster.get<IstioResource>({ ...ISTIO_CNI, name: CNI_NAME });
+  // What the operator does without, nobody need have.
+  if (!found && !asked && demanded === false) return { needed: false, why: "the operator does not ask for it", found };
+  return { needed: true, why, found };
 }
 
 export const isOurCni = ({ metadata }: IstioResource): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
@@ -60,8 +99,8 @@ export function cniTrouble(found: IstioResource, istioVersion: string | undefine
 const LOOK = `kubectl get istiocnis.sailoperator.io ${CNI_NAME} -o yaml`;
 
 /** Whether an IstioCNI of somebody else can stay as it is; `undefined` where there is none. */
-export function cniInTheWay({ found }: CniPlan, istioVersion: string): Finding | undefined {
-  const trouble = found && !isOurCni(found) ? cniTrouble(found, istioVersion) : undefined;
+export function cniInTheWay({ needed, found }: CniPlan, istioVersion: string): Finding | undefined {
+  const trouble = needed && found && !isOurCni(found) ? cniTrouble(found, istioVersion) : undefined;
   if (!trouble) return undefined;
   return failed(
     `There is an IstioCNI ${CNI_NAME} that somebody else manages, and it ${trouble}.`,

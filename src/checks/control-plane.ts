@@ -1,3 +1,4 @@
+import { hubOf, isRetired, LASTING_HUB, retirement } from "../mesh/images.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
@@ -8,7 +9,7 @@ import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts"
 import { differencesOf, imprecise, listed } from "./identity.ts";
 import { istiodVersion, noIstiod, revisionOf } from "./istiod.ts";
 import { type Observation, readable } from "./observation.ts";
-import { refusedPods, rolledOut } from "./pods.ts";
+import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
 
 /** The checks of one control plane. */
 export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
@@ -18,6 +19,7 @@ export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
     "control-plane.cni": cniIsThere,
     "control-plane.identity": (seen) => identityIsTheMeshs(mesh, seen),
     "control-plane.network": (seen) => namespaceHasNetwork(mesh, seen),
+    "control-plane.images": (seen) => imagesStay(seen),
   };
 }
 
@@ -107,6 +109,22 @@ function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
 function cniIsThere(seen: Observation): Finding {
   if (seen.istios().length === 0) return skipped("The Sail Operator does not own the control plane.");
   return cniIsHealthy(seen.cni(), istiodVersion(seen.istiod(), seen.istios()));
+}
+
+/** Where the images of what runs come from. That they are on their nodes already says nothing of the next node. */
+export function imagesStay({ istiod, gateways }: Pick<Observation, "istiod" | "gateways">, now = new Date()): Finding {
+  const images = [
+    ...(istiod()?.spec.template.spec.containers.map(({ image }) => image) ?? []),
+    ...gateways().pods.map(proxyImage),
+  ].filter((image) => image !== undefined);
+  const hubs = [...new Set(images.flatMap((image) => hubOf(image) ?? []))];
+  if (hubs.length === 0) return unknown("There is neither an istiod nor a gateway whose image could be read.", "");
+  const reading = { source: "images of istiod and the gateways", values: { hubs } };
+  const going = hubs.filter(isRetired);
+  const evidence = `The images come from ${hubs.join(", ")}.`;
+  if (going.length === 0) return passed(evidence, reading);
+  const warning = `Images come from ${going.join(", ")}, which ${retirement(now)}: a pod that starts on a node without the image, be it istiod's, a gateway's or that of any workload with a sidecar, cannot be pulled from there then. \`image-hub: ${LASTING_HUB}\` takes them from where they stay, and restarts istiod and the gateways; an upgrade does so by itself, and \`plan\` shows it beforehand. Pods with a sidecar get it when they are restarted.`;
+  return { ...passed(evidence, reading), warning };
 }
 
 function identityIsTheMeshs(mesh: MeshSpec, { spec, istiod, identities, namespace }: Observation): Finding {

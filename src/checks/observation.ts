@@ -137,7 +137,7 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     uid: part(get("Namespace", "kube-system").then((found) => found?.metadata.uid ?? "")),
     namespace: part(get("Namespace", namespace)),
     istios: part(istios),
-    cni: part(istios.then(([istio]) => readCni(cluster, istio?.spec.values ?? spec.values))),
+    cni: part(istios.then(([istio]) => readCni(cluster, istio, spec.values))),
     revision: part(chosen.then(({ revision }) => revision)),
     istiod: part(chosen.then(({ istiod }) => istiod)),
     istiods: part(istiods),

@@ -1,5 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
+import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import { LEASE } from "../mesh/objects/lease.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { OWN_KINDS } from "../mesh/objects/ownership.ts";
@@ -96,6 +97,7 @@ const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> 
   sail: () => [
     right("sailoperator.io/v1", "Istio", [...WATCH, "create", "patch"]),
     right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
+    right("sailoperator.io/v1", "IstioCNI", READ),
     right("apiextensions.k8s.io/v1", "CustomResourceDefinition", READ),
     // The operator's, wherever it is.
     right("apps/v1", "Deployment", ["list"]),
@@ -119,8 +121,11 @@ const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> 
 };
 
 /** What the CNI plugin needs beside the others, where it is installed. */
-export function cniRights(): Right[] {
-  return [right("sailoperator.io/v1", "IstioCNI", [...WATCH, "create", "patch"])];
+export function cniRights(mesh: MeshSpec): Right[] {
+  return [
+    right("sailoperator.io/v1", "IstioCNI", [...WATCH, "create", "patch"]),
+    right("apps/v1", "DaemonSet", ["list", "watch"], cniNamespaceName(mesh)),
+  ];
 }
 
 /** What `rotate` needs. The Deployments are those of istiod, which may have to be restarted. */

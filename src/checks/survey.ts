@@ -60,6 +60,7 @@ export interface Survey {
 export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Member): Promise<Survey> {
   const inNamespace = { namespace: mesh.namespace };
   const secret = (name: string) => cluster.get<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, name });
+  const istiosThere = cluster.list<IstioResource>(ISTIO);
   const [
     uid,
     apiServer,
@@ -79,7 +80,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     clusterUid(cluster),
     peerServer(spec.apiServer, kubeconfig.server, cluster),
     cluster.get({ apiVersion: "v1", kind: "Namespace", name: mesh.namespace }),
-    cluster.list<IstioResource>(ISTIO),
+    istiosThere,
     cluster.list<Deployment>({
       apiVersion: "apps/v1",
       kind: "Deployment",
@@ -99,7 +100,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     clusterCa(cluster, mesh),
     cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
-    planCni(mesh, { spec, cluster }),
+    istiosThere.then((all) => planCni(mesh, { spec, cluster }, all)),
   ]);
   const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
   return {

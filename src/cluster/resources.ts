@@ -12,6 +12,7 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "v1/Service": { plural: "services", namespaced: true },
   "v1/Event": { plural: "events", namespaced: true },
   "v1/Pod": { plural: "pods", namespaced: true },
+  "apps/v1/DaemonSet": { plural: "daemonsets", namespaced: true },
   "apps/v1/Deployment": { plural: "deployments", namespaced: true },
   "policy/v1/PodDisruptionBudget": { plural: "poddisruptionbudgets", namespaced: true },
   "autoscaling/v2/HorizontalPodAutoscaler": { plural: "horizontalpodautoscalers", namespaced: true },

@@ -110,7 +110,8 @@ export async function install(run: Run, asked: MeshSpec, members: readonly Membe
   const cni = perCluster((member) => {
     // The plugin goes with its own minor of istiod and with the next one: it follows.
     const needs = moved.includes(member) ? [istiod(member)] : [trusted(member), ...operator(member)];
-    return mesh.installer === "sail" ? ensureCni(run, mesh, member, survey(member).cni, needs) : [];
+    if (mesh.installer !== "sail") return [];
+    return [ensureCni(run, mesh, member, survey(member).cni, controlPlane(member), needs)];
   });
   const healthy = perCluster((member) =>
     mesh.installer === "sail" ? [controlPlaneHealthy(run, mesh, member, controlPlane(member))] : [],

@@ -36,6 +36,7 @@ const OF_CLUSTER: readonly CheckId[] = [
   "control-plane.cni",
   "control-plane.identity",
   "control-plane.network",
+  "control-plane.images",
   "trust.cacerts",
   "trust.in-effect",
   "trust.root",

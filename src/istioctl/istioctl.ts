@@ -16,7 +16,7 @@ import { createRemoteSecret, type RemoteSecret } from "./remote-secret.ts";
 export interface Istioctl {
   /** Path of the program; throws a `Failure` where it cannot be had. */
   ready(mesh: SettledMesh): Promise<string>;
-  /** The objects of a cluster's control plane, as `istioctl install` would apply them; made once. */
+  /** The objects of a cluster's control plane, as `istioctl install` would apply them; made once for the same values. */
   manifests(mesh: SettledMesh, cluster: ClusterSpec): Promise<readonly KubernetesObject[]>;
   /**
    * @param server the target's API server as the observers reach it
@@ -56,8 +56,9 @@ export function istioctlFor(
   return {
     ready,
     manifests(mesh, cluster) {
-      const known = made.get(cluster.name) ?? generate(mesh, cluster);
-      made.set(cluster.name, known);
+      const key = JSON.stringify([cluster.name, cluster.values]);
+      const known = made.get(key) ?? generate(mesh, cluster);
+      made.set(key, known);
       return known;
     },
     createRemoteSecret(mesh, { spec, cluster, kubeconfig }, server, tokenSecret) {

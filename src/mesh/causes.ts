@@ -63,6 +63,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "control-plane.cni": unreachable,
   "control-plane.identity": withoutIstiod,
   "control-plane.network": unreachable,
+  "control-plane.images": withoutIstiod,
   "trust.cacerts": unreachable,
   "trust.in-effect": (subject: OfCluster) => [...withoutIstiod(subject), ...of(subject.cluster, "trust.cacerts")],
   "trust.root": withoutIstiod,

@@ -29,6 +29,15 @@ export interface GatewaySpec {
   readonly replicas: number;
   /** Kubernetes resource requirements of the gateway's container, instead of Istio's usual ones. */
   readonly resources?: Values;
+  /** Of the gateway's pods, as Kubernetes has them. */
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly Values[];
+  readonly affinity?: Values;
+  readonly topologySpreadConstraints?: readonly Values[];
+  readonly podLabels?: Readonly<Record<string, string>>;
+  readonly podAnnotations?: Readonly<Record<string, string>>;
+  /** Of the pod, not of its container. */
+  readonly securityContext?: Values;
 }
 
 /** The Sail Operator to install where there is none. */
@@ -49,6 +58,15 @@ export interface ClusterSpec {
   readonly tlsServerName?: string;
   /** The user's Helm values for this cluster, those for all clusters merged in. */
   readonly values: Values;
+  /** Where the CNI plugin's image comes from, where that is to be said. */
+  readonly cniHub?: string;
+}
+
+/** The CNI plugin's own settings. */
+export interface CniSpec {
+  readonly namespace?: string;
+  /** Helm values of the plugin's chart. */
+  readonly values?: Values;
 }
 
 /** The whole mesh as the user asked for it: validated, and without kubeconfigs and keys, which are kept apart from it. */
@@ -65,6 +83,9 @@ export interface MeshSpec {
   readonly installer: Installer;
   /** Absent: the operator is there already, or none is used. */
   readonly operator?: OperatorSpec;
+  /** Where images come from: `auto`, or a registry and a path. */
+  readonly imageHub: string;
+  readonly cni?: CniSpec;
   readonly trust: TrustSpec;
   readonly gateway: GatewaySpec;
   /** `auto`, or the name of the ClusterRole that the reader account is bound to. */

@@ -9,6 +9,8 @@ export interface OperatorRelease {
   readonly installs: Patches;
   /** In its CRD's list, and refused. */
   readonly endOfLife: Patches;
+  /** From where its chart pins the images; absent: not known. */
+  readonly hub?: string;
 }
 
 /** A minor of Istio. */

@@ -1,58 +1,116 @@
-import { type CniPlan, isOurCni } from "../checks/cni.ts";
+import { type CniPlan, cniDemanded, cniInTheWay, isOurCni } from "../checks/cni.ts";
 import type { IstioResource } from "../checks/survey.ts";
-import type { Cluster } from "../cluster/cluster.ts";
+import type { Cluster, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
-import { CNI_NAME, cniNamespace, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
+import { Failure } from "../mesh/failure.ts";
+import { CNI_NAME, cniNamespace, cniNamespaceName, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
+import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
-import type { SettledMesh } from "../mesh/spec.ts";
-import { healthy, STALE } from "./control-plane.ts";
-import type { Needs, Run } from "./run.ts";
+import type { ClusterSpec, MeshSpec, SettledMesh } from "../mesh/spec.ts";
+import { type ControlPlane, healthy, STALE } from "./control-plane.ts";
+import type { Needs, Run, Step } from "./run.ts";
 
 /** What is to be applied for the CNI plugin, the resource last; nothing where it is not needed, or somebody else's. */
 export async function cniObjects(
   mesh: SettledMesh,
+  spec: ClusterSpec,
   cluster: Cluster,
   { needed, found }: Pick<CniPlan, "needed" | "found">,
 ): Promise<KubernetesObject[]> {
   if (!needed || (found && !isOurCni(found))) return [];
   const namespace = cniNamespace(mesh);
-  return [...((await cluster.get(refOf(namespace))) ? [] : [namespace]), istioCni(mesh)];
+  return [...((await cluster.get(refOf(namespace))) ? [] : [namespace]), istioCni(mesh, spec)];
 }
 
 /**
- * Ensures the CNI plugin where it is needed, side by side with the control plane. One of somebody else, which the preflight
- * found healthy and of a fitting version, stays as it is.
- * @returns what later steps wait for: nothing, where it is not needed
+ * Ensures the CNI plugin where it is needed: at once where the values ask for it or it was made before, side by side with the
+ * control plane; else where the operator asks for it, once it has reconciled. One of somebody else, which is healthy and of a
+ * fitting version, stays as it is.
+ * @returns what later steps wait for
  */
-export function ensureCni(
+export async function ensureCni(
   run: Run,
   mesh: SettledMesh,
   { spec, cluster }: Member,
-  { needed, why, found }: CniPlan,
+  plan: CniPlan,
+  controlPlane: Promise<ControlPlane>,
   needs: Needs,
-): Promise<void>[] {
+): Promise<void> {
   const subject = { cluster: spec.name };
-  if (!needed) return [];
-  // Planned only now: whether it is needed is not known before the cluster was looked at.
+  const { needed, why } = plan.needed ? plan : await demand(mesh, cluster, controlPlane);
+  if (!needed) return;
+  // Planned only now: whether it is needed is not known before.
   run.plan({ id: "install.cni", subject });
-  const ensured = run.step("install.cni", subject, needs, async (step) => {
-    const objects = await cniObjects(mesh, cluster, { needed, found });
+  await run.step("install.cni", subject, needs, async (step) => {
+    const trouble = cniInTheWay({ ...plan, needed }, mesh.istioVersion);
+    if (trouble) throw new Failure(trouble.cause ?? "", trouble.hint);
+    const objects = await cniObjects(mesh, spec, cluster, { needed, found: plan.found });
     if (objects.length === 0) {
       return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is somebody else's and healthy; it stays as it is.` };
     }
-    let generation = 1;
-    let same = true;
-    for (const each of objects) {
-      const { object, action } = await step.apply(cluster, each);
-      generation = object.metadata.generation ?? 1;
-      same = action === "unchanged";
-    }
-    const applied = performance.now();
-    const query = { ...ISTIO_CNI, fieldSelector: `metadata.name=${CNI_NAME}` };
-    await cluster.waitFor(`IstioCNI ${CNI_NAME} to be healthy`, { cni: query }, (seen) =>
-      healthy(seen.cni[0] as IstioResource | undefined, generation, same && performance.now() - applied < STALE),
-    );
+    await applyAndWait(mesh, cluster, step, objects);
     return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is Healthy; it is needed, for ${why}.` };
   });
-  return [ensured];
+}
+
+async function demand({ istioResource }: MeshSpec, cluster: Cluster, controlPlane: Promise<ControlPlane>) {
+  await controlPlane;
+  const query = { ...ISTIO, fieldSelector: `metadata.name=${istioResource}` };
+  const needed = await cluster.waitFor(
+    `the operator to say what Istio ${istioResource} depends on`,
+    { istio: query },
+    (seen): Probe<boolean> => {
+      const demanded = cniDemanded(seen.istio[0] as IstioResource | undefined);
+      return demanded === undefined ? { seen: "it has not said" } : { done: demanded };
+    },
+  );
+  return { needed, why: "the operator asks for it" };
+}
+
+async function applyAndWait(mesh: MeshSpec, cluster: Cluster, step: Step, objects: readonly KubernetesObject[]) {
+  let generation = 1;
+  let same = true;
+  for (const each of objects) {
+    const { object, action } = await step.apply(cluster, each);
+    generation = object.metadata.generation ?? 1;
+    same = action === "unchanged";
+  }
+  const applied = performance.now();
+  const query = { ...ISTIO_CNI, fieldSelector: `metadata.name=${CNI_NAME}` };
+  await cluster.waitFor(`IstioCNI ${CNI_NAME} to be healthy`, { cni: query }, (seen) =>
+    healthy(seen.cni[0] as IstioResource | undefined, generation, same && performance.now() - applied < STALE),
+  );
+  // Healthy compares the pods that are ready with those that there are, whichever version they are of.
+  const daemons = { apiVersion: "apps/v1", kind: "DaemonSet", namespace: cniNamespaceName(mesh) };
+  await cluster.waitFor(
+    `the CNI plugin's DaemonSet to be rolled out`,
+    { daemons: { ...daemons, labelSelector: "k8s-app=istio-cni-node" } },
+    (seen) => rolledOutEverywhere(seen.daemons as DaemonSet[]),
+  );
+}
+
+interface DaemonSet extends KubernetesObject {
+  status?: {
+    observedGeneration?: number;
+    desiredNumberScheduled?: number;
+    updatedNumberScheduled?: number;
+    numberAvailable?: number;
+  };
+}
+
+/** Whether every node that is to have one has an available pod of the latest version. */
+export function rolledOutEverywhere(daemons: readonly DaemonSet[]): Probe<undefined> {
+  for (const { metadata, status } of daemons) {
+    const { desiredNumberScheduled: wanted = 0, updatedNumberScheduled = 0, numberAvailable = 0 } = status ?? {};
+    if (status?.observedGeneration !== metadata.generation)
+      return { seen: `${metadata.name} is about to be rolled out` };
+    if (updatedNumberScheduled < wanted || numberAvailable < wanted) {
+      const seen = `of ${wanted} pods of ${metadata.name} ${updatedNumberScheduled} are of this version and ${numberAvailable} available`;
+      return {
+        seen,
+        hint: `kubectl -n ${metadata.namespace} describe daemonset ${metadata.name}; a node without it starts no new pod that works`,
+      };
+    }
+  }
+  return { done: undefined };
 }

@@ -3,12 +3,14 @@ import { cannotPull, isActive, type Pod, rolledOut } from "../checks/pods.ts";
 import type { Deployment } from "../checks/survey.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { pullPolicy } from "../mesh/images.ts";
 import { OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import type { ClusterSpec, MeshSpec, Values } from "../mesh/spec.ts";
+import { parseYaml } from "../mesh/yaml.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { Refusals } from "./refused.ts";
 import type { Needs, Run, Step } from "./run.ts";
@@ -47,7 +49,8 @@ export function runGateway(
   return run.step("install.gateway-available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
     const { revision } = await controlPlane;
     const [openShift] = await Promise.all([cluster.serves(OPENSHIFT_API), noOtherRoot(mesh, cluster, await newRoot)]);
-    const { late } = gateway(mesh, spec, revision, version, openShift);
+    const policy = await gatewayPullPolicy(mesh, spec, cluster, revision);
+    const { late } = gateway(mesh, spec, revision, version, openShift, policy);
     await Promise.all(late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
     const outdated = new OutdatedPods(step, cluster);
@@ -76,6 +79,21 @@ export function runGateway(
       evidence: `${replicas} gateway pod${replicas === 1 ? " is" : "s are"} ready and injected.`,
     };
   });
+}
+
+/** The pull policy of the mesh's proxies: as the values say, else as the control plane that is there injects them. */
+export async function gatewayPullPolicy(
+  { namespace }: MeshSpec,
+  { values }: ClusterSpec,
+  cluster: Cluster,
+  revision: string,
+): Promise<string> {
+  const name = `istio-sidecar-injector${revision === "default" ? "" : `-${revision}`}`;
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
+  const injector = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
+  const parsed = parseYaml(injector?.data?.values ?? "");
+  const injected = "value" in parsed && typeof parsed.value === "object" ? (parsed.value as Values | null) : undefined;
+  return pullPolicy(values, injected ?? undefined);
 }
 
 /**

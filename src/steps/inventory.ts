@@ -2,7 +2,7 @@ import { type Inventory, ownCniNamespace, takeInventory } from "../checks/invent
 import * as checks from "../checks/preflight.ts";
 import { contentsRight, type Right } from "../checks/rights.ts";
 import type { Member } from "../cluster/member.ts";
-import { CNI_NAMESPACE } from "../mesh/objects/cni.ts";
+import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { toOutcome } from "./preflight.ts";
@@ -53,7 +53,7 @@ async function look(
   const rights = run.step("preflight.rights", subject, [api], async () => {
     // Where the plugin's namespace is not ours, nobody looks into it.
     const cni = scope === "all" && (await ownCniNamespace(mesh, cluster));
-    const finding = await checks.checkRights(cni ? [...wanted, contentsRight(CNI_NAMESPACE)] : wanted, member);
+    const finding = await checks.checkRights(cni ? [...wanted, contentsRight(cniNamespaceName(mesh))] : wanted, member);
     return { ...toOutcome(finding), value: true };
   });
   const read = run.step("preflight.read", subject, [rights], async () => {

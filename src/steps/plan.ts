@@ -22,7 +22,7 @@ import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { cniObjects } from "./cni.ts";
 import { expectedRevision, manifest } from "./control-plane.ts";
-import { isUninjected } from "./gateway.ts";
+import { gatewayPullPolicy, isUninjected } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
 import { isUpToDate, strangersOf } from "./remote-access.ts";
 import { changeOf, type ObjectChange, type Outcome, type Run, type Step } from "./run.ts";
@@ -57,11 +57,12 @@ export function planObjects(
     }
     if (survey.operator && isToInstall(mesh, survey.operator)) trial.add(Promise.resolve([operatorOf(mesh)]));
     const { revision, coming } = await planControlPlane(trial, mesh, member, survey, transition, istioctl);
-    for (const object of await cniObjects(mesh, cluster, survey.cni)) trial.apply(object);
+    for (const object of await cniObjects(mesh, spec, cluster, survey.cni)) trial.apply(object);
 
     if (mesh.gateway.install) {
       const openShift = await cluster.serves(OPENSHIFT_API);
-      const { early, binding, late } = gateway(mesh, spec, revision, transition.to, openShift);
+      const policy = await gatewayPullPolicy(mesh, spec, cluster, revision);
+      const { early, binding, late } = gateway(mesh, spec, revision, transition.to, openShift, policy);
       for (const object of [...early, binding, ...late]) trial.apply(object);
       trial.add(uninjectedPods(mesh, cluster));
     }

@@ -1,11 +1,12 @@
-import { needsCni } from "../checks/cni.ts";
-import { failed, passed, unknown } from "../checks/finding.ts";
+import { likelyNeedsCni } from "../checks/cni.ts";
+import { unknown } from "../checks/finding.ts";
 import type { FoundOperator } from "../checks/found-operator.ts";
 import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
 import { checkControlPlane } from "../checks/present.ts";
 import { noStrangers } from "../checks/remote-access.ts";
 import { cniRights, type Right } from "../checks/rights.ts";
+import { versionsAreSupported } from "../checks/support.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import { foundControlPlane } from "../checks/version.ts";
 import type { Member } from "../cluster/member.ts";
@@ -16,18 +17,19 @@ import { inspectRoot } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";
-import type { MeshSpec, OperatorSpec, SettledMesh } from "../mesh/spec.ts";
-import { type Transition, type Upgrade, upgrade, upgradeEvidence } from "../mesh/transition.ts";
+import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
+import type { Transition } from "../mesh/transition.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
-import { operatorFor } from "../mesh/versions.ts";
+import { withImages } from "./images.ts";
 import { isCurrent } from "./remote-access.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
+import { settleVersion } from "./version.ts";
 
 export interface Ready<Begun> {
   /** With the version that was settled on. */
   readonly mesh: SettledMesh;
   /** The clusters that can be reached: what follows is done for them. */
-  readonly served: readonly Member[];
+  readonly served: readonly Member[]; // with the hub of their images in their values
   /** Of those clusters. */
   readonly surveys: ReadonlyMap<string, Survey>;
   /** What becomes of their control planes. */
@@ -50,11 +52,25 @@ export interface PreflightTools<Begun> {
 }
 
 const MESH = {};
-const CLUSTER_CHECKS = ["api", "rights", "read", "control-plane", "remote-secrets", "reader-role", "operator"] as const;
+const CLUSTER_CHECKS = [
+  "api",
+  "rights",
+  "read",
+  "support",
+  "control-plane",
+  "remote-secrets",
+  "reader-role",
+  "operator",
+  "images",
+] as const;
 type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
 /** What there is to look at before the access to clusters that are joined already is changed. */
 const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets"];
-type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
+type Looks = (
+  member: Member,
+  survey: Survey,
+  kubernetes: string,
+) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
 /** The preflight's steps, for the run's plan. @param tools which of them the run may need */
 export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true }): CheckRef[] {
@@ -73,11 +89,17 @@ export function planAccessPreflight(mesh: MeshSpec): CheckRef[] {
 }
 
 function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
-  return CLUSTER_CHECKS.filter((id) => id !== "operator" || installer === "sail");
+  return CLUSTER_CHECKS.filter(
+    (id) =>
+      (id !== "operator" || installer === "sail") && (!["images", "support"].includes(id) || installer !== "existing"),
+  );
 }
 
 function installLooks(mesh: SettledMesh): Looks {
-  return (member, survey) => ({
+  return (member, survey, kubernetes) => ({
+    ...(mesh.installer === "existing"
+      ? {}
+      : { support: () => versionsAreSupported(mesh.istioVersion, kubernetes, survey) }),
     "control-plane": () => checkControlPlane(mesh, member, survey),
     "remote-secrets": () => checks.checkRemoteSecrets(mesh, member, survey),
     "reader-role": () => checks.checkReaderRole(mesh, member),
@@ -115,7 +137,15 @@ export async function preflight<Begun>(
   if (run.complete && (mesh.installer === "istioctl" || (mesh.tokenTtl === undefined && secrets)))
     istioctl?.ready(mesh).catch(() => {});
   await Promise.all(
-    members.map((member, i) => read[i] && lookFurther(run, member, installLooks(mesh)(member, read[i]))),
+    members.map(
+      (member, i) =>
+        read[i] &&
+        lookFurther(
+          run,
+          member,
+          installLooks(mesh)(member, read[i], run.clusterReport(member.spec.name).kubernetesVersion ?? ""),
+        ),
+    ),
   );
   const { unreachable } = run;
   const served = members.filter(({ spec }, i) => read[i] && !unreachable.includes(spec.name));
@@ -140,47 +170,12 @@ export async function preflight<Begun>(
   for (const name of unreachable) {
     const cause = `Not reached: ${name} cannot be reached, and the run goes on without it.`;
     run.say("preflight", { cluster: name }, "The run goes on without it.");
-    const left = (planned: CheckRef) => isOf(planned, "install") || isOf(planned, "plan");
+    const left = (planned: CheckRef) =>
+      planned.id === "preflight.images" || isOf(planned, "install") || isOf(planned, "plan");
     run.skipRest(cause, (planned) => left(planned) && Object.values(planned.subject).includes(name));
   }
-  return { mesh, served, surveys, transitions, ...trust };
-}
-
-/** Decides on the version and what becomes of each control plane; what stands in the way is noted. */
-function settleVersion(
-  run: Run,
-  asked: MeshSpec,
-  surveys: ReadonlyMap<string, Survey>,
-): { mesh: SettledMesh; transitions: ReadonlyMap<string, Transition> } {
-  const { installer, istioVersion, allowDowngrade = false } = asked;
-  const missing = asked.clusters.map(({ name }) => name).filter((name) => !surveys.has(name));
-  const found = [...surveys].map(([name, survey]) => foundControlPlane(asked, name, survey));
-  const decided = upgrade({ installer, asked: istioVersion, mayDowngrade: allowDowngrade }, found, missing);
-  if (surveys.size > 0) run.judge("preflight.version", MESH, versionFinding(decided));
-  const { version, transitions } = decided;
-  const { operator, ...rest } = asked;
-  return {
-    mesh: { ...rest, istioVersion: version, ...(operator ? { operator: settledOperator(operator, version) } : {}) },
-    transitions: new Map(transitions.map((each) => [each.cluster, each])),
-  };
-}
-
-function versionFinding(decided: Upgrade): Finding {
-  const { refusals } = decided;
-  if (refusals.length === 0) return passed(upgradeEvidence(decided));
-  return {
-    ...failed(
-      refusals.map(({ refused }) => refused).join(" "),
-      [...new Set(refusals.map(({ hint }) => hint))].join(" "),
-    ),
-    clusters: [...new Set(refusals.flatMap(({ clusters }) => clusters))],
-  };
-}
-
-/** Its version is empty where none is known that installs the mesh's Istio: the check of the operator refuses that. */
-function settledOperator({ version, chart }: OperatorSpec, istioVersion: string): Required<OperatorSpec> {
-  const of = version ?? operatorFor(istioVersion) ?? "";
-  return { version: of, chart: chart.replaceAll("<version>", of) };
+  const imaged = await withImages(run, mesh, served, surveys, istioctl);
+  return imaged.length === served.length ? { mesh, served: imaged, surveys, transitions, ...trust } : undefined;
 }
 
 /** Decides on the root of trust and begins what it takes; `undefined` where that cannot be. */
@@ -234,7 +229,7 @@ export async function accessPreflight(
   const bare = { ...mesh, installer: "existing" } as const;
   const surveys = await readAll(run, members, async (member) => {
     const survey = await look(run, bare, member, rights, first);
-    if (survey) await lookFurther(run, member, looks(member, survey));
+    if (survey) await lookFurther(run, member, looks(member, survey, ""));
     return survey;
   });
   return run.failed ? undefined : surveys;
@@ -311,8 +306,8 @@ async function look(
   const reading = api.then(() => surveyCluster(mesh, member));
   reading.catch(() => {});
   const rights = run.step("preflight.rights", subject, [api], async () => {
-    const cni = mesh.installer === "sail" && (await needsCni(member.cluster, member.spec.values)).needed;
-    return toOutcome(await checks.checkRights(cni ? [...wanted, ...cniRights()] : wanted, member));
+    const cni = mesh.installer === "sail" && (await likelyNeedsCni(member));
+    return toOutcome(await checks.checkRights(cni ? [...wanted, ...cniRights(mesh)] : wanted, member));
   });
   const survey = await attempt(
     run.step("preflight.read", subject, [rights], async () => {

@@ -12,6 +12,7 @@ import { describe } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { defectOf, versionOf } from "../mesh/versions.ts";
 import { count } from "../mesh/words.ts";
 import type { Needs, Outcome, Run, Step } from "./run.ts";
 
@@ -52,6 +53,7 @@ export function confirmRead(
   patience = PATIENCE,
 ): Promise<void>[] {
   const istiod = new Istiod(namespace, observer, istiods, secrets.size, patience);
+  Promise.allSettled(secrets.values()).then(() => istiod.nothingMore());
   return [...secrets].map(([target, secret]) =>
     run.step(id, { observer: observer.spec.name, target }, [secret, ...needs], async (step) =>
       istiod.reads(target, await secret, step),
@@ -86,6 +88,8 @@ interface Shown {
   readonly missing?: string | undefined;
   /** It has missed the secret, as far as can be seen by now. */
   readonly blind: boolean;
+  /** Its version is known to lose what it had read by the old secret, whatever it says: only a restart helps. */
+  readonly defective?: string | undefined;
 }
 
 /** The istiods of one observer. */
@@ -99,6 +103,8 @@ class Istiod {
   readonly #waits = new Map<string, Wait>();
   /** One poll serves all targets. */
   #poll: Promise<void> | undefined;
+  /** Nothing more is written for it: one restart serves all. */
+  #written = false;
 
   constructor(namespace: string, observer: Member, selector: () => Promise<string>, remotes: number, patience: number) {
     this.#namespace = namespace;
@@ -149,7 +155,10 @@ class Istiod {
       return { done: undefined };
     }
     const now = performance.now();
-    if (blind.some(([{ since }]) => now - since >= this.#patience)) await this.#restart(blind);
+    const lost = blind.flatMap(([, shown]) => shown.flatMap(({ defective }) => defective ?? []));
+    if (lost.length > 0 && this.#written) await this.#restart(blind, lost[0]);
+    else if (lost.length === 0 && blind.some(([{ since }]) => now - since >= this.#patience))
+      await this.#restart(blind);
     const mute = replicas.find(({ view }) => view.metrics && !managesAll(view, this.#remotes));
     if (mute && waits.every(({ since }) => now - since >= this.#patience)) throw this.#untold(mute);
     return { seen: missing.join("; ") || "a remote secret was just written" };
@@ -185,8 +194,16 @@ class Istiod {
     );
   }
 
-  /** As `kubectl rollout restart` does: once for all who wait. */
-  async #restart(blind: readonly (readonly [Wait, readonly Shown[]])[]): Promise<void> {
+  /** To be told when no more secrets are written for it. */
+  nothingMore(): void {
+    this.#written = true;
+  }
+
+  /**
+   * As `kubectl rollout restart` does: once for all who wait.
+   * @param defective the version of Istio that is known to lose what it had read
+   */
+  async #restart(blind: readonly (readonly [Wait, readonly Shown[]])[], defective?: string): Promise<void> {
     const { cluster, spec } = this.#observer;
     const inNamespace = { namespace: this.#namespace, labelSelector: await this.#selector() };
     const deployment = { apiVersion: "apps/v1", kind: "Deployment" };
@@ -201,7 +218,9 @@ class Istiod {
     ];
     const names = replicas.map(([name]) => name).join(", ");
     const targets = blind.map(([{ target }]) => target).join(", ");
-    const missed = `${names} did not take up the remote ${blind.length === 1 ? "secret" : "secrets"} for ${targets} within ${Math.round(this.#patience / 1000)} s`;
+    const missed = defective
+      ? `Istio ${defective}, which ${names} ${replicas.length === 1 ? "runs" : "run"}, is known to lose the endpoints of ${targets} when the remote ${blind.length === 1 ? "secret" : "secrets"} for ${blind.length === 1 ? "it changes" : "them change"} (${fixedIn(defective)} and later do not)`
+      : `${names} did not take up the remote ${blind.length === 1 ? "secret" : "secrets"} for ${targets} within ${Math.round(this.#patience / 1000)} s`;
     const owns = ({ spec }: Deployment, { metadata }: Pick<Pod, "metadata">) =>
       matches(spec.template.metadata?.labels ?? {}, metadata.labels);
     const restarted = all.filter((each) => replicas.some(([, replica]) => owns(each, replica)));
@@ -259,7 +278,23 @@ function show(replica: Replica, wait: Wait, remotes: number): Shown {
         : first
           ? `${name} is taking up the changed secret for ${target}`
           : undefined;
-  return { replica, sign: secret.changed ? sign : undefined, missing, blind: status === NOT_REGISTERED || unsigned };
+  const seen = { replica, sign: secret.changed ? sign : undefined };
+  const defective = secret.changed && !isNew(pod, wait) ? defectiveVersion(pod) : undefined;
+  if (defective) {
+    const lost = `${name} is about to be restarted: Istio ${defective} loses what it had read of ${target}`;
+    return { ...seen, missing: lost, blind: true, defective };
+  }
+  return { ...seen, missing, blind: status === NOT_REGISTERED || unsigned };
+}
+
+/** The version of an istiod that is known to lose what it had read by a remote secret which changes; else `undefined`. */
+function defectiveVersion({ spec }: Pod): string | undefined {
+  const version = versionOf(spec?.containers.find(({ name }) => name === "discovery")?.image ?? "");
+  return defectOf(version, "remote-secret-change") && version;
+}
+
+function fixedIn(version: string): string {
+  return defectOf(version, "remote-secret-change")?.fixed.join(", ") ?? "";
 }
 
 /** Whether a replica tells only how many clusters it manages: its debug interface is closed, and it is before Istio 1.30. */

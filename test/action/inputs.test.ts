@@ -59,6 +59,7 @@ describe("good inputs", () => {
         installer: "sail",
         trust: { mode: "auto" },
         readerRole: "auto",
+        imageHub: "auto",
         gateway: { install: true, replicas: 1, service: { type: "LoadBalancer", annotations: {} } },
         clusters: [
           { name: "cluster1", network: "network1", values: {} },
@@ -165,6 +166,39 @@ describe("good inputs", () => {
           service: { type: "NodePort", annotations: { "traffic.istio.io/nodeSelector": "{}" } },
         },
       },
+    ],
+    [
+      "the gateway's pods",
+      {
+        gateway:
+          "{nodeSelector: {a: b}, tolerations: [{key: a}], affinity: {nodeAffinity: {}}, topologySpreadConstraints: [{maxSkew: 1}], podLabels: {c: d}, podAnnotations: {e: f}, securityContext: {sysctls: []}}",
+      },
+      {
+        gateway: {
+          nodeSelector: { a: "b" },
+          tolerations: [{ key: "a" }],
+          affinity: { nodeAffinity: {} },
+          topologySpreadConstraints: [{ maxSkew: 1 }],
+          podLabels: { c: "d" },
+          podAnnotations: { e: "f" },
+          securityContext: { sysctls: [] },
+        },
+      },
+    ],
+    [
+      "a registry of one's own",
+      { "image-hub": "registry.example:5000/istio/" },
+      { imageHub: "registry.example:5000/istio" },
+    ],
+    [
+      "the CNI plugin's settings",
+      { cni: "{namespace: kube-system, values: {cni: {cniConfDir: /etc/cni/multus/net.d}}}" },
+      { cni: { namespace: "kube-system", values: { cni: { cniConfDir: "/etc/cni/multus/net.d" } } } },
+    ],
+    [
+      "a reader's role instead of the chart's",
+      { values: "global: {enableReaderRBAC: false}", "reader-role": "mine" },
+      { readerRole: "mine" },
     ],
     ["values that are comments only", { values: "# nothing yet" }, { id: "mesh1" }],
     ["the identity said once more", { values: "global: {meshID: mesh1}" }, { id: "mesh1" }],
@@ -639,7 +673,7 @@ const bad: Row[] = [
       '`gateway.service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
       "`gateway.replicas` is 0; expected a whole number from 1 to 100.",
       "`gateway.resources` is a list; expected a mapping.",
-      '`gateway` has the unknown key "instal"; known are: install, service, replicas, resources.',
+      '`gateway` has the unknown key "instal"; known are: install, service, replicas, resources, nodeSelector, tolerations, affinity, topologySpreadConstraints, podLabels, podAnnotations, securityContext.',
     ],
   ],
   [
@@ -651,6 +685,44 @@ const bad: Row[] = [
     "replicas in words",
     { gateway: "replicas: two" },
     ["`gateway.replicas` is text; expected a whole number from 1 to 100."],
+  ],
+  [
+    "labels and annotations of the gateway's pods that are ours",
+    {
+      gateway:
+        "{podLabels: {app: mine, istio.io/rev: canary, x: y}, podAnnotations: {sidecar.istio.io/inject: 'false'}}",
+    },
+    [
+      "`gateway.podLabels` sets app, istio.io/rev, which this action sets itself; leave it out.",
+      "`gateway.podAnnotations` sets sidecar.istio.io/inject, which this action sets itself; leave it out.",
+    ],
+  ],
+  [
+    "values that take the reader's account and role away",
+    { values: "global: {readerServiceAccount: other, enableReaderRBAC: false}" },
+    [
+      "`values` set global.readerServiceAccount, so that the chart makes no istio-reader-service-account, whose token the other clusters read by; leave it out, and name the account's role by `reader-role`.",
+      "`values` say global.enableReaderRBAC: false, so that the chart gives the reader no role; leave it out, or name the ClusterRole that it is to have by `reader-role`.",
+    ],
+  ],
+  [
+    "a hub that is none",
+    { "image-hub": "https://registry.example" },
+    ['`image-hub` is "https://registry.example"; expected `auto` or a registry and a path, such as docker.io/istio.'],
+  ],
+  [
+    "two hubs",
+    { "image-hub": "a.example", values: "global: {hub: b.example}" },
+    ['`image-hub` is "a.example", but the values say global.hub "b.example"; leave one of them out.'],
+  ],
+  [
+    "a hub and a CNI plugin for control planes that are left alone",
+    { "image-hub": "a.example", cni: "{namespace: Kube}", installer: "existing" },
+    [
+      "`image-hub` has no effect with `installer: existing`, which leaves the control planes alone; leave it out.",
+      "`cni` has no effect with `installer: existing`, which leaves the CNI plugin alone; leave it out.",
+      '`cni.namespace` is "Kube"; expected a DNS label: lower-case letters, digits and `-`, at most 63.',
+    ],
   ],
   ["install in words", { gateway: "install: 'no'" }, ["`gateway.install` is text; expected true or false."]],
   ["a gateway that is a list", { gateway: "[]" }, ["`gateway` is a list; expected a mapping."]],

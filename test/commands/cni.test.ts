@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { rolledOutEverywhere } from "../../src/steps/cni.ts";
 import type { Kube } from "../embedded/kube.ts";
 import { type Clusters, testClusters } from "./clusters.ts";
 import { clusterSpec, failures, MANAGER, notPassed, runInstall, runVerify, writes } from "./mesh.ts";
@@ -55,14 +56,15 @@ describe("the CNI plugin", () => {
   test("is left as it is by a second run", async () => {
     const again = await runInstall(kubes);
     expect(failures(again)).toEqual([]);
+    expect(again.report.changes.filter(({ action }) => action !== "unchanged")).toEqual([]);
     expect(again.report.changed).toBe(false);
   });
 
   test("that is gone is told by a verification", async () => {
     kubes[0].delete(CNI);
-    const [failure] = failures(await runVerify(kubes, { verification: { traffic: false } }));
-    expect(failure).toMatch(
-      /control-plane\.cni cluster1: There is no IstioCNI default, though the platform is OpenShift/,
+    const told = failures(await runVerify(kubes, { verification: { traffic: false } }));
+    expect(told.join("\n")).toMatch(
+      /control-plane\.cni cluster1: There is no IstioCNI default, though the operator asks for it/,
     );
   });
 
@@ -72,6 +74,43 @@ describe("the CNI plugin", () => {
     expect(notPassed(asking)).toEqual([]);
     expect(kubes[1].get(CNI).status.state).toBe("Healthy");
   });
+});
+
+test("is made where the operator asks for it, in the namespace that the input names, and nowhere else", async () => {
+  const kubes = await clusters(2, (index) => ({ operator: { demandsCni: index === 0 } }));
+  const mesh = { cni: { namespace: "plugins" } };
+  const outcome = await runInstall(kubes, { mesh, verification: { traffic: false } });
+  expect(failures(outcome)).toEqual([]);
+  expect(kubes[0].get(CNI).spec).toEqual({ version: "v1.26.3", namespace: "plugins" });
+  expect(kubes[1].get(CNI)).toBeUndefined();
+  const [made] = outcome.report.checks.filter(({ id }) => id === "install.cni");
+  expect(made?.evidence).toBe("IstioCNI default is Healthy; it is needed, for the operator asks for it.");
+  const again = await runInstall(kubes, { mesh });
+  expect(failures(again)).toEqual([]);
+  expect(again.report.changed).toBe(false);
+});
+
+test.each<[string, object | undefined, RegExp | undefined]>([
+  ["is not seen yet", { observedGeneration: 1 }, /about to be rolled out/],
+  [
+    "is of the old version on one node",
+    { updatedNumberScheduled: 2 },
+    /of 3 pods of istio-cni-node 2 are of this version and 3 available/,
+  ],
+  ["is not available on one node", { numberAvailable: 2 }, /3 are of this version and 2 available/],
+  ["is rolled out", {}, undefined],
+  ["is not there to be looked at", undefined, undefined],
+])("a DaemonSet that %s", (_, more, seen) => {
+  const status = {
+    observedGeneration: 2,
+    desiredNumberScheduled: 3,
+    updatedNumberScheduled: 3,
+    numberAvailable: 3,
+    ...more,
+  };
+  const metadata = { name: "istio-cni-node", namespace: "istio-cni", generation: 2 };
+  const found = rolledOutEverywhere(more ? [{ apiVersion: "apps/v1", kind: "DaemonSet", metadata, status }] : []);
+  expect("seen" in found ? found.seen : undefined).toEqual(seen ? expect.stringMatching(seen) : undefined);
 });
 
 describe("a CNI plugin of somebody else", () => {

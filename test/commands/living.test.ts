@@ -256,7 +256,7 @@ describe("two revisions", () => {
     const verified = await runVerify(kubes, { mesh, verification: { traffic: false } });
     expect(failures(verified)).toEqual([]);
     const warned = verified.report.checks.flatMap(({ id, warning }) => (warning ? `${id} ${warning}` : []));
-    expect(warned).toEqual([
+    expect(warned.filter((each) => !each.startsWith("control-plane.images"))).toEqual([
       expect.stringMatching(/^control-plane\.istiod The mesh's revision is v2, and 2 workloads are on revision v1\./),
     ]);
   });

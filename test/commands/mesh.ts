@@ -40,6 +40,7 @@ export function meshSpec(count: number, { clusters, ...rest }: Partial<MeshSpec>
     namespace: NAMESPACE,
     istioResource: "default",
     installer: "sail",
+    imageHub: "auto",
     trust: { mode: "auto" },
     gateway: { install: true, service: { type: "LoadBalancer", annotations: {} }, replicas: 1 },
     readerRole: "auto",

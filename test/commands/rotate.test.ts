@@ -287,3 +287,37 @@ describe("tokens that expire", () => {
     expect((await runInstall(kubes, TTL)).report.changed).toBe(false);
   });
 });
+
+describe("a version of Istio that is known to lose what it had read by a remote secret that changes", () => {
+  const setup = { mesh: { istioVersion: "1.30.3" } };
+  const options = () => ({ operator: { versions: ["1.30.3"], version: "1.30.3" } });
+
+  test("has istiod restarted in every cluster, once and without waiting for a sign, and it is told why", async () => {
+    const kubes = await joined(3, { options, setup });
+    const pods = kubes.map(istiodPods);
+    const outcome = await runRotate(kubes, { ...setup, patience: 600_000, verification: { traffic: false } });
+    expect(failures(outcome)).toEqual([]);
+    for (const [i, kube] of kubes.entries()) {
+      expect(istiodPods(kube)).not.toEqual(pods[i]);
+      const restarts = kube.requests.filter(
+        ({ method, path }) => method === "PATCH" && path.includes("/deployments/istiod"),
+      );
+      expect(restarts).toHaveLength(1);
+    }
+    const adopted = check(outcome, "rotate.adopted");
+    expect(adopted.evidence).toMatch(/^istiod-\S+ has started since; it reports cluster2 synced/);
+    expect(adopted.warning).toMatch(
+      /^istiod of cluster1 was restarted, for Istio 1\.30\.3, .* is known to lose the endpoints of .*\(1\.30\.4, 1\.31\.0 and later do not\)\.$/,
+    );
+    expectAllGood(kubes);
+  });
+
+  test("is left alone by an install that changes no remote secret", async () => {
+    const kubes = await joined(2, { options, setup });
+    const pods = kubes.map(istiodPods);
+    const again = await runInstall(kubes, setup);
+    expect(notPassed(again)).toEqual([]);
+    expect(again.report.changed).toBe(false);
+    expect(kubes.map(istiodPods)).toEqual(pods);
+  });
+});

@@ -156,6 +156,11 @@ describe("the script that makes the data", () => {
   - { name: v1.29-latest, ref: v1.29.2, eol: true }
   - { name: v1.29.2, eol: true }
   - { name: master, version: master }`;
+    const pins = "images.v1_31_1.istiod: hub/istio/pilot:1.31.1\n    images.v1_30_9.istiod: hub/istio/pilot:1.30.9\n";
+    expect(operatorOf("1.31.1", yaml, pins).hub).toBe("hub/istio");
+    expect(operatorOf("1.31.1", yaml, `${pins}images.v1_30_10.istiod: other/pilot:1.30.10\n`)).not.toHaveProperty(
+      "hub",
+    );
     expect(operatorOf("1.31.1", yaml)).toEqual({
       version: "1.31.1",
       installs: { "1.30": [9, 10], "1.31": [1] },

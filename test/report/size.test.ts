@@ -67,8 +67,8 @@ describe("the size", () => {
     expect(more).toBeGreaterThan(0);
   });
 
-  test("everything that 20 clusters passed has room", () => {
-    const sample = passed({ clusters: 20, ...full });
+  test("everything that 18 clusters passed has room", () => {
+    const sample = passed({ clusters: 18, ...full });
     const markdown = toMarkdown(sample);
     expect(allTables(markdown, "", "Check").flat()).toHaveLength(sample.checks.length);
     expect(Buffer.byteLength(unfolded(markdown))).toBeLessThan(20_000);

@@ -93,6 +93,7 @@ describe("pods that cannot become ready as they are", () => {
     const member = memberOf(mesh, "a", {
       serves: async () => false,
       apply: applying("unchanged"),
+      get: async () => undefined,
       waitFor,
       delete: async (ref: ObjectRef, uid?: string) => {
         found.push([ref.name, uid]);

@@ -14,6 +14,7 @@ export function meshOf(names: readonly string[], more: Partial<SettledMesh> = {}
     namespace: "istio-system",
     istioResource: "default",
     installer: "sail",
+    imageHub: "auto",
     trust: { mode: "auto" },
     gateway: { install: true, replicas: 1, service: { type: "LoadBalancer", annotations: {} } },
     readerRole: "auto",

@@ -1,4 +1,5 @@
-import type { MeshSpec, SettledMesh, Values } from "../spec.ts";
+import type { ClusterSpec, MeshSpec, SettledMesh, Values } from "../spec.ts";
+import { mergeValues } from "./control-plane.ts";
 import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
 
@@ -7,7 +8,7 @@ export const ISTIO_CNI = { apiVersion: "sailoperator.io/v1", kind: "IstioCNI" } 
 /** The only name that the operator takes: a cluster has one CNI plugin. */
 export const CNI_NAME = "default";
 /** Where the plugin's DaemonSet goes; the operator does not make it. */
-export const CNI_NAMESPACE = "istio-cni";
+export const cniNamespaceName = ({ cni }: Pick<MeshSpec, "cni">): string => cni?.namespace ?? "istio-cni";
 
 /** Served on OpenShift, and nowhere else; the operator tells the platform by it, too. */
 export const OPENSHIFT_API = "config.openshift.io/v1";
@@ -24,16 +25,21 @@ export function cniNamespace(mesh: MeshSpec): KubernetesObject {
   return {
     apiVersion: "v1",
     kind: "Namespace",
-    metadata: { name: CNI_NAMESPACE, labels: ownership(mesh, "cni") },
+    metadata: { name: cniNamespaceName(mesh), labels: ownership(mesh, "cni") },
   };
 }
 
 /** The Sail Operator's `IstioCNI` resource, in the control plane's version. */
-export function istioCni(mesh: SettledMesh): KubernetesObject {
+export function istioCni(mesh: SettledMesh, { cniHub }: Pick<ClusterSpec, "cniHub">): KubernetesObject {
+  const values = mergeValues(mesh.cni?.values ?? {}, cniHub ? { global: { hub: cniHub } } : {});
   return {
     ...ISTIO_CNI,
     metadata: { name: CNI_NAME, labels: ownership(mesh, "cni") },
-    spec: { version: `v${mesh.istioVersion}`, namespace: CNI_NAMESPACE },
+    spec: {
+      version: `v${mesh.istioVersion}`,
+      namespace: cniNamespaceName(mesh),
+      ...(Object.keys(values).length > 0 ? { values } : {}),
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { pullPolicy } from "../images.ts";
 import type { ClusterSpec, MeshSpec } from "../spec.ts";
 import { NETWORK_LABEL } from "./control-plane.ts";
 import type { KubernetesObject } from "./object.ts";
@@ -11,6 +12,16 @@ export const GATEWAY_SELECTOR = { istio: "eastwestgateway" } as const;
 
 const SERVICE_ACCOUNT = "istio-eastwestgateway-service-account";
 const SECRET_READER = "istio-eastwestgateway-sds";
+
+/** What the gateway's pods are selected and injected by: nobody else may set it on them. */
+export const OWN_POD_LABELS: readonly string[] = [
+  "app",
+  "istio",
+  NETWORK_LABEL,
+  "istio.io/rev",
+  "sidecar.istio.io/inject",
+];
+export const OWN_POD_ANNOTATIONS: readonly string[] = ["inject.istio.io/templates", "sidecar.istio.io/inject"];
 
 /** Where traffic between networks arrives: SNI-routed mTLS. */
 export const MTLS_PORT = 15443;
@@ -37,6 +48,7 @@ const PROXY_USER = 1337;
  * @param revision the control plane's revision; pods must ask for any other than `default` themselves
  * @param version the control plane's version, whose proxies the pods are; `undefined` where it is not known
  * @param openShift whether the platform chooses the pods' user itself, and lets no other one be named
+ * @param imagePullPolicy the mesh's, where the cluster's values alone do not say
  */
 export function gateway(
   mesh: MeshSpec,
@@ -44,8 +56,10 @@ export function gateway(
   revision: string,
   version?: string,
   openShift = false,
+  imagePullPolicy = pullPolicy(cluster.values),
 ): GatewayObjects {
-  const { service, replicas, resources } = mesh.gateway;
+  const { service, replicas, resources, podLabels, podAnnotations } = mesh.gateway;
+  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, securityContext } = mesh.gateway;
   const selector = { app: GATEWAY_NAME, ...GATEWAY_SELECTOR, [NETWORK_LABEL]: cluster.network };
   const metadata = (name: string) => ({
     name,
@@ -113,8 +127,10 @@ export function gateway(
             "prometheus.io/path": "/stats/prometheus",
             // Only a new pod gets another proxy: an upgrade is a change here, which `plan` shows, too.
             ...(version ? { [VERSION_ANNOTATION]: version } : {}),
+            ...podAnnotations,
           },
           labels: {
+            ...podLabels,
             ...selector,
             "sidecar.istio.io/inject": "true",
             ...(revision === "default" ? {} : { "istio.io/rev": revision }),
@@ -127,12 +143,19 @@ export function gateway(
             runAsNonRoot: true,
             ...(openShift ? {} : { runAsUser: PROXY_USER, runAsGroup: PROXY_USER }),
             seccompProfile: { type: "RuntimeDefault" },
+            ...securityContext,
           },
+          ...(nodeSelector ? { nodeSelector } : {}),
+          ...(tolerations ? { tolerations } : {}),
+          ...(affinity ? { affinity } : {}),
+          ...(topologySpreadConstraints ? { topologySpreadConstraints } : {}),
           containers: [
             {
               name: "istio-proxy",
               // The injection webhook puts the mesh's proxy image in its place.
               image: "auto",
+              // Kubernetes takes an image without a tag for one to be pulled always, and injection keeps that.
+              imagePullPolicy,
               env: [
                 { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: cluster.network },
                 { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },

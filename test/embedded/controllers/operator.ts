@@ -23,6 +23,8 @@ export interface OperatorOptions {
   readonly version?: string;
   /** Who ships it. Default: upstream's chart, without its pins. */
   readonly shipped?: Shipped;
+  /** It asks for the CNI plugin, as a vendor's does whose defaults have it enabled. */
+  readonly demandsCni?: boolean;
   /** From where it has the images of the versions that it installs, by its pod's annotations; none: its charts' own. */
   readonly pins?: string;
 }
@@ -95,7 +97,7 @@ export function operator(kube: Kube, options: OperatorOptions = {}): void {
     begin(() => {
       pending.delete(name);
       const istio = kube.get({ apiVersion: API, kind: "Istio", name });
-      if (istio && !istio.metadata.deletionTimestamp) reconcile(kube, istio, endOfLife, options.slowHelmMs);
+      if (istio && !istio.metadata.deletionTimestamp) reconcile(kube, istio, endOfLife, options);
     });
   };
   on(kube, API, "Istio", ({ type, object }) => {
@@ -114,6 +116,9 @@ export function operator(kube: Kube, options: OperatorOptions = {}): void {
     if (object.status?.observedGeneration !== object.metadata.generation) after(options.slowMs, lookAtCni);
   });
   on(kube, "v1", "Namespace", lookAtCni);
+  on(kube, API, "IstioCNI", () => {
+    for (const istio of kube.list(API, "Istio")) look(istio.metadata.name);
+  });
   // What the resources of a namespace depend on, and what it installed for them.
   const lookIn = (namespace: string) => {
     for (const istio of kube.list(API, "Istio")) if (istio.spec.namespace === namespace) look(istio.metadata.name);
@@ -187,7 +192,12 @@ function reportCni(kube: Kube, cni: Json): void {
   if (JSON.stringify(status) !== JSON.stringify(cni.status)) kube.patchStatus(refOf(cni), status);
 }
 
-function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[], slowHelmMs: number | undefined): void {
+function reconcile(
+  kube: Kube,
+  istio: Json,
+  endOfLife: readonly string[],
+  { slowHelmMs, demandsCni = false }: OperatorOptions,
+): void {
   const { name, uid } = istio.metadata;
   const { namespace, version, values = {}, updateStrategy } = istio.spec;
   const inPlace = (updateStrategy?.type ?? "InPlace") === "InPlace";
@@ -222,7 +232,21 @@ function reconcile(kube: Kube, istio: Json, endOfLife: readonly string[], slowHe
     if (slowHelmMs && istiod) later(slowHelmMs, upgrade);
     else upgrade();
   }
-  report(kube, istio, error, revision);
+  report(kube, istio, error, revision, cniTrouble(kube, values, demandsCni));
+}
+
+/** What the operator says of the CNI plugin, where it takes it to be needed: as the values say, else on OpenShift. */
+function cniTrouble(kube: Kube, values: Json, demandsCni: boolean): [reason: string, message: string] | undefined {
+  const openShift = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    name: "clusterversions.config.openshift.io",
+  };
+  if (!(values.pilot?.cni?.enabled ?? (demandsCni || kube.get(openShift) !== undefined))) return undefined;
+  const cni = kube.get({ apiVersion: API, kind: "IstioCNI", name: "default" });
+  if (!cni) return ["IstioCNINotFound", "IstioCNI resource does not exist"];
+  if (cni.status?.state === "Healthy") return undefined;
+  return ["IstioCNINotHealthy", "IstioCNI resource status indicates that the component is not healthy"];
 }
 
 /** The operator installs with Helm, which refuses an object that someone else made before it. */
@@ -237,7 +261,13 @@ function foreignReader(kube: Kube, namespace: string): string | undefined {
   );
 }
 
-function report(kube: Kube, istio: Json, error: string | undefined, revision: string): void {
+function report(
+  kube: Kube,
+  istio: Json,
+  error: string | undefined,
+  revision: string,
+  [cniReason, cniMessage]: [reason?: string, message?: string] = [],
+): void {
   const { namespace } = istio.spec;
   const istiod = kube.get({ apiVersion: "apps/v1", kind: "Deployment", namespace, name: istiodName(revision) });
   const fresh = istiod?.status?.observedGeneration === istiod?.metadata.generation;
@@ -253,7 +283,7 @@ function report(kube: Kube, istio: Json, error: string | undefined, revision: st
   const conditions = [
     condition("Reconciled", "ReconcileError", error),
     condition("Ready", "IstiodNotReady", ready ? undefined : "not all istiod pods are ready"),
-    condition("DependenciesHealthy", "", undefined),
+    condition("DependenciesHealthy", cniReason ?? "", cniMessage),
   ];
   const bad = conditions.find(({ status }) => status !== "True");
   const status = {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { exposure } from "../../../src/mesh/objects/exposure.ts";
 import { gateway } from "../../../src/mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../../../src/mesh/objects/object.ts";
-import type { ClusterSpec, GatewaySpec } from "../../../src/mesh/spec.ts";
+import type { ClusterSpec, GatewaySpec, Values } from "../../../src/mesh/spec.ts";
 import { meshOf } from "../../steps/support.ts";
 
 const usual: GatewaySpec = { install: true, replicas: 1, service: { type: "LoadBalancer", annotations: {} } };
@@ -134,6 +134,8 @@ describe("the seven objects are those of the procedure", () => {
         {
           name: "istio-proxy",
           image: "auto",
+          // Not the procedure's: it would be pulled always, and kind's loaded images are nowhere to be pulled from.
+          imagePullPolicy: "IfNotPresent",
           env: [
             { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: "network1" },
             { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
@@ -190,6 +192,41 @@ describe("the seven objects are those of the procedure", () => {
 });
 
 describe("what the options change", () => {
+  test.each<[string, Values, string]>([
+    ["nothing", {}, "IfNotPresent"],
+    ["the mesh's policy", { imagePullPolicy: "Never", tag: "latest" }, "Never"],
+    ["a policy that is empty, as in the chart", { imagePullPolicy: "", tag: "1.30.7" }, "IfNotPresent"],
+    ["a tag that moves", { tag: "latest" }, "Always"],
+  ])("the images' pull policy, by the values that say %s", (_, global, policy) => {
+    const [container] = one("Deployment", objects({}, "default", { ...cluster, values: { global } })).spec.template.spec
+      .containers;
+    expect(container.imagePullPolicy).toBe(policy);
+  });
+
+  test("the pods' place, labels and security context: theirs beside ours, which stay", () => {
+    const usualTemplate = one("Deployment").spec.template;
+    const pods = {
+      nodeSelector: { role: "edge" },
+      tolerations: [{ key: "edge", operator: "Exists" }],
+      affinity: { nodeAffinity: {} },
+      topologySpreadConstraints: [{ maxSkew: 1 }],
+      securityContext: { sysctls: [] },
+    };
+    const { spec } = one("Deployment", objects({ ...pods, podLabels: { team: "a" }, podAnnotations: { note: "b" } }));
+    expect(spec.template).toEqual({
+      metadata: {
+        labels: { ...usualTemplate.metadata.labels, team: "a" },
+        annotations: { ...usualTemplate.metadata.annotations, note: "b" },
+      },
+      spec: {
+        ...usualTemplate.spec,
+        ...pods,
+        securityContext: { ...usualTemplate.spec.securityContext, sysctls: [] },
+      },
+    });
+    expect(spec.selector).toEqual({ matchLabels: selector });
+  });
+
   test("another network: its name, and nothing else", () => {
     const other = objects({}, "default", { ...cluster, name: "b", network: "network2" });
     expect(JSON.parse(JSON.stringify(other).replaceAll("network2", "network1"))).toEqual(objects());

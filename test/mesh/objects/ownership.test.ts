@@ -20,7 +20,7 @@ const made = [
   binding,
   ...late,
   cniNamespace(mesh),
-  istioCni(mesh),
+  istioCni(mesh, {}),
   readerAccount(mesh),
   readerToken(mesh),
   readerBinding(mesh, "view"),
