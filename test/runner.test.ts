@@ -29,7 +29,8 @@ describe("what the program is given", () => {
     expect(env).toMatchObject({
       "INPUT_CLUSTER1-NAME": "east",
       "INPUT_CLUSTER2-NAME": "cluster2",
-      "INPUT_ISTIO-VERSION": "1.26.3",
+      "INPUT_ISTIO-VERSION": "",
+      "INPUT_MESH-ID": "mesh1",
       "INPUT_CLUSTER1-KUBECONFIG": "",
     });
   });
