@@ -164,7 +164,12 @@ export class Lock {
       this.#held.set(spec.name, { member, lease: written, at: performance.now() });
       return true;
     } catch (error) {
-      if (!(error instanceof ApiError && (error.status === 409 || error.status === 404))) throw error;
+      if (!(error instanceof ApiError)) {
+        throw error instanceof Failure
+          ? new Failure(`${spec.name}: ${error.message}`, error.hint, { cause: error })
+          : error;
+      }
+      if (error.status !== 409 && error.status !== 404) throw error;
       // Where the answer to our own write was lost, it is ours.
       const now = await cluster.get<Lease>(LEASE);
       if (now?.spec.holderIdentity !== this.#holder) return false;
