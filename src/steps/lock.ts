@@ -1,5 +1,5 @@
 import type { Cluster, Probe } from "../cluster/cluster.ts";
-import { ApiError } from "../cluster/errors.ts";
+import { ApiError, Unreachable } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { LEASE, type Lease, lease } from "../mesh/objects/lease.ts";
@@ -164,12 +164,7 @@ export class Lock {
       this.#held.set(spec.name, { member, lease: written, at: performance.now() });
       return true;
     } catch (error) {
-      if (!(error instanceof ApiError)) {
-        throw error instanceof Failure
-          ? new Failure(`${spec.name}: ${error.message}`, error.hint, { cause: error })
-          : error;
-      }
-      if (error.status !== 409 && error.status !== 404) throw error;
+      if (!(error instanceof ApiError && (error.status === 409 || error.status === 404))) throw named(error, spec.name);
       // Where the answer to our own write was lost, it is ours.
       const now = await cluster.get<Lease>(LEASE);
       if (now?.spec.holderIdentity !== this.#holder) return false;
@@ -247,6 +242,12 @@ export class Lock {
       if (cluster !== held.member.cluster) await cluster.close();
     }
   }
+}
+
+/** With the cluster's name, where the error does not tell of a cluster by itself: the step is of all clusters. */
+function named(error: unknown, cluster: string): unknown {
+  if (!(error instanceof Failure) || error instanceof ApiError || error instanceof Unreachable) return error;
+  return new Failure(`${cluster}: ${error.message}`, error.hint, { cause: error });
 }
 
 /** What is sent of an object that was read: not the API server's own notes of who wrote what. */

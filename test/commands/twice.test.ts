@@ -89,6 +89,14 @@ describe("a Lease in each cluster", () => {
     expect(outcome.report.checks.find(({ id }) => id === "preflight.lease")?.evidence).toContain("It waited for a run");
   });
 
+  test("that cannot be written, for the cluster has gone, is that cluster's, which is told as unreachable", async () => {
+    const kubes = await started(2);
+    kubes[1].intercept((request) => (isLease(request) && request.method === "POST" ? { destroy: true } : undefined));
+    const outcome = await runInstall(kubes, { timeoutMs: 4_000 });
+    expect(failures(outcome)).toHaveLength(1);
+    expect(outcome.report.clusters.map(({ unreachable = false }) => unreachable)).toEqual([false, true]);
+  });
+
   test("that is lost ends all writing", async () => {
     const kubes = await started(2);
     let stolen = false;
