@@ -7,7 +7,7 @@ import { removeProbe } from "../../src/steps/probe.ts";
 import { notPassed, type Outcome } from "../commands/mesh.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
 import { type Kind, LATE } from "./kinds.ts";
-import { classOf, isOurs, isWatch } from "./requests.ts";
+import { classOf, isLease, isOurs, isWatch } from "./requests.ts";
 import { type Scenario, states } from "./scenarios.ts";
 
 /** A request of a run: the how-many-eth of its class, to which cluster. */
@@ -48,11 +48,13 @@ export async function runCase(
   const late = new AbortController();
   const isOver = new Promise<void>((resolve) => over.signal.addEventListener("abort", () => resolve()));
   let hit: LoggedRequest | undefined;
+  let before: number[] = [];
   let passedAt = 0;
   let count = 0;
   kubes[target.cluster]?.intercept((request) => {
     if (hit || !isOurs(request) || classOf(request) !== target.class || ++count < target.occurrence) return undefined;
     hit = request;
+    before = kubes.map(({ requests }) => requests.length);
     if (kind.name !== LATE) return kind.fault;
     // The request is there before the deadline passes.
     setTimeout(() => {
@@ -70,7 +72,7 @@ export async function runCase(
   problems.push(...told(outcome));
   const { result } = outcome.report;
   // A wait that another watch has ended needs this one no more.
-  const needed = hit && !isWatch(hit);
+  const needed = hit && !isWatch(hit) && !(isLease(hit) && isDone(kubes, before));
   // When its probes are removed all is proved already.
   const proved = /istio-mesh-probe-…$/.test(target.class) || /^DELETE .*istio-mesh-probe-…/.test(target.class);
   if (kind.name === LATE && needed && !proved && result === "passed")
@@ -125,6 +127,11 @@ async function removed(kube: Kube, namespace: string): Promise<void> {
   const silent = { waiting() {}, waited() {}, retrying() {} };
   const cluster = connect("", readKubeconfig(kube.kubeconfig()) as Kubeconfig, new Deadline(10_000), silent);
   await removeProbe(cluster, namespace, true).finally(() => cluster.close());
+}
+
+/** Whether the run had come to its end by then: all that it asked for afterwards is to give its Leases back. */
+function isDone(kubes: readonly Kube[], before: readonly number[]): boolean {
+  return kubes.every(({ requests }, i) => requests.slice(before[i]).every((each) => !isOurs(each) || isLease(each)));
 }
 
 /** Nothing of this may be in a text for people. */

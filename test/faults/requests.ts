@@ -28,6 +28,9 @@ export const isOurs = ({ user }: LoggedRequest): boolean => user === "kubernetes
 
 export const isWatch = ({ path }: Sent): boolean => /[?&]watch=true(&|$)/.test(path);
 
+/** Of the Lease that a run holds. */
+export const isLease = ({ path }: Sent): boolean => path.includes("/namespaces/default/leases/istio-mesh-action");
+
 /** A list, or a watch: what is asked of a whole collection. */
 export function isOfCollection({ method, path }: Sent): boolean {
   const [, rest = ""] = /^\/(?:api\/v1|apis\/[^/]+\/[^/]+)\/([^?]+)/.exec(path) ?? [];
