@@ -3,8 +3,9 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Check, Report, Verdict } from "../mesh/report.ts";
+import { count } from "../mesh/words.ts";
 import { changeSentence } from "../report/changes.ts";
-import { count, documentationOf, places, whereabouts } from "../report/words.ts";
+import { documentationOf, places, whereabouts } from "../report/words.ts";
 import { InputError, printable } from "./messages.ts";
 
 /** What the platform shows of one step: ten annotations of a kind, of 4,096 characters each. */

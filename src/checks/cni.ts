@@ -3,10 +3,10 @@ import type { Member } from "../cluster/member.ts";
 import { CNI_NAME, cniAsked, ISTIO_CNI, OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, Values } from "../mesh/spec.ts";
 import { versionSkew } from "../mesh/versions.ts";
 import { failed, passed, skipped } from "./finding.ts";
-import type { IstioResource } from "./survey.ts";
 
 /** Whether a cluster needs the CNI plugin, why, and what is there. */
 export interface CniPlan {

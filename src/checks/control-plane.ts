@@ -6,9 +6,10 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { versionSkew } from "../mesh/versions.ts";
 import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
-import { differencesOf, imprecise, listed } from "./identity.ts";
+import { differencesOf, imprecise, inWords } from "./identity.ts";
 import { istiodVersion, noIstiod, revisionOf } from "./istiod.ts";
-import { type Observation, readable } from "./observation.ts";
+import type { Observation } from "./observation.ts";
+import { readable } from "./part.ts";
 import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
 
 /** The checks of one control plane. */
@@ -141,7 +142,7 @@ function identityIsTheMeshs(mesh: MeshSpec, { spec, istiod, identities, namespac
     const different = differencesOf(mesh, spec, { ...identity, network }, undefined);
     if (different.length > 0) {
       return failed(
-        `istiod${all.length > 1 ? ` of revision ${revision}` : ""} runs with ${listed(different)}.`,
+        `istiod${all.length > 1 ? ` of revision ${revision}` : ""} runs with ${inWords(different)}.`,
         "Give this action the names that istiod runs with. Another name or network for a control plane that runs takes a restart of all its workloads; `install` says how.",
         ...readings,
       );

@@ -5,9 +5,9 @@ import { GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import { redact, withoutSecrets } from "../mesh/redact.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { ISTIOD, istiodViews } from "./istiod.ts";
-import type { Pod } from "./pods.ts";
 
 /** Something about a cluster that helps to understand it. */
 export interface Exhibit {

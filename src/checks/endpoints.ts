@@ -5,6 +5,7 @@ import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { defectOf } from "../mesh/versions.ts";
 import { count, listed } from "../mesh/words.ts";
 import type { Comparison, Difference } from "./comparison.ts";
 import { failed, passed, skipped, unknown } from "./finding.ts";
@@ -83,9 +84,6 @@ function notAsked({ observer, target, traffic }: EndpointsView, unseen: { pod: s
   );
 }
 
-/** Istio's defect: a registry that replaces another one is cleared away with it (istio/istio#61043, #60920). */
-const FORGETFUL = /^1\.30\.[0-3]$/;
-
 function differ({ namespace }: MeshSpec, view: EndpointsView, different: readonly Comparison[]): Finding {
   const { observer, target } = view;
   const name = target.spec.name;
@@ -98,10 +96,10 @@ function differ({ namespace }: MeshSpec, view: EndpointsView, different: readonl
   const here = `In ${observer.spec.name}: kubectl -n ${namespace}`;
   const restart = `${here} rollout restart deployment -l app=istiod`;
   const version = istiodVersion(observer.istiod(), observer.istios());
-  const defect =
-    version && FORGETFUL.test(version)
-      ? ` Istio ${version} forgets a cluster whose remote secret is changed; 1.30.4 and later do not.`
-      : "";
+  const known = defectOf(version, "remote-secret-change");
+  const defect = known
+    ? ` Istio ${version} forgets a cluster whose remote secret is changed; ${known.fixed[0]} and later do not.`
+    : "";
   const [missing, gone] = [of("missing"), of("gone")];
   const [gateways, goneGateways] = [of("gateway"), of("gone-gateway")];
 

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
 import { isUpstreamOperator, type OperatorRelease, operatorRelease, operatorVersion } from "../mesh/versions.ts";
-import type { Deployment } from "./survey.ts";
 
 /** The Lease by which replicas of a Sail Operator agree on one leader: its name in every build, whoever ships it (cmd/main.go). */
 export const OPERATOR_LEASE = "sail-operator-lock";

@@ -51,7 +51,7 @@ export function imprecise({ meshId, network, trustDomain }: Identity, label: str
 }
 
 /** In a sentence's words: `cluster name Kubernetes instead of east`. */
-export function listed(different: readonly Difference[]): string {
+export function inWords(different: readonly Difference[]): string {
   return different.map(({ what, is, wanted }) => `${what} ${is ?? "(none)"} instead of ${wanted}`).join(", ");
 }
 

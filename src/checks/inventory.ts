@@ -10,9 +10,9 @@ import { COMPONENT, MANAGED_BY, MANAGER, notOurs, OWN_KINDS } from "../mesh/obje
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
 import { readerToken } from "../mesh/objects/reader.ts";
 import { cacerts, REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { LINKS } from "./rights.ts";
-import type { IstioResource } from "./survey.ts";
 
 /** What there is to remove in one cluster. Our objects are found by their labels, whatever their names. */
 export interface Inventory {

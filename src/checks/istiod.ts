@@ -4,9 +4,10 @@ import type { MeshProxy } from "../facts/proxies.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { plainVersion, versionOf } from "../mesh/versions.ts";
-import { isActive, type Pod } from "./pods.ts";
+import { isActive } from "./pods.ts";
 
 /** Selects the istiods of all revisions, and their Deployments. */
 export const ISTIOD = "app=istiod";

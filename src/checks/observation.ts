@@ -10,6 +10,9 @@ import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
 import { readerTokens } from "../mesh/objects/reader.ts";
 import { REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
@@ -23,11 +26,9 @@ import {
   type Workloads,
   workloadsOf,
 } from "./istiod.ts";
-import { type Part, part } from "./part.ts";
-import { isActive, type Pod } from "./pods.ts";
-import { apiServerAddress, type Deployment, type IstioResource, rootInEffect } from "./survey.ts";
-
-export { type Part, part, readable } from "./part.ts";
+import { type Part, part, unanswered } from "./part.ts";
+import { isActive } from "./pods.ts";
+import { apiServerAddress, rootInEffect } from "./survey.ts";
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
@@ -167,9 +168,7 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
 
 /** Of a cluster whose API server did not answer: nothing of it is known. */
 export function unseen(spec: ClusterSpec): Observation {
-  const part = (): never => {
-    throw new Failure(`It could not be looked at: ${spec.name} did not answer.`);
-  };
+  const part = unanswered(spec.name);
   return {
     spec,
     answered: false,

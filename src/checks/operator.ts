@@ -3,12 +3,13 @@ import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { installs, installsText, isEndOfLife, operatorRelease, operatorsFor } from "../mesh/versions.ts";
 import { type FoundOperator, findOperator, hasOperator, operatorDeployment } from "./found-operator.ts";
-import { type Pod, troubleOf } from "./pods.ts";
+import { troubleOf } from "./pods.ts";
 import { missingRights } from "./rights.ts";
-import type { Deployment } from "./survey.ts";
 
 const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
 const failed = (evidence: string, cause: string, hint: string): Finding => ({

@@ -3,6 +3,13 @@ import { Failure } from "../mesh/failure.ts";
 /** Something that was to be read: what it is, or the `Failure` that says why it could not be read, thrown. */
 export type Part<T> = () => T;
 
+/** A part of a cluster that did not answer. */
+export function unanswered(cluster: string): Part<never> {
+  return () => {
+    throw new Failure(`It could not be looked at: ${cluster} did not answer.`);
+  };
+}
+
 /** A part, where it could be read. */
 export function readable<T>(part: Part<T>): T | undefined {
   try {

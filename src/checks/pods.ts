@@ -3,8 +3,6 @@ import { clip } from "../cluster/errors.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { ContainerStatus, Pod } from "../mesh/shapes/pod.ts";
 
-export type { Pod };
-
 /** Init containers first: while one of them waits, the others only say PodInitializing. */
 const statusesOf = ({ status }: Pod): ContainerStatus[] => [
   ...(status?.initContainerStatuses ?? []),

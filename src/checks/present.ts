@@ -10,7 +10,7 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { cniInTheWay } from "./cni.ts";
 import { failed, passed } from "./finding.ts";
-import { consequences, type Difference, differencesOf, imprecise, keepsServing, listed, safeWay } from "./identity.ts";
+import { consequences, type Difference, differencesOf, imprecise, inWords, keepsServing, safeWay } from "./identity.ts";
 import { noIstiod, revisionOf } from "./istiod.ts";
 import { part } from "./part.ts";
 import type { Survey } from "./survey.ts";
@@ -103,7 +103,7 @@ async function runningIdentity(mesh: MeshSpec, { cluster, spec }: Member, survey
       const proxies = await part(readProxies(cluster));
       const circumstances = { flat: survey.remoteSecrets.length > 0, changeable };
       return failed(
-        `istiod (Deployment ${name}) runs with ${listed(different)}. ${consequences(different, proxies, circumstances)}`,
+        `istiod (Deployment ${name}) runs with ${inWords(different)}. ${consequences(different, proxies, circumstances)}`,
         safeWay(different, circumstances),
       );
     }
@@ -137,7 +137,7 @@ function declaredIdentity(mesh: MeshSpec, { spec }: Member, { istios }: Survey):
     const different = differencesOf(mesh, spec, identity, undefined);
     if (different.length > 0) {
       return failed(
-        `There is an Istio ${metadata.name} for namespace ${mesh.namespace} already, with ${listed(different)}.`,
+        `There is an Istio ${metadata.name} for namespace ${mesh.namespace} already, with ${inWords(different)}.`,
         "Give this action the same names, or change them in that Istio resource first, before workloads rely on it.",
       );
     }

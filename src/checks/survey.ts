@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
+import { configText } from "../facts/config.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -24,8 +25,6 @@ import { type FoundOperator, findOperator } from "./found-operator.ts";
 import { type ControlPlanes, chooseIstiod, ISTIOD, type Workloads, workloadsOf } from "./istiod.ts";
 import { part, readable } from "./part.ts";
 import { reviewToken } from "./tokens.ts";
-
-export type { Deployment, IstioResource };
 
 /** What was read of one cluster before anything is changed. */
 export interface Survey {
@@ -149,17 +148,12 @@ async function readerTokensOf(mesh: MeshSpec, cluster: Cluster): Promise<Pick<Su
 
 /** The CA in the ConfigMap that Kubernetes puts into every namespace. */
 export function clusterCa(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
-  return configText(cluster, mesh, "kube-root-ca.crt", "ca.crt");
+  return configText(cluster, mesh.namespace, "kube-root-ca.crt", "ca.crt");
 }
 
 /** The root of trust in the ConfigMap by which istiod tells a namespace's proxies of it. It outlives istiod. */
 export function rootInEffect(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
-  return configText(cluster, mesh, "istio-ca-root-cert", "root-cert.pem");
-}
-
-async function configText(cluster: Cluster, { namespace }: MeshSpec, name: string, key: string) {
-  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
-  return (await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref))?.data?.[key];
+  return configText(cluster, mesh.namespace, "istio-ca-root-cert", "root-cert.pem");
 }
 
 async function clusterUid(cluster: Cluster): Promise<string> {

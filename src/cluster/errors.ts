@@ -1,4 +1,5 @@
 import { Failure } from "../mesh/failure.ts";
+import { fields } from "../mesh/fields.ts";
 import { redact } from "../mesh/redact.ts";
 import { ProxyError } from "./tunnel.ts";
 
@@ -22,17 +23,13 @@ export function statusIn(text: string): Status {
   } catch {
     return {};
   }
-  const { details, code, ...rest } = fieldsOf(body);
-  const { causes } = fieldsOf(details);
+  const { details, code, ...rest } = fields(body);
+  const { causes } = fields(details);
   return {
     ...texts(rest),
     ...(typeof code === "number" ? { code } : {}),
-    ...(Array.isArray(causes) ? { details: { causes: causes.map((cause) => texts(fieldsOf(cause))) } } : {}),
+    ...(Array.isArray(causes) ? { details: { causes: causes.map((cause) => texts(fields(cause))) } } : {}),
   };
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 function texts(fields: Readonly<Record<string, unknown>>): Record<string, string> {

@@ -1,10 +1,9 @@
 import { readFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
+import type { Fields } from "../mesh/fields.ts";
 import { quoted } from "../mesh/quoted.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import { resolved } from "./kubeconfig.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** The kubeconfig that kubectl would use on this machine. It is a secret. */
 export interface MachineKubeconfig {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { isAbsolute, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { type Fields, text } from "../mesh/fields.ts";
 import { quoted } from "../mesh/quoted.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import { clip } from "./errors.ts";
@@ -22,8 +23,6 @@ export interface Kubeconfig {
   /** Every string in it that must never be shown. */
   readonly secrets: readonly string[];
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 interface Problem {
   /** What was found and what is expected, without anything secret. */
@@ -47,7 +46,6 @@ export interface ReadOptions {
 
 const LONGEST_NAME = 100;
 const named = (name: string) => quoted(name, LONGEST_NAME);
-const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
 /**
  * Reads a kubeconfig, plain or base64, as far as that needs no cluster: its form, its context, the server's URL, the

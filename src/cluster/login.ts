@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Dispatcher } from "undici";
 import { Failure } from "../mesh/failure.ts";
+import { type Fields, text } from "../mesh/fields.ts";
 import { withhold } from "../mesh/redact.ts";
 import { tokenClaims } from "../mesh/token.ts";
 import type { Deadline } from "./deadline.ts";
@@ -25,8 +26,6 @@ interface Credentials {
   readonly expires?: Date | undefined;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 const decoded = (data: unknown) => (text(data) ? Buffer.from(String(data), "base64").toString("utf8") : undefined);
 
 /** Others are asked for so long before credentials end: clocks differ, and a request takes a moment. Milliseconds. */

@@ -1,12 +1,11 @@
 import { basename } from "node:path";
 import { Failure } from "../mesh/failure.ts";
+import type { Fields } from "../mesh/fields.ts";
 import { withhold } from "../mesh/redact.ts";
 import { message, pluginEnvironment, quoted, runProgram } from "./child.ts";
 import { within } from "./deadline.ts";
 import { clip } from "./errors.ts";
 import { findProgram } from "./program.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** What a credential plugin gave. All but `expires` is secret. */
 export interface PluginCredentials {

@@ -1,7 +1,8 @@
 import { failed, passed } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
 import { istiodVersion } from "../checks/istiod.ts";
-import { type Observation, observe, readable, unseen } from "../checks/observation.ts";
+import { type Observation, observe, unseen } from "../checks/observation.ts";
+import { readable } from "../checks/part.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";

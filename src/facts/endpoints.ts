@@ -4,6 +4,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { LabelSelector } from "../mesh/label-selector.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { meshConfig, ofRevision } from "./config.ts";
 import { debug } from "./debug.ts";
 
 /** What a cluster has for the others, as its own API server tells it. Services are by `namespace/name`. */
@@ -157,19 +158,13 @@ export async function readDiscoverySelectors(
   namespace: string,
   revision: string,
 ): Promise<readonly LabelSelector[]> {
-  const name = revision === "default" ? "istio" : `istio-${revision}`;
-  const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>({
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    namespace,
-    name,
-  });
+  const written = await meshConfig(cluster, namespace, revision);
   let mesh: unknown;
   try {
-    mesh = parse(found?.data?.mesh ?? "");
+    mesh = parse(written ?? "");
   } catch {
     throw new Failure(
-      `ConfigMap ${namespace}/${name} holds no YAML, so which namespaces istiod looks at is not known.`,
+      `ConfigMap ${namespace}/${ofRevision("istio", revision)} holds no YAML, so which namespaces istiod looks at is not known.`,
     );
   }
   const { discoverySelectors } = (mesh ?? {}) as { discoverySelectors?: readonly LabelSelector[] | null };

@@ -1,8 +1,9 @@
 import { parse } from "yaml";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { fields, text } from "../mesh/fields.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
+import { injectorValues, meshConfig } from "./config.ts";
 
 /** What istiod takes for its own cluster's name where nobody gives it one (pilot/pkg/bootstrap, and Istio's charts). */
 export const DEFAULT_CLUSTER_NAME = "Kubernetes";
@@ -32,22 +33,17 @@ export async function readIdentity(
   revision: string,
   istiod: Deployment | undefined,
 ): Promise<Identity> {
-  const suffix = revision === "default" ? "" : `-${revision}`;
-  const config = (name: string) =>
-    cluster.get<KubernetesObject & { data?: Record<string, string> }>({
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      namespace,
-      name: `${name}${suffix}`,
-    });
-  const [mesh, injector] = await Promise.all([config("istio"), config("istio-sidecar-injector")]);
-  const { defaultConfig, trustDomain: domain, trustDomainAliases } = fields(readYaml(mesh?.data?.mesh));
-  const global = fields(fields(readYaml(injector?.data?.values)).global);
+  const [mesh, injector] = await Promise.all([
+    meshConfig(cluster, namespace, revision),
+    injectorValues(cluster, namespace, revision),
+  ]);
+  const { defaultConfig, trustDomain: domain, trustDomainAliases } = fields(readYaml(mesh));
+  const global = fields(fields(readYaml(injector)).global);
   return {
-    ...clusterNames(istiod, string(fields(global.multiCluster).clusterName)),
-    network: string(global.network),
-    meshId: string(global.meshID) ?? string(fields(defaultConfig).meshId),
-    trustDomain: string(domain) ?? "cluster.local",
+    ...clusterNames(istiod, text(fields(global.multiCluster).clusterName)),
+    network: text(global.network),
+    meshId: text(global.meshID) ?? text(fields(defaultConfig).meshId),
+    trustDomain: text(domain) ?? "cluster.local",
     trustDomainAliases: strings(trustDomainAliases),
   };
 }
@@ -56,7 +52,7 @@ export async function readIdentity(
 function clusterNames(istiod: Deployment | undefined, injected: string | undefined) {
   const { args = [], env = [] } = istiod?.spec.template.spec.containers[0] ?? {};
   const variable = env.find(({ name }) => name === "CLUSTER_ID");
-  const clusterName = flag(args, "clusterID").at(-1) ?? string(variable?.value) ?? injected;
+  const clusterName = flag(args, "clusterID").at(-1) ?? text(variable?.value) ?? injected;
   if (clusterName === undefined && variable?.valueFrom !== undefined) {
     throw new Failure(
       `istiod (Deployment ${istiod?.metadata.name}) takes its cluster's name, CLUSTER_ID, from another object: it cannot be told.`,
@@ -82,24 +78,14 @@ function flag(args: readonly string[], name: string): string[] {
 }
 
 /** Nothing where it is no YAML: then what is missing is told, not what could not be parsed. */
-function readYaml(text: string | undefined): unknown {
+function readYaml(written: string | undefined): unknown {
   try {
-    return parse(text ?? "");
+    return parse(written ?? "");
   } catch {
     return undefined;
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
-function string(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
 function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.flatMap((each) => string(each) ?? []) : [];
+  return Array.isArray(value) ? value.flatMap((each) => text(each) ?? []) : [];
 }

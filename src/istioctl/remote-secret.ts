@@ -1,6 +1,7 @@
 import { parse } from "yaml";
 import { childEnvironment, message, runProgram } from "../cluster/child.ts";
 import { Failure } from "../mesh/failure.ts";
+import { type Fields, fields } from "../mesh/fields.ts";
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 
 export interface RemoteSecretRequest {
@@ -118,12 +119,6 @@ function hintFor(output: string, { serviceAccount, namespace, cluster }: RemoteS
   if (/forbidden/i.test(output))
     return `The kubeconfig of ${cluster} needs to get service accounts, and list and create secrets, in ${namespace}.`;
   return `Does the kubeconfig of ${cluster} reach its API server from this runner?`;
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
 function decodedData(data: unknown): Fields {

@@ -1,3 +1,4 @@
+import { fields } from "./fields.ts";
 import type { Values } from "./spec.ts";
 import known from "./versions/known.json" with { type: "json" };
 
@@ -29,10 +30,6 @@ export function pullPolicy(...values: (Values | undefined)[]): string {
   const read = (key: string) =>
     values.map((each) => fields(each?.global)[key]).find((value) => typeof value === "string" && value !== "");
   return (read("imagePullPolicy") as string | undefined) ?? (read("tag") === "latest" ? "Always" : "IfNotPresent");
-}
-
-function fields(value: unknown): Values {
-  return typeof value === "object" && value !== null ? (value as Values) : {};
 }
 
 /** What is known of where a component's images come from, before anything is written. */

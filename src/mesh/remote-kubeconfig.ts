@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { type Fields, fields } from "./fields.ts";
 import { parseYaml } from "./yaml.ts";
 
 /** What a remote secret's kubeconfig says, as istiod reads it. */
@@ -111,12 +112,6 @@ export function remoteKubeconfig(
     users: [{ name, user: { token } }],
   };
   return stringify(config, { lineWidth: 0 });
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
 function string(value: unknown): string {

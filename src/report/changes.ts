@@ -1,7 +1,7 @@
 import { HIDDEN } from "../mesh/diff.ts";
 import type { Action, Change, FieldChange, Report } from "../mesh/report.ts";
+import { count, listed } from "../mesh/words.ts";
 import { escaped, folded, plain, prose, Room, table } from "./text.ts";
-import { count, listed } from "./words.ts";
 
 /** Bytes of the table and of the fields. A plan has no matrix and no picture, whose room it takes. */
 const TABLE_BYTES = 50_000;

@@ -2,11 +2,12 @@ import { CHECKS } from "../mesh/catalogue.ts";
 import { type RootCause, rootCauses } from "../mesh/causes.ts";
 import type { Report } from "../mesh/report.ts";
 import { span } from "../mesh/token.ts";
+import { count, listed } from "../mesh/words.ts";
 import { changed, changeSentence } from "./changes.ts";
 import { requestsOf, synced } from "./pairs.ts";
 import { escaped } from "./text.ts";
 import { uninstallationHeadline } from "./uninstallation.ts";
-import { count, endedEarly, goneOnWithout, listed, whereabouts } from "./words.ts";
+import { endedEarly, goneOnWithout, whereabouts } from "./words.ts";
 
 /** Of what could not be checked, so much is told in the headline. */
 const MOST_NAMED = 3;

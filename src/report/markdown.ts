@@ -1,13 +1,14 @@
 import type { CheckId } from "../mesh/catalogue.ts";
 import { rootCauses } from "../mesh/causes.ts";
 import { type Check, MARKS, PHASES, type Report } from "../mesh/report.ts";
+import { count } from "../mesh/words.ts";
 import { planned } from "./changes.ts";
 import { details } from "./details.ts";
 import { duration, headline } from "./headline.ts";
 import { matrix, topology } from "./pairs.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
 import { leftObjects } from "./uninstallation.ts";
-import { count, documentationOf, places, whereabouts } from "./words.ts";
+import { documentationOf, places, whereabouts } from "./words.ts";
 
 /** Bytes of each part's rows. Together with those of the other parts they are less than GitHub's 1 MiB. */
 const WRONG_BYTES = 200_000;

@@ -1,7 +1,7 @@
 import { rootCauses } from "../mesh/causes.ts";
 import type { Left, Report } from "../mesh/report.ts";
+import { count, listed } from "../mesh/words.ts";
 import { escaped, prose, Room, table } from "./text.ts";
-import { count, listed } from "./words.ts";
 
 const LEFT_BYTES = 100_000;
 

@@ -2,8 +2,6 @@ import type { CheckId } from "../mesh/catalogue.ts";
 import { type Check, type Report, type Subject, subjectName } from "../mesh/report.ts";
 import { count, listed } from "../mesh/words.ts";
 
-export { count, listed };
-
 /** Where something was found, compactly: pairs with one end in common are told by it. */
 export function places(subjects: readonly Subject[]): string {
   const pairs = subjects.map((subject) => Object.values(subject) as string[]);

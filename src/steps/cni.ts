@@ -1,11 +1,11 @@
 import { type CniPlan, cniDemanded, cniInTheWay, isOurCni } from "../checks/cni.ts";
-import type { IstioResource } from "../checks/survey.ts";
 import type { Cluster, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { CNI_NAME, cniNamespace, cniNamespaceName, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { ClusterSpec, MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { type ControlPlane, healthy, STALE } from "./control-plane.ts";
 import type { Needs, Run, Step } from "./run.ts";

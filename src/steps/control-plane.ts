@@ -1,5 +1,4 @@
 import { type ControlPlanes, ISTIOD } from "../checks/istiod.ts";
-import type { IstioResource } from "../checks/survey.ts";
 import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
@@ -7,6 +6,7 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, imageIsChosen, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, SettledMesh, Values } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import type { Needs, Run } from "./run.ts";

@@ -1,7 +1,8 @@
 import { type Comparison, compare, type Difference } from "../checks/comparison.ts";
 import { endpointsAreHeld } from "../checks/endpoints.ts";
 import { judged } from "../checks/finding.ts";
-import { type Observation, type Part, part, readable } from "../checks/observation.ts";
+import type { Observation } from "../checks/observation.ts";
+import { type Part, part, readable, unanswered } from "../checks/part.ts";
 import { isActive } from "../checks/pods.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
@@ -50,7 +51,7 @@ export async function compareEndpoints(
   const selectors = await each(names, async (name) => {
     const revision = readable(seenIn(name).revision);
     return revision === undefined
-      ? unread(name)
+      ? unanswered(name)
       : part(readDiscoverySelectors(member(name).cluster, namespace, revision));
   });
 
@@ -63,7 +64,7 @@ export async function compareEndpoints(
       new Set(pairs.map(({ target }) => target)),
     ];
     for (const [name, offer] of await each([...targets], (name) =>
-      seenIn(name).answered ? part(readOffer(member(name).cluster)) : unread<Offer>(name),
+      seenIn(name).answered ? part(readOffer(member(name).cluster)) : unanswered(name),
     ))
       offers.set(name, offer);
     await Promise.all(
@@ -125,7 +126,8 @@ export async function compareEndpoints(
   return {
     offers,
     of: (pair) => {
-      readable(seenIn(pair.observer).istiodPods) ?? seenIn(pair.observer).istiodPods();
+      // Which replicas there are must be known.
+      seenIn(pair.observer).istiodPods();
       return found.get(keyOf(pair)) ?? new Map();
     },
   };
@@ -174,10 +176,4 @@ function onlyUnresolved(all: readonly (Comparison | { problem: Failure })[]): bo
 
 async function each<T>(names: readonly string[], read: (name: string) => T | Promise<T>): Promise<Map<string, T>> {
   return new Map(await Promise.all(names.map(async (name) => [name, await read(name)] as const)));
-}
-
-function unread<T>(name: string): Part<T> {
-  return () => {
-    throw new Failure(`It could not be looked at: ${name} did not answer.`);
-  };
 }

@@ -1,15 +1,18 @@
 import { addressEvidence, addressesOf, isByNodes, type Service, withoutAddress } from "../checks/gateway-service.ts";
-import { cannotPull, isActive, type Pod, rolledOut } from "../checks/pods.ts";
-import type { Deployment } from "../checks/survey.ts";
+import { cannotPull, isActive, rolledOut } from "../checks/pods.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { injectorValues } from "../facts/config.ts";
+import { fields } from "../mesh/fields.ts";
 import { pullPolicy } from "../mesh/images.ts";
 import { OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
-import { GATEWAY_NAME, GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
+import { GATEWAY_NAME, GATEWAY_SELECTOR, type GatewayObjects, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import type { ClusterSpec, MeshSpec, Values } from "../mesh/spec.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { Refusals } from "./refused.ts";
@@ -48,9 +51,8 @@ export function runGateway(
 ): Promise<void> {
   return run.step("install.gateway-available", { cluster: spec.name }, [controlPlane, ...needs], async (step) => {
     const { revision } = await controlPlane;
-    const [openShift] = await Promise.all([cluster.serves(OPENSHIFT_API), noOtherRoot(mesh, cluster, await newRoot)]);
-    const policy = await gatewayPullPolicy(mesh, spec, cluster, revision);
-    const { late } = gateway(mesh, spec, revision, version, openShift, policy);
+    await noOtherRoot(mesh, cluster, await newRoot);
+    const { late } = await gatewayObjects(mesh, { spec, cluster }, revision, version);
     await Promise.all(late.map((object) => step.apply(cluster, object)));
     const inNamespace = { namespace: mesh.namespace };
     const outdated = new OutdatedPods(step, cluster);
@@ -81,19 +83,20 @@ export function runGateway(
   });
 }
 
-/** The pull policy of the mesh's proxies: as the values say, else as the control plane that is there injects them. */
-export async function gatewayPullPolicy(
-  { namespace }: MeshSpec,
-  { values }: ClusterSpec,
-  cluster: Cluster,
+/** The gateway's objects, as the platform and the control plane that is there have them. @param version see `gateway` */
+export async function gatewayObjects(
+  mesh: MeshSpec,
+  { spec, cluster }: Pick<Member, "spec" | "cluster">,
   revision: string,
-): Promise<string> {
-  const name = `istio-sidecar-injector${revision === "default" ? "" : `-${revision}`}`;
-  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
-  const injector = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
-  const parsed = parseYaml(injector?.data?.values ?? "");
-  const injected = "value" in parsed && typeof parsed.value === "object" ? (parsed.value as Values | null) : undefined;
-  return pullPolicy(values, injected ?? undefined);
+  version: string | undefined,
+): Promise<GatewayObjects> {
+  const [openShift, values] = await Promise.all([
+    cluster.serves(OPENSHIFT_API),
+    injectorValues(cluster, mesh.namespace, revision),
+  ]);
+  const parsed = parseYaml(values ?? "");
+  const injected = "value" in parsed ? fields(parsed.value) : {};
+  return gateway(mesh, spec, revision, version, openShift, pullPolicy(spec.values, injected));
 }
 
 /**

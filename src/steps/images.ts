@@ -1,19 +1,17 @@
 import { type FoundOperator, pinsOf } from "../checks/found-operator.ts";
 import { ISTIOD, istiodVersion } from "../checks/istiod.ts";
 import { isToInstall } from "../checks/operator.ts";
-import type { IstioResource, Survey } from "../checks/survey.ts";
+import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { decideHub, type HubDecision, hubIn, hubOf, LASTING_HUB } from "../mesh/images.ts";
 import { mergeValues } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { SettledMesh } from "../mesh/spec.ts";
 import { operatorRelease } from "../mesh/versions.ts";
 import { attempt, type Run } from "./run.ts";
-
-interface Container {
-  readonly image?: string;
-}
 
 /**
  * Decides for each cluster from where its images are to come, and says so.
@@ -93,8 +91,6 @@ function decideCniHub(mesh: SettledMesh, { spec }: Member, { cni, operator }: Su
 
 function istiodImage(objects: readonly KubernetesObject[]): string | undefined {
   const [key, value] = ISTIOD.split("=") as [string, string];
-  const istiod = objects.find(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.[key] === value) as
-    | (KubernetesObject & { spec?: { template?: { spec?: { containers?: Container[] } } } })
-    | undefined;
-  return istiod?.spec?.template?.spec?.containers?.[0]?.image;
+  const istiod = objects.find(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.[key] === value);
+  return (istiod as Deployment | undefined)?.spec.template.spec.containers[0]?.image;
 }

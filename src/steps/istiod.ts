@@ -1,9 +1,11 @@
 import { ISTIOD, istiodVersion, revisionOf } from "../checks/istiod.ts";
-import { type Pod, rolledOut } from "../checks/pods.ts";
-import type { Deployment, IstioResource } from "../checks/survey.ts";
+import { rolledOut } from "../checks/pods.ts";
 import type { ListQuery, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { ISTIO_REVISION } from "../mesh/objects/control-plane.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { changeOf } from "../mesh/transition.ts";
 import { plainVersion } from "../mesh/versions.ts";

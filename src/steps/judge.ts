@@ -3,7 +3,8 @@ import { type Judgements, judged, unknown } from "../checks/finding.ts";
 import { gatewayChecks } from "../checks/gateway.ts";
 import { statusOf } from "../checks/istiod.ts";
 import { expiredProbes, nothingLeft } from "../checks/leftovers.ts";
-import { type Observation, type Part, part, readable } from "../checks/observation.ts";
+import type { Observation } from "../checks/observation.ts";
+import { type Part, part, readable } from "../checks/part.ts";
 import { distinct } from "../checks/preflight.ts";
 import {
   type Access,

@@ -1,6 +1,6 @@
 import { isToInstall } from "../checks/operator.ts";
-import { isActive, type Pod } from "../checks/pods.ts";
-import type { IstioResource, Survey } from "../checks/survey.ts";
+import { isActive } from "../checks/pods.ts";
+import type { Survey } from "../checks/survey.ts";
 import type { Applied, Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
@@ -9,20 +9,21 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
-import { OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { inOrder, istio, mergeValues } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
-import { GATEWAY_NAME, gateway } from "../mesh/objects/gateway.ts";
+import { GATEWAY_NAME } from "../mesh/objects/gateway.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { chartReaderRole, READER } from "../mesh/objects/reader.ts";
 import { cacerts, remoteSecret } from "../mesh/objects/secrets.ts";
 import type { Action } from "../mesh/report.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { cniObjects } from "./cni.ts";
 import { expectedRevision, manifest } from "./control-plane.ts";
-import { gatewayPullPolicy, isUninjected } from "./gateway.ts";
+import { gatewayObjects, isUninjected } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
 import { isUpToDate, strangersOf } from "./remote-access.ts";
 import { changeOf, type ObjectChange, type Outcome, type Run, type Step } from "./run.ts";
@@ -60,9 +61,7 @@ export function planObjects(
     for (const object of await cniObjects(mesh, spec, cluster, survey.cni)) trial.apply(object);
 
     if (mesh.gateway.install) {
-      const openShift = await cluster.serves(OPENSHIFT_API);
-      const policy = await gatewayPullPolicy(mesh, spec, cluster, revision);
-      const { early, binding, late } = gateway(mesh, spec, revision, transition.to, openShift, policy);
+      const { early, binding, late } = await gatewayObjects(mesh, member, revision, transition.to);
       for (const object of [...early, binding, ...late]) trial.apply(object);
       trial.add(uninjectedPods(mesh, cluster));
     }

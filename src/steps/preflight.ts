@@ -66,11 +66,7 @@ const CLUSTER_CHECKS = [
 type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
 /** What there is to look at before the access to clusters that are joined already is changed. */
 const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets"];
-type Looks = (
-  member: Member,
-  survey: Survey,
-  kubernetes: string,
-) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
+type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
 /** The preflight's steps, for the run's plan. @param tools which of them the run may need */
 export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true }): CheckRef[] {
@@ -95,11 +91,12 @@ function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
   );
 }
 
-function installLooks(mesh: SettledMesh): Looks {
-  return (member, survey, kubernetes) => ({
+function installLooks(run: Run, mesh: SettledMesh): Looks {
+  const kubernetes = ({ spec }: Member) => run.clusterReport(spec.name).kubernetesVersion ?? "";
+  return (member, survey) => ({
     ...(mesh.installer === "existing"
       ? {}
-      : { support: () => versionsAreSupported(mesh.istioVersion, kubernetes, survey) }),
+      : { support: () => versionsAreSupported(mesh.istioVersion, kubernetes(member), survey) }),
     "control-plane": () => checkControlPlane(mesh, member, survey),
     "remote-secrets": () => checks.checkRemoteSecrets(mesh, member, survey),
     "reader-role": () => checks.checkReaderRole(mesh, member),
@@ -136,17 +133,8 @@ export async function preflight<Begun>(
   const secrets = [...surveys.values()].some(({ remoteSecrets }) => remoteSecrets.length < members.length - 1);
   if (run.complete && (mesh.installer === "istioctl" || (mesh.tokenTtl === undefined && secrets)))
     istioctl?.ready(mesh).catch(() => {});
-  await Promise.all(
-    members.map(
-      (member, i) =>
-        read[i] &&
-        lookFurther(
-          run,
-          member,
-          installLooks(mesh)(member, read[i], run.clusterReport(member.spec.name).kubernetesVersion ?? ""),
-        ),
-    ),
-  );
+  const looks = installLooks(run, mesh);
+  await Promise.all(members.map((member, i) => read[i] && lookFurther(run, member, looks(member, read[i]))));
   const { unreachable } = run;
   const served = members.filter(({ spec }, i) => read[i] && !unreachable.includes(spec.name));
   const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
@@ -229,7 +217,7 @@ export async function accessPreflight(
   const bare = { ...mesh, installer: "existing" } as const;
   const surveys = await readAll(run, members, async (member) => {
     const survey = await look(run, bare, member, rights, first);
-    if (survey) await lookFurther(run, member, looks(member, survey, ""));
+    if (survey) await lookFurther(run, member, looks(member, survey));
     return survey;
   });
   return run.failed ? undefined : surveys;

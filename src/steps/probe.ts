@@ -1,6 +1,6 @@
 import { failed, passed, unknown } from "../checks/finding.ts";
 import type { Observation } from "../checks/observation.ts";
-import { type Pod, podTrouble, proxyImage } from "../checks/pods.ts";
+import { podTrouble, proxyImage } from "../checks/pods.ts";
 import { type Attempt, type Call, type Endpoint, isAnswer } from "../checks/traffic.ts";
 import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
@@ -20,6 +20,7 @@ import {
   probePod,
 } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec, TrafficPair } from "../mesh/spec.ts";
 
 /** How long a probe's pod may take to be ready. Milliseconds. */
@@ -33,7 +34,7 @@ const UID = 1000;
  * Starts a cluster's probe, and finds whether it runs. Its objects are no changes: they are gone afterwards.
  * @param patience how long a webhook is waited for that cannot be called: none answers in the moment after its rollout
  */
-export async function startProbe(
+async function startProbe(
   mesh: MeshSpec,
   probe: ProbeSpec,
   { spec, cluster }: Member,
@@ -82,6 +83,7 @@ export async function tryProbe(
   seen: Observation,
   patience: Patience,
 ): Promise<Finding> {
+  if (!seen.answered) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
   try {
     return await startProbe(mesh, probe, member, seen, patience);
   } catch (error) {

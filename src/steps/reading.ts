@@ -1,7 +1,6 @@
 import { ISTIOD, type IstiodView, istiodViews, managesAll, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
 import { matches } from "../checks/observation.ts";
-import { type Pod, rolledOut } from "../checks/pods.ts";
-import type { Deployment } from "../checks/survey.ts";
+import { rolledOut } from "../checks/pods.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
@@ -11,6 +10,8 @@ import { Failure } from "../mesh/failure.ts";
 import { describe } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { defectOf, versionOf } from "../mesh/versions.ts";
 import { count } from "../mesh/words.ts";

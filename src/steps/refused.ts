@@ -1,8 +1,9 @@
-import { isActive, type Pod, refusedPods } from "../checks/pods.ts";
-import type { Deployment } from "../checks/survey.ts";
+import { isActive, refusedPods } from "../checks/pods.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { Step } from "./run.ts";
 
 /** How long a Deployment's pods may be forbidden before that is taken for an answer. Milliseconds. */

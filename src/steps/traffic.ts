@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { skipped, unknown } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
-import { type Observation, readable } from "../checks/observation.ts";
+import type { Observation } from "../checks/observation.ts";
+import { readable } from "../checks/part.ts";
 import { judgePair } from "../checks/traffic.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
-import type { Patience } from "../cluster/retry.ts";
 import { Failure } from "../mesh/failure.ts";
 import { PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
@@ -64,7 +64,7 @@ export async function sendTraffic(
             begun.push(member);
           }
           const finding = await run.timed("traffic", { cluster: member.spec.name }, () =>
-            start(mesh, probe, member, seen, patience),
+            tryProbe(mesh, probe, member, seen, patience),
           );
           run.judge("traffic.probe", { cluster: member.spec.name }, finding);
           return finding.verdict === "passed" ? seen : undefined;
@@ -85,17 +85,6 @@ export async function sendTraffic(
   } finally {
     await remove(run, begun, probe.namespace, tools);
   }
-}
-
-async function start(
-  mesh: MeshSpec,
-  probe: ProbeSpec,
-  member: Member,
-  seen: Observation,
-  patience: Patience,
-): Promise<Finding> {
-  if (!seen.answered) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
-  return tryProbe(mesh, probe, member, seen, patience);
 }
 
 async function request(

@@ -1,8 +1,8 @@
 import { type IstiodView, istiodViews, statusOf } from "../checks/istiod.ts";
-import type { Pod } from "../checks/pods.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import { type ControlPlane, istiodSelector } from "./control-plane.ts";

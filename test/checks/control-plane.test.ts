@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { controlPlaneChecks, trustDomainsGoTogether, versionsGoTogether } from "../../src/checks/control-plane.ts";
 import type { Observation } from "../../src/checks/observation.ts";
-import type { Deployment } from "../../src/checks/survey.ts";
+import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
 import { meshOf } from "../steps/support.ts";
 
 /** Of clusters `a`, `b` and so on. */

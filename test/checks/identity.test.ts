@@ -4,8 +4,8 @@ import {
   type Difference,
   differencesOf,
   imprecise,
+  inWords,
   keepsServing,
-  listed,
   safeWay,
 } from "../../src/checks/identity.ts";
 import { chooseIstiod } from "../../src/checks/istiod.ts";
@@ -108,7 +108,7 @@ describe("an identity is the mesh's or another", () => {
       "cluster name Kubernetes instead of east, network (none) instead of net-e",
     ],
   ])("%s", (_, over, label, wanted) => {
-    expect(listed(differencesOf(mesh, east, { ...own, ...over }, label))).toBe(wanted);
+    expect(inWords(differencesOf(mesh, east, { ...own, ...over }, label))).toBe(wanted);
   });
 
   test("what is not precise is said", () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type FoundOperator, findOperator, pinsOf } from "../../src/checks/found-operator.ts";
 import { isToInstall, operatorAvailable, operatorInstalls } from "../../src/checks/operator.ts";
-import type { Deployment } from "../../src/checks/survey.ts";
 import type { Cluster, ListQuery } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
 import { operatorRelease } from "../../src/mesh/versions.ts";
 import { clusterOf, meshOf } from "../steps/support.ts";
 

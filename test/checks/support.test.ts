@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { versionsAreSupported } from "../../src/checks/support.ts";
-import type { IstioResource } from "../../src/checks/survey.ts";
+import type { IstioResource } from "../../src/mesh/shapes/istio.ts";
 
 const istio = (version: string) => ({ metadata: { name: "default" }, spec: { version } }) as IstioResource;
 

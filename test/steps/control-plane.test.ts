@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { type Pod, podTrouble, rolledOut } from "../../src/checks/pods.ts";
-import type { Deployment, IstioResource } from "../../src/checks/survey.ts";
+import { podTrouble, rolledOut } from "../../src/checks/pods.ts";
 import type { Probe } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
+import type { IstioResource } from "../../src/mesh/shapes/istio.ts";
+import type { Pod } from "../../src/mesh/shapes/pod.ts";
 import { healthy, reconciled } from "../../src/steps/control-plane.ts";
 
 type Status = NonNullable<IstioResource["status"]>;

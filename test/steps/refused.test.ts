@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { Pod } from "../../src/checks/pods.ts";
-import type { Deployment } from "../../src/checks/survey.ts";
+import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
+import type { Pod } from "../../src/mesh/shapes/pod.ts";
 import { Refusals } from "../../src/steps/refused.ts";
 import type { Step } from "../../src/steps/run.ts";
 import { clusterOf } from "./support.ts";

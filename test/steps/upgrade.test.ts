@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { IstiodView } from "../../src/checks/istiod.ts";
-import type { Pod } from "../../src/checks/pods.ts";
-import type { Deployment, IstioResource } from "../../src/checks/survey.ts";
 import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
+import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
+import type { IstioResource } from "../../src/mesh/shapes/istio.ts";
+import type { Pod } from "../../src/mesh/shapes/pod.ts";
 import { istiodDone } from "../../src/steps/istiod.ts";
 import { Run } from "../../src/steps/run.ts";
 import { readAgain, tellHowFar } from "../../src/steps/upgrade.ts";

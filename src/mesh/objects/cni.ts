@@ -1,3 +1,4 @@
+import { fields } from "../fields.ts";
 import type { ClusterSpec, MeshSpec, SettledMesh, Values } from "../spec.ts";
 import { mergeValues } from "./control-plane.ts";
 import type { KubernetesObject } from "./object.ts";
@@ -41,8 +42,4 @@ export function istioCni(mesh: SettledMesh, { cniHub }: Pick<ClusterSpec, "cniHu
       ...(Object.keys(values).length > 0 ? { values } : {}),
     },
   };
-}
-
-function fields(value: unknown): Values {
-  return typeof value === "object" && value !== null ? (value as Values) : {};
 }

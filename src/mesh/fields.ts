@@ -1,0 +1,12 @@
+/** What JSON or YAML may hold, looked at without trust in its form. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** The value's fields; none where it is no object. */
+export function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+/** The value where it is a text that says something. */
+export function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
