@@ -1,10 +1,7 @@
 import pLimit from "p-limit";
-import { parse } from "yaml";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { LabelSelector } from "../mesh/label-selector.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import { meshConfig, ofRevision } from "./config.ts";
 import { debug } from "./debug.ts";
 
 /** What a cluster has for the others, as its own API server tells it. Services are by `namespace/name`. */
@@ -147,28 +144,6 @@ function gatewaysHeld(networkz: unknown): HeldGateway[] {
     address: String(Addr ?? ""),
     port: Number(Port ?? 0),
   }));
-}
-
-/**
- * By which of them istiod chooses the namespaces that it looks at, in its own cluster and, by the same, in the others'
- * (pkg/kube/namespace/filter.go). None: it looks at all.
- */
-export async function readDiscoverySelectors(
-  cluster: Cluster,
-  namespace: string,
-  revision: string,
-): Promise<readonly LabelSelector[]> {
-  const written = await meshConfig(cluster, namespace, revision);
-  let mesh: unknown;
-  try {
-    mesh = parse(written ?? "");
-  } catch {
-    throw new Failure(
-      `ConfigMap ${namespace}/${ofRevision("istio", revision)} holds no YAML, so which namespaces istiod looks at is not known.`,
-    );
-  }
-  const { discoverySelectors } = (mesh ?? {}) as { discoverySelectors?: readonly LabelSelector[] | null };
-  return discoverySelectors ?? [];
 }
 
 function nameOf({ metadata }: KubernetesObject): string {

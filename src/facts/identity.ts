@@ -3,7 +3,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import { fields, text } from "../mesh/fields.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
-import { injectorValues, meshConfig } from "./config.ts";
+import { injectorValues } from "./config.ts";
+import { readMeshConfig } from "./mesh-config.ts";
 
 /** What istiod takes for its own cluster's name where nobody gives it one (pilot/pkg/bootstrap, and Istio's charts). */
 export const DEFAULT_CLUSTER_NAME = "Kubernetes";
@@ -24,7 +25,7 @@ export interface Identity {
 
 /**
  * Reads the identity of the control plane of a revision: by istiod's own arguments and environment, its mesh configuration,
- * and the values that it injects by. Takes `get configmaps` in the namespace. Throws a `Failure` where the name cannot be told.
+ * and the values that it injects by. Takes `get configmaps` in the namespace. Throws a `Failure` where the name or the mesh configuration cannot be told.
  * @param istiod its Deployment
  */
 export async function readIdentity(
@@ -34,17 +35,16 @@ export async function readIdentity(
   istiod: Deployment | undefined,
 ): Promise<Identity> {
   const [mesh, injector] = await Promise.all([
-    meshConfig(cluster, namespace, revision),
+    readMeshConfig(cluster, namespace, revision),
     injectorValues(cluster, namespace, revision),
   ]);
-  const { defaultConfig, trustDomain: domain, trustDomainAliases } = fields(readYaml(mesh));
   const global = fields(fields(readYaml(injector)).global);
   return {
     ...clusterNames(istiod, text(fields(global.multiCluster).clusterName)),
     network: text(global.network),
-    meshId: text(global.meshID) ?? text(fields(defaultConfig).meshId),
-    trustDomain: text(domain) ?? "cluster.local",
-    trustDomainAliases: strings(trustDomainAliases),
+    meshId: text(global.meshID) ?? mesh.meshId,
+    trustDomain: mesh.trustDomain,
+    trustDomainAliases: mesh.trustDomainAliases,
   };
 }
 
@@ -84,8 +84,4 @@ function readYaml(written: string | undefined): unknown {
   } catch {
     return undefined;
   }
-}
-
-function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.flatMap((each) => text(each) ?? []) : [];
 }

@@ -6,9 +6,9 @@ import { type Part, part, readable, unanswered } from "../checks/part.ts";
 import { isActive } from "../checks/pods.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
-import { type Offer, readDiscoverySelectors, readHeld, readOffer } from "../facts/endpoints.ts";
+import { type Offer, readHeld, readOffer } from "../facts/endpoints.ts";
+import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { LabelSelector } from "../mesh/label-selector.ts";
 import { type MeshSpec, orderedPairs, type RemotePair } from "../mesh/spec.ts";
 import type { Run } from "./run.ts";
 
@@ -48,11 +48,9 @@ export async function compareEndpoints(
   const names = [...named.keys()];
   const seen = new Map(await Promise.all(members.map(async (each) => [each.spec.name, await seenOf(each)] as const)));
   const seenIn = (name: string) => seen.get(name) as Observation;
-  const selectors = await each(names, async (name) => {
+  const configs = await each(names, async (name) => {
     const revision = readable(seenIn(name).revision);
-    return revision === undefined
-      ? unanswered(name)
-      : part(readDiscoverySelectors(member(name).cluster, namespace, revision));
+    return revision === undefined ? unanswered(name) : part(readMeshConfig(member(name).cluster, namespace, revision));
   });
 
   const offers = new Map<string, Part<Offer>>();
@@ -79,7 +77,7 @@ export async function compareEndpoints(
             for (const pair of its)
               note(pair, pod, () => {
                 const rules = {
-                  selectors: (selectors.get(observer) as Part<readonly LabelSelector[]>)(),
+                  selectors: (configs.get(observer) as Part<MeshConfig>)().discoverySelectors,
                   kubernetesGateways: readable(seenIn(pair.target).kubernetesGateways) ?? [],
                 };
                 return compare(pair.target, (offers.get(pair.target) as Part<Offer>)(), held(), rules);

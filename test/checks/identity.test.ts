@@ -73,9 +73,12 @@ describe("a control plane's identity is read as Istio takes it", () => {
       { network: "n", meshId: "m", trustDomain: "t" },
     ],
     ["by the mesh configuration", {}, "defaultConfig: { meshId: m }", { meshId: "m" }],
-    ["by what is no YAML", {}, ": [", { meshId: undefined, trustDomain: "cluster.local" }],
   ])("the rest: %s", async (_, values, config, wanted) => {
     expect(await read({}, values, config)).toMatchObject(wanted);
+  });
+
+  test("a mesh configuration that is no YAML is not taken for an empty one", async () => {
+    await expect(read({}, {}, ": [")).rejects.toThrow(/ConfigMap istio-system\/istio holds no YAML/);
   });
 
   test.each<[string[], string, string[]]>([

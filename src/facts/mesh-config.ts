@@ -1,0 +1,58 @@
+import { parse } from "yaml";
+import type { Cluster } from "../cluster/cluster.ts";
+import { Failure } from "../mesh/failure.ts";
+import { fields, text } from "../mesh/fields.ts";
+import type { LabelSelector } from "../mesh/label-selector.ts";
+import { meshConfig, ofRevision } from "./config.ts";
+
+/** What a control plane's mesh configuration says, as far as it is asked; what it leaves out is Istio's default. */
+export interface MeshConfig {
+  readonly meshId: string | undefined;
+  readonly trustDomain: string;
+  /** Other trust domains whose identities are taken for its own. */
+  readonly trustDomainAliases: readonly string[];
+  /**
+   * By which of them istiod chooses the namespaces that it looks at, in its own cluster and, by the same, in the others'
+   * (pkg/kube/namespace/filter.go). None: it looks at all.
+   */
+  readonly discoverySelectors: readonly LabelSelector[];
+  /** Hosts whose endpoints stay in their cluster, or not, in the order in which they are written. */
+  readonly clusterLocal: readonly { readonly host: string; readonly local: boolean }[];
+  /** To which namespaces a Service is exported that does not say so itself. */
+  readonly defaultServiceExportTo: readonly string[];
+  /** What every proxy is given of variables. */
+  readonly proxyMetadata: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads the mesh configuration of a revision's control plane. Takes `get configmaps` in the namespace. Throws a `Failure`
+ * where what is written is no YAML.
+ */
+export async function readMeshConfig(cluster: Cluster, namespace: string, revision: string): Promise<MeshConfig> {
+  const written = await meshConfig(cluster, namespace, revision);
+  let parsed: unknown;
+  try {
+    parsed = parse(written ?? "");
+  } catch {
+    throw new Failure(
+      `ConfigMap ${namespace}/${ofRevision("istio", revision)} holds no YAML, so what istiod goes by is not known.`,
+    );
+  }
+  const mesh = fields(parsed);
+  const defaultConfig = fields(mesh.defaultConfig);
+  return {
+    meshId: text(defaultConfig.meshId),
+    trustDomain: text(mesh.trustDomain) ?? "cluster.local",
+    trustDomainAliases: strings(mesh.trustDomainAliases),
+    discoverySelectors: list(mesh.discoverySelectors) as LabelSelector[],
+    clusterLocal: list(mesh.serviceSettings).flatMap((each) => {
+      const { settings, hosts } = fields(each);
+      return strings(hosts).map((host) => ({ host, local: fields(settings).clusterLocal === true }));
+    }),
+    defaultServiceExportTo: strings(mesh.defaultServiceExportTo),
+    proxyMetadata: fields(defaultConfig.proxyMetadata),
+  };
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const strings = (value: unknown): string[] => list(value).flatMap((each) => text(each) ?? []);
