@@ -1,9 +1,10 @@
+import { envOf, isOn } from "../facts/config.ts";
 import { hubOf, isRetired, LASTING_HUB, retirement } from "../mesh/images.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { versionSkew } from "../mesh/versions.ts";
+import { compareVersions, versionSkew } from "../mesh/versions.ts";
 import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import { differencesOf, imprecise, inWords } from "./identity.ts";
@@ -222,12 +223,28 @@ export function versionsGoTogether(all: readonly Observation[]): Finding {
   );
 }
 
+/** From which version on istiod takes a remote cluster's trust domain from that cluster's own mesh configuration. */
+const KNOWS_REMOTE_DOMAINS = "1.29.0";
+
+/** The trust domains whose identities the proxies of a cluster take, and whether they take any. */
+function domainsKnown({ istiod, istios, identity }: Observation) {
+  const { trustDomain, trustDomainAliases, caCertificates } = identity();
+  const own = [trustDomain, ...trustDomainAliases];
+  // Before that, who calls looks for the own trust domain and its aliases on the other end's certificate, and for no other.
+  const knowsOthers = compareVersions(istiodVersion(istiod(), istios()) ?? "0.0.0", KNOWS_REMOTE_DOMAINS) >= 0;
+  return {
+    any: knowsOthers && isOn(envOf(istiod(), "PILOT_SKIP_VALIDATE_TRUST_DOMAIN")),
+    known: knowsOthers ? [...own, ...caCertificates.flatMap(({ trustDomains }) => trustDomains)] : own,
+  };
+}
+
 /**
  * Whether all clusters accept each other's identities: those of their own trust domain, and of its aliases. A proxy looks
- * at both ends of a connection by its own mesh configuration (trustDomainAliases, pkg/spiffe).
+ * at both ends of a connection by its own mesh configuration (trustDomainAliases, pkg/spiffe; what comes in also by the trust
+ * domains in caCertificates, pilot/pkg/networking/plugin/authn).
  */
 export function trustDomainsGoTogether(all: readonly Observation[]): Finding {
-  const clusters = all.map(({ spec, identity }) => ({ name: spec.name, ...identity() }));
+  const clusters = all.map((seen) => ({ name: seen.spec.name, ...seen.identity(), ...domainsKnown(seen) }));
   const byDomain = Map.groupBy(clusters, ({ trustDomain }) => trustDomain);
   const list = [...byDomain].map(([domain, same]) => `${domain} in ${same.map(({ name }) => name).join(", ")}`);
   const reading = {
@@ -239,7 +256,7 @@ export function trustDomainsGoTogether(all: readonly Observation[]): Finding {
   if (byDomain.size === 1) return passed(`The trust domain is ${[...byDomain.keys()][0]} everywhere.`, reading);
   const strangers = clusters.map((each) => ({
     ...each,
-    unknown: [...byDomain.keys()].filter((domain) => ![each.trustDomain, ...each.trustDomainAliases].includes(domain)),
+    unknown: each.any ? [] : [...byDomain.keys()].filter((domain) => !each.known.includes(domain)),
   }));
   const refusing = strangers.filter(({ unknown }) => unknown.length > 0);
   if (refusing.length === 0)

@@ -2,6 +2,7 @@ import type { ListQuery } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Identity, readIdentity } from "../facts/identity.ts";
 import { readProxies } from "../facts/proxies.ts";
+import { type Bundle, readBundle } from "../facts/trust.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
@@ -28,7 +29,7 @@ import {
 } from "./istiod.ts";
 import { type Part, part, unanswered } from "./part.ts";
 import { isActive } from "./pods.ts";
-import { apiServerAddress, rootInEffect } from "./survey.ts";
+import { apiServerAddress } from "./survey.ts";
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
@@ -69,9 +70,11 @@ export interface Observation {
   readonly identity: Part<Identity>;
   /** By revision, of the istiods in use. */
   readonly identities: Part<ReadonlyMap<string, Identity>>;
-  /** The root in effect, PEM. */
-  readonly root: Part<string | undefined>;
+  /** The roots in effect. */
+  readonly bundle: Part<Bundle>;
   readonly cacerts: Part<Secret | undefined>;
+  /** What istiod made for itself; not looked at where there is a `cacerts`. */
+  readonly selfSigned: Part<Secret | undefined>;
   readonly gateways: Part<Gateways>;
   readonly exposures: Part<readonly IstioGateway[]>;
   /** None where that API is not served. */
@@ -105,8 +108,8 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
   const workloads = istiods.then(async ({ length }) =>
     length > 1 ? workloadsOf(await readProxies(cluster)) : undefined,
   );
-  const chosen = Promise.all([istios, istiods, workloads.catch(unknownWorkloads)]).then(
-    ([resources, deployments, of]) => chooseIstiod(mesh, resources, deployments, of),
+  const chosen = Promise.all([istios, istiods, workloads.catch(unknown)]).then(([resources, deployments, of]) =>
+    chooseIstiod(mesh, resources, deployments, of),
   );
   const pods = list("v1", "Pod", { namespace, labelSelector: ISTIOD }) as unknown as Promise<Pod[]>;
   const istiodPods = Promise.all([chosen, pods]).then(([{ inUse, revision }, all]) => {
@@ -127,7 +130,10 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
   const identity = Promise.all([chosen, identities]).then(
     ([{ revision }, all]) => all.get(revision) ?? readIdentity(cluster, namespace, revision, undefined),
   );
-  const root = rootInEffect(cluster, mesh);
+  const known = identity.catch(unknown);
+  const bundle = Promise.all([chosen, known]).then(([{ istiod }, own]) => readBundle(cluster, namespace, istiod, own));
+  const cacerts = get<Secret>("Secret", "cacerts", namespace);
+  const selfSigned = cacerts.then((found) => (found ? undefined : get<Secret>("Secret", "istio-ca-secret", namespace)));
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
   ]);
@@ -147,8 +153,9 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     istiodPods: part(istiodPods),
     identity: part(identity),
     identities: part(identities),
-    root: part(root),
-    cacerts: part(get<Secret>("Secret", "cacerts", namespace)),
+    bundle: part(bundle),
+    cacerts: part(cacerts),
+    selfSigned: part(selfSigned),
     gateways: part(readGateways(list)),
     exposures: part(list<IstioGateway>("networking.istio.io/v1", "Gateway")),
     kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
@@ -184,8 +191,9 @@ export function unseen(spec: ClusterSpec): Observation {
     istiodPods: part,
     identity: part,
     identities: part,
-    root: part,
+    bundle: part,
     cacerts: part,
+    selfSigned: part,
     gateways: part,
     exposures: part,
     kubernetesGateways: part,
@@ -205,8 +213,8 @@ async function settled<T extends Record<string, unknown>>(parts: T): Promise<{ [
   return Object.fromEntries(Object.keys(parts).map((key, i) => [key, values[i]])) as { [K in keyof T]: Awaited<T[K]> };
 }
 
-/** Where they could not be read, `workloads` says why. */
-function unknownWorkloads(error: unknown): undefined {
+/** Where it could not be read, its own part says why. */
+function unknown(error: unknown): undefined {
   if (!(error instanceof Failure)) throw error;
 }
 

@@ -1,6 +1,6 @@
 // The control plane that is there already, before anything is changed.
 import type { Member } from "../cluster/member.ts";
-import { readIdentity } from "../facts/identity.ts";
+import type { Identity } from "../facts/identity.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
@@ -12,7 +12,7 @@ import { cniInTheWay } from "./cni.ts";
 import { failed, passed } from "./finding.ts";
 import { consequences, type Difference, differencesOf, imprecise, inWords, keepsServing, safeWay } from "./identity.ts";
 import { noIstiod, revisionOf } from "./istiod.ts";
-import { part } from "./part.ts";
+import { type Part, part } from "./part.ts";
 import type { Survey } from "./survey.ts";
 
 /** Whether the control planes that are there already are, or may become, the ones that the mesh needs. */
@@ -93,7 +93,7 @@ async function runningIdentity(mesh: MeshSpec, { cluster, spec }: Member, survey
   const warnings: string[] = [];
   for (const istiod of survey.controlPlanes.inUse) {
     const { name } = istiod.metadata;
-    const identity = await readIdentity(cluster, mesh.namespace, revisionOf(istiod), istiod);
+    const identity = (survey.identities.get(revisionOf(istiod)) as Part<Identity>)();
     const old = identity.clusterName;
     const served = (each: Difference) =>
       each.what === "cluster name" && changeable && keepsServing(spec.values, old, spec.name);

@@ -2,8 +2,11 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
 import type { Member } from "../cluster/member.ts";
 import { configText } from "../facts/config.ts";
+import { type Identity, readIdentity } from "../facts/identity.ts";
 import { readProxies } from "../facts/proxies.ts";
-import { inspectRoot } from "../mesh/certificates/pem.ts";
+import { type Bundle, otherCa, readBundle } from "../facts/trust.ts";
+import type { Authority } from "../mesh/authority.ts";
+import { readableIn } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -22,8 +25,8 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
 import { type FoundOperator, findOperator } from "./found-operator.ts";
-import { type ControlPlanes, chooseIstiod, ISTIOD, type Workloads, workloadsOf } from "./istiod.ts";
-import { part, readable } from "./part.ts";
+import { type ControlPlanes, chooseIstiod, ISTIOD, revisionOf, type Workloads, workloadsOf } from "./istiod.ts";
+import { type Part, part, readable } from "./part.ts";
 import { reviewToken } from "./tokens.ts";
 
 /** What was read of one cluster before anything is changed. */
@@ -38,6 +41,8 @@ export interface Survey {
   readonly istiods: readonly Deployment[];
   /** Which of them count. */
   readonly controlPlanes: ControlPlanes;
+  /** By revision, of those in use. */
+  readonly identities: ReadonlyMap<string, Part<Identity>>;
   readonly namespace: KubernetesObject | undefined;
   readonly trust: TrustState;
   /** The Secret `cacerts`, as it was read. */
@@ -60,15 +65,38 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
   const inNamespace = { namespace: mesh.namespace };
   const secret = (name: string) => cluster.get<Secret>({ apiVersion: "v1", kind: "Secret", ...inNamespace, name });
   const istiosThere = cluster.list<IstioResource>(ISTIO);
+  const istiodsThere = cluster.list<Deployment>({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    ...inNamespace,
+    labelSelector: ISTIOD,
+  });
+  const choosing = Promise.all([istiosThere, istiodsThere]).then(async ([all, istiods]) => {
+    const istios = all.filter((istio) => istio.spec.namespace === mesh.namespace);
+    const controlPlanes = chooseIstiod(mesh, istios, istiods, await hanging(cluster, istiods));
+    const { istiod, inUse } = controlPlanes;
+    const identities = new Map(
+      await Promise.all(
+        inUse.map(async (each) => {
+          const revision = revisionOf(each);
+          return [revision, await part(readIdentity(cluster, mesh.namespace, revision, each))] as const;
+        }),
+      ),
+    );
+    const own = identities.get(controlPlanes.revision);
+    const identity = own && readable(own);
+    // istiod renews it while it runs and leaves it behind when it goes.
+    const running = istiod ?? istiods[0];
+    const bundle = running && (await readBundle(cluster, mesh.namespace, running, identity));
+    return { istios, istiods, controlPlanes, identities, bundle, caAddress: identity?.caAddress };
+  });
   const [
     uid,
     apiServer,
     namespace,
-    istios,
-    istiods,
+    { istios, istiods, controlPlanes, identities, bundle, caAddress },
     cacerts,
     selfSigned,
-    inEffect,
     remoteSecrets,
     reader,
     rootCa,
@@ -79,16 +107,9 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     clusterUid(cluster),
     peerServer(spec.apiServer, kubeconfig.server, cluster),
     cluster.get({ apiVersion: "v1", kind: "Namespace", name: mesh.namespace }),
-    istiosThere,
-    cluster.list<Deployment>({
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      ...inNamespace,
-      labelSelector: ISTIOD,
-    }),
+    choosing,
     secret("cacerts"),
     secret("istio-ca-secret"),
-    rootInEffect(cluster, mesh),
     cluster.list<Secret>({
       apiVersion: "v1",
       kind: "Secret",
@@ -101,15 +122,23 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
     istiosThere.then((all) => planCni(mesh, { spec, cluster }, all)),
   ]);
-  const ours = istios.filter((istio) => istio.spec.namespace === mesh.namespace);
+  const signs = otherCa(controlPlanes.istiod, mesh.namespace, caAddress);
   return {
     uid,
     apiServer,
     namespace,
-    istios: ours,
+    istios,
     istiods,
-    controlPlanes: chooseIstiod(mesh, ours, istiods, await hanging(cluster, istiods)),
-    trust: await trustState(spec.name, cacerts, selfSigned, inEffect, ours.length > 0, istiods.length > 0),
+    controlPlanes,
+    identities,
+    trust: {
+      cluster: spec.name,
+      ...(await authorities(cacerts, selfSigned)),
+      ...inEffect(bundle),
+      otherCa: signs,
+      controlPlane: istios.length > 0 || istiods.length > 0,
+      running: istiods.length > 0,
+    },
     cacerts,
     remoteSecrets,
     ...reader,
@@ -149,11 +178,6 @@ async function readerTokensOf(mesh: MeshSpec, cluster: Cluster): Promise<Pick<Su
 /** The CA in the ConfigMap that Kubernetes puts into every namespace. */
 export function clusterCa(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
   return configText(cluster, mesh.namespace, "kube-root-ca.crt", "ca.crt");
-}
-
-/** The root of trust in the ConfigMap by which istiod tells a namespace's proxies of it. It outlives istiod. */
-export function rootInEffect(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
-  return configText(cluster, mesh.namespace, "istio-ca-root-cert", "root-cert.pem");
 }
 
 async function clusterUid(cluster: Cluster): Promise<string> {
@@ -199,42 +223,37 @@ async function peerServer(given: string | undefined, own: string, cluster: Clust
 /** Loaded while the clusters answer, for what reads a certificate's extensions is large. */
 const inspector = () => import("../mesh/certificates/inspect.ts");
 
-async function trustState(
-  cluster: string,
+/** The CAs in Secrets. */
+async function authorities(
   cacerts: Secret | undefined,
   selfSigned: Secret | undefined,
-  inEffect: string | undefined,
-  hasIstio: boolean,
-  hasIstiod: boolean,
-): Promise<TrustState> {
+): Promise<Pick<TrustState, "cacerts" | "selfSigned">> {
   const inspection = cacerts && (await inspector()).inspectCaCerts(cacerts.data ?? {});
-  const root = (pem: string | undefined) => {
-    if (pem === undefined) return undefined;
-    try {
-      return { rootSha256: inspectRoot(pem).sha256 };
-    } catch {
-      return undefined;
-    }
-  };
   // istiod can keep the root that it made for itself under the name cacerts, too.
   const generated = inspection?.istioGenerated ? cacerts : undefined;
-  const own = root(secretText(selfSigned, "ca-cert.pem") ?? secretText(generated, "ca-cert.pem"));
-  // istiod renews the ConfigMap while it runs and leaves it behind when it goes.
-  const effect = hasIstiod ? root(inEffect) : undefined;
+  const own = selfSignedCa(selfSigned ?? generated);
+  if (!inspection || !cacerts || generated) return own ? { selfSigned: own } : {};
+  const { issuer, roots, problems } = inspection;
   return {
-    cluster,
-    ...(inspection && cacerts && !generated
-      ? {
-          cacerts: {
-            rootSha256: inspection.root?.sha256,
-            problems: inspection.problems,
-            ours: cacerts.metadata.labels?.[MANAGED_BY] === MANAGER,
-          },
-        }
-      : {}),
+    cacerts: {
+      ...(issuer && roots.length > 0 ? { authority: { issuer, trusted: roots } } : {}),
+      problems,
+      ours: cacerts.metadata.labels?.[MANAGED_BY] === MANAGER,
+    },
     ...(own ? { selfSigned: own } : {}),
-    ...(effect ? { inEffect: effect } : {}),
-    controlPlane: hasIstio || hasIstiod,
-    running: hasIstiod,
   };
+}
+
+/** The CA that istiod made for itself, from the Secret that it keeps it in. */
+export function selfSignedCa(secret: Secret | undefined): Authority | undefined {
+  const [certificate] = readableIn(secretText(secret, "ca-cert.pem") ?? "");
+  return certificate && { issuer: { certificate, chain: [] }, trusted: [certificate] };
+}
+
+/** What istiod tells proxies to trust; nothing where there is no certificate in it. */
+function inEffect(bundle: Bundle | undefined): Pick<TrustState, "inEffect" | "more"> {
+  const roots = readableIn(bundle?.pem ?? "");
+  if (!bundle || roots.length === 0) return {};
+  const more = { added: readableIn(bundle.added), idle: readableIn(bundle.idle) };
+  return { inEffect: roots, more };
 }

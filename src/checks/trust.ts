@@ -1,10 +1,17 @@
+import type { X509Certificate } from "node:crypto";
+import { otherCa } from "../facts/trust.ts";
+import { type Authority, anchorOf, authorityOf, distrust, rootSums, untrusted } from "../mesh/authority.ts";
+import { chainTo, sameAuthority } from "../mesh/certificates/chain.ts";
 import { inspectCaCerts } from "../mesh/certificates/inspect.ts";
-import { inspectRoot, type RootInfo } from "../mesh/certificates/pem.ts";
+import { info, readableIn, subjectOf } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { betweenRoots } from "../mesh/trust.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import type { Observation } from "./observation.ts";
+import { readable } from "./part.ts";
+import { selfSignedCa } from "./survey.ts";
 
 /** Days before the end of a certificate from which on it is warned of. */
 const EARLY = 30;
@@ -16,60 +23,104 @@ export function trustChecks(mesh: MeshSpec, now = new Date()): Judgements<Observ
   return {
     "trust.cacerts": (seen) => cacertsAreSound(mesh, seen, now),
     "trust.in-effect": (seen) => cacertsAreInEffect(mesh, seen, now),
-    "trust.root": (seen) => rootIsValid(mesh, seen, now),
+    "trust.root": (seen) => rootIsValid(seen, mesh, now),
   };
 }
 
-const NO_CACERTS = "There is no Secret cacerts: istiod signs with a root of its own, or another CA does.";
+/** Why no `cacerts` counts; `undefined` where it does. */
+function notByCacerts({ namespace }: MeshSpec, seen: Observation): string | undefined {
+  if (!seen.cacerts()) return "There is no Secret cacerts: istiod signs with a root of its own, or another CA does.";
+  const other = signedElsewhere(namespace, seen);
+  return other && `Another CA signs, not istiod: ${other}. The Secret cacerts counts for nothing.`;
+}
 
-function cacertsAreSound({ namespace }: MeshSpec, seen: Observation, now: Date): Finding {
-  const secret = seen.cacerts();
-  if (!secret) return skipped(NO_CACERTS);
-  const { problems, issuer, anchor, istioGenerated } = inspectCaCerts(secret.data ?? {}, now);
+/** Where the identity could not be read, what istiod is told itself has to do. */
+function signedElsewhere(namespace: string, seen: Observation): string | undefined {
+  return otherCa(readable(seen.istiod), namespace, readable(seen.identity)?.caAddress);
+}
+
+function cacertsAreSound(mesh: MeshSpec, seen: Observation, now: Date): Finding {
+  const { namespace } = mesh;
+  const none = notByCacerts(mesh, seen);
+  if (none) return skipped(none);
+  const { problems, issuer, anchor, istioGenerated } = inspectCaCerts(seen.cacerts()?.data ?? {}, now);
   if (istioGenerated) return skipped("istiod made the Secret cacerts for itself.");
+  const own = issuer && info(issuer.certificate);
   const reading = {
     source: `Secret ${namespace}/cacerts`,
-    values: { issuer: issuer?.subject, notAfter: issuer?.notAfter.toISOString(), rootSha256: anchor?.sha256 },
+    values: {
+      issuer: own?.subject,
+      notAfter: own?.notAfter.toISOString(),
+      rootSha256: anchor && info(anchor).sha256,
+    },
   };
-  if (problems.length > 0 || !issuer) {
+  if (problems.length > 0 || !own) {
     return failed(
       `The Secret ${namespace}/cacerts is not sound: ${problems.join(" ")}`,
       `Issue a new intermediate of the mesh's root, write it to the Secret, and restart istiod: kubectl -n ${namespace} rollout restart deployment -l app=istiod`,
       reading,
     );
   }
-  const evidence = `The intermediate "${issuer.subject}" chains to its root and is valid until ${day(issuer.notAfter)}.`;
-  const end = soon(`The intermediate "${issuer.subject}"`, issuer.notAfter, now);
+  const evidence = `The intermediate "${own.subject}" chains to its root and is valid until ${day(own.notAfter)}.`;
+  const end = soon(`The intermediate "${own.subject}"`, own.notAfter, now);
   return {
     ...passed(evidence, reading),
     ...(end ? { warning: `${end} Issue a new one of the same root in time.` } : {}),
   };
 }
 
-function cacertsAreInEffect({ namespace }: MeshSpec, seen: Observation, now: Date): Finding {
-  const secret = seen.cacerts();
-  if (!secret) return skipped(NO_CACERTS);
-  const { roots } = inspectCaCerts(secret.data ?? {}, now);
-  const inEffect = effective(seen);
-  const given = roots.map(({ sha256 }) => sha256);
+function cacertsAreInEffect(mesh: MeshSpec, seen: Observation, now: Date): Finding {
+  const { namespace } = mesh;
+  const none = notByCacerts(mesh, seen);
+  if (none) return skipped(none);
+  const { roots, issuer } = inspectCaCerts(seen.cacerts()?.data ?? {}, now);
+  const { source, roots: inEffect } = effective(seen);
   const reading = {
-    source: `Secret ${namespace}/cacerts and ConfigMap ${namespace}/istio-ca-root-cert`,
-    values: { cacerts: given, inEffect: inEffect.sha256 },
+    source: `Secret ${namespace}/cacerts and ${source}`,
+    values: { cacerts: sums(roots), inEffect: sums(inEffect) },
   };
-  if (given.length === 0) return unknown("No root could be read from the Secret cacerts.", "", reading);
-  if (given.includes(inEffect.sha256)) return passed("The root in cacerts is the one that workloads get.", reading);
-  return failed(
-    `The root in the Secret ${namespace}/cacerts is not the one in effect: it was added or changed after istiod started, or istiod was restarted a moment ago and has not told of it yet.`,
-    `Restart istiod, then gateways and workloads: kubectl -n ${namespace} rollout restart deployment -l app=istiod`,
-    reading,
-  );
+  if (roots.length === 0 || !issuer) return unknown("No root could be read from the Secret cacerts.", "", reading);
+  const restart = `kubectl -n ${namespace} rollout restart deployment -l app=istiod`;
+  if (!chainTo(inEffect, issuer)) {
+    return failed(
+      `The root in the Secret ${namespace}/cacerts is not the one in effect: it was added or changed after istiod started, or istiod was restarted a moment ago and has not told of it yet.`,
+      `Restart istiod, then gateways and workloads: ${restart}`,
+      reading,
+    );
+  }
+  const [coming, going] = [without(roots, inEffect), without(inEffect, roots)];
+  const pending = [
+    ...(coming.length > 0 ? [`workloads do not trust ${named(coming)} yet`] : []),
+    ...(going.length > 0 ? [`they still trust ${named(going)}`] : []),
+  ].join(", and ");
+  return {
+    ...passed("The root in cacerts is the one that workloads get.", reading),
+    ...(pending
+      ? { warning: `The Secret ${namespace}/cacerts holds other roots than are in effect: ${pending}. ${restart}` }
+      : {}),
+  };
 }
 
-function rootIsValid({ namespace }: MeshSpec, seen: Observation, now: Date): Finding {
-  const root = effective(seen);
+/** Those of one bundle that the other does not have. */
+function without(some: readonly X509Certificate[], others: readonly X509Certificate[]): X509Certificate[] {
+  return some.filter((each) => !others.some((other) => sameAuthority(each, other)));
+}
+
+function rootIsValid(seen: Observation, { namespace }: MeshSpec, now: Date): Finding {
+  const { source, roots } = effective(seen);
+  const { issuer } = authority(namespace, seen);
+  const anchor = issuer && anchorOf({ issuer, trusted: roots });
+  // Another copy of it may be valid still; and which one signs may not be known.
+  const all = anchor ? roots.filter((each) => sameAuthority(each, anchor)) : [...roots];
+  const root = info(all.sort((a, b) => b.validToDate.getTime() - a.validToDate.getTime())[0] as X509Certificate);
   const reading = {
-    source: `ConfigMap ${namespace}/istio-ca-root-cert`,
-    values: { sha256: root.sha256, subject: root.subject, notAfter: root.notAfter.toISOString() },
+    source,
+    values: {
+      sha256: root.sha256,
+      subject: root.subject,
+      notAfter: root.notAfter.toISOString(),
+      ...(roots.length > 1 ? { all: sums(roots) } : {}),
+    },
   };
   if (root.notAfter <= now) {
     return failed(
@@ -79,49 +130,96 @@ function rootIsValid({ namespace }: MeshSpec, seen: Observation, now: Date): Fin
     );
   }
   const end = soon(`The root of trust "${root.subject}"`, root.notAfter, now);
+  const over = roots.filter(({ validToDate }) => validToDate <= now);
+  const warning = [
+    ...(end ? [`${end} Plan its rotation now.`] : []),
+    ...(over.length > 0
+      ? [`${source} still holds ${named(over)}, past ${over.length > 1 ? "their ends" : "its end"}: to be taken out.`]
+      : []),
+  ].join(" ");
   return {
     ...passed(`The root in effect has SHA-256 ${root.sha256} and is valid until ${day(root.notAfter)}.`, reading),
-    ...(end ? { warning: `${end} Plan its rotation now.` } : {}),
+    ...(warning ? { warning } : {}),
   };
 }
 
-/** The root that workloads get. Throws a `Failure` where it cannot be told. */
-function effective({ root, istiod }: Observation): RootInfo {
-  const pem = root();
+/** The roots that workloads get. Throws a `Failure` where they cannot be told. */
+function effective({ bundle, istiod }: Observation): { source: string; roots: X509Certificate[] } {
+  const { source, pem } = bundle();
   if (!istiod()) {
-    throw new Failure("Which root is in effect cannot be told: no istiod runs, which would renew the ConfigMap.");
+    throw new Failure(`Which root is in effect cannot be told: no istiod runs, which would renew the ${source}.`);
   }
   if (!pem) {
     throw new Failure(
-      "istiod has written no ConfigMap istio-ca-root-cert, from which proxies learn the root.",
-      "Look at istiod's log: it writes it to every namespace once it is the leader.",
+      `istiod has written no ${source}, from which proxies learn the root.`,
+      "Look at istiod's log: it writes it once it is the leader.",
     );
   }
-  return inspectRoot(pem);
+  const roots = readableIn(pem);
+  if (roots.length === 0) throw new Failure(`The ${source} holds no certificate that can be read.`);
+  return { source, roots };
 }
 
-/** Whether the roots that are in effect are one. Several at once, in part the same, are a rotation under way. */
-export function sameRoot(all: readonly Observation[]): Finding {
-  const known = all.map((seen) => ({ cluster: seen.spec.name, sha256: effective(seen).sha256 }));
-  const byRoot = [...Map.groupBy(known, ({ sha256 }) => sha256)].sort(([, a], [, b]) => b.length - a.length);
+/** The CA of a cluster's mesh, as it is in effect. */
+function authority(namespace: string, seen: Observation): Authority {
+  const { added, idle } = seen.bundle();
+  const trusted = [...effective(seen).roots, ...readableIn(added)];
+  if (signedElsewhere(namespace, seen)) return authorityOf(trusted, [], readableIn(idle));
+  const cacerts = seen.cacerts();
+  const plugged = cacerts && inspectCaCerts(cacerts.data ?? {});
+  const own = selfSignedCa(plugged?.istioGenerated ? cacerts : seen.selfSigned())?.issuer;
+  return authorityOf(trusted, [plugged?.issuer, own], readableIn(idle));
+}
+
+/** The SHA-256 of the root that a cluster signs by; `undefined` where it is not known. */
+export function rootSum(mesh: MeshSpec, seen: Observation): string | undefined {
+  const anchor = readable(() => anchorOf(authority(mesh.namespace, seen)));
+  return anchor && info(anchor).sha256;
+}
+
+/** Whether what signs in each cluster is trusted in every other one. */
+export function sameRoot({ namespace }: MeshSpec, all: readonly Observation[], now = new Date()): Finding {
+  const authorities = new Map(all.map((seen) => [seen.spec.name, authority(namespace, seen)]));
+  const signs = rootSums(authorities);
   const reading = {
-    source: "ConfigMap istio-ca-root-cert of each cluster",
-    values: Object.fromEntries(known.map(({ cluster, sha256 }) => [cluster, sha256])),
-  };
-  const [first, second] = byRoot;
-  if (!second) return passed(`All clusters trust the root with SHA-256 ${first?.[0]}.`, reading);
-  const names = (same: readonly { cluster: string }[]) => same.map(({ cluster }) => cluster).join(", ");
-  const list = byRoot.map(([sha256, same]) => `${names(same)}: SHA-256 ${sha256}`).join("; ");
-  // Where most agree it is the others that are wrong.
-  const most = first && first[1].length > second[1].length ? first[0] : undefined;
-  return {
-    ...failed(
-      `The clusters do not trust the same root, so their workloads refuse each other's certificates. ${list}.`,
-      "Give every cluster an intermediate of one root as the Secret cacerts, then restart istiod, gateways and workloads there; docs/SECURITY.md has the steps that avoid an outage.",
-      reading,
+    source: "istiod's CA and the roots in effect in each cluster",
+    values: Object.fromEntries(
+      [...authorities].map(([name, { issuer, trusted }]) => [
+        name,
+        { signsBy: issuer ? signs.get(name) : "another CA", trusts: sums(trusted) },
+      ]),
     ),
-    clusters: known.filter(({ sha256 }) => sha256 !== most).map(({ cluster }) => cluster),
   };
+  const found = distrust(authorities, now);
+  const refused = found.filter(({ why }) => why !== "unknown");
+  if (refused.length > 0) {
+    const { list, note, clusters } = untrusted(authorities, refused);
+    return {
+      ...failed(
+        `The clusters do not trust the same roots, so workloads refuse each other's certificates. A root is not trusted everywhere: ${list}.${note}`,
+        "Give every cluster an intermediate of one root as the Secret cacerts, then restart istiod, gateways and workloads there; docs/SECURITY.md has the steps that avoid an outage.",
+        reading,
+      ),
+      clusters,
+    };
+  }
+  const between = betweenRoots(authorities, now);
+  if (found.length > 0)
+    return { ...unknown(between ?? "", "", reading), clusters: untrusted(authorities, found).clusters };
+  if (between) return { ...passed("Every cluster trusts what signs in the others.", reading), warning: between };
+  const [first] = authorities.values();
+  const evidence = first?.issuer
+    ? `All clusters trust the root with SHA-256 ${[...signs.values()][0]}.`
+    : "All clusters trust the same roots.";
+  return passed(evidence, reading);
+}
+
+function sums(certificates: readonly X509Certificate[]): string[] {
+  return certificates.map((each) => info(each).sha256);
+}
+
+function named(certificates: readonly X509Certificate[]): string {
+  return certificates.map((each) => `"${subjectOf(each)}" (SHA-256 ${info(each).sha256})`).join(", ");
 }
 
 function soon(what: string, end: Date, now: Date): string | undefined {

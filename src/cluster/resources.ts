@@ -31,6 +31,8 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "coordination.k8s.io/v1/Lease": { plural: "leases", namespaced: true },
   "discovery.k8s.io/v1/EndpointSlice": { plural: "endpointslices", namespaced: true },
   "apiextensions.k8s.io/v1/CustomResourceDefinition": { plural: "customresourcedefinitions", namespaced: false },
+  "certificates.k8s.io/v1beta1/ClusterTrustBundle": { plural: "clustertrustbundles", namespaced: false },
+  "certificates.k8s.io/v1alpha1/ClusterTrustBundle": { plural: "clustertrustbundles", namespaced: false },
   "authorization.k8s.io/v1/SelfSubjectAccessReview": { plural: "selfsubjectaccessreviews", namespaced: false },
   "authorization.k8s.io/v1/SubjectAccessReview": { plural: "subjectaccessreviews", namespaced: false },
   "authentication.k8s.io/v1/TokenReview": { plural: "tokenreviews", namespaced: false },

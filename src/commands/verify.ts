@@ -6,12 +6,11 @@ import { readable } from "../checks/part.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
-import { inspectRoot } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { judgeEndpoints } from "../steps/endpoints.ts";
-import { judgeCluster, judgeMesh, judgePairs } from "../steps/judge.ts";
+import { judgeCluster, judgeMesh, judgePairs, trust } from "../steps/judge.ts";
 import type { Run } from "../steps/run.ts";
 import { sendTraffic } from "../steps/traffic.ts";
 
@@ -123,8 +122,8 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observati
     report.gatewayAddresses = addressesOf(readable(seen.gateways)?.services ?? []);
     const apiServer = readable(seen.servers)?.[0];
     if (apiServer) report.apiServer ??= apiServer;
-    const root = readable(seen.root);
-    if (root) run.trusts(inspectRoot(root).sha256);
+    const root = (await trust()).rootSum(mesh, seen);
+    if (root) run.trusts(root);
     return seen;
   });
 }

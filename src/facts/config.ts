@@ -1,5 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
 
 /** What a ConfigMap has at a key; `undefined` where there is none. Takes `get configmaps` in the namespace. */
 export async function configText(
@@ -25,4 +26,15 @@ export function meshConfig(cluster: Cluster, namespace: string, revision: string
 /** The Helm values that a revision's control plane injects proxies by, JSON or YAML. */
 export function injectorValues(cluster: Cluster, namespace: string, revision: string): Promise<string | undefined> {
   return configText(cluster, namespace, ofRevision("istio-sidecar-injector", revision), "values");
+}
+
+/** As istiod takes a switch in its environment. */
+export function isOn(value: unknown): boolean {
+  return /^(1|t|true)$/i.test(String(value));
+}
+
+/** A variable that istiod is given itself; `undefined` where it is empty. */
+export function envOf(istiod: Deployment | undefined, name: string): string | undefined {
+  const { env = [] } = istiod?.spec.template.spec.containers[0] ?? {};
+  return env.find((each) => each.name === name)?.value || undefined;
 }

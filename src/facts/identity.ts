@@ -3,8 +3,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import { fields, text } from "../mesh/fields.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
-import { injectorValues } from "./config.ts";
-import { readMeshConfig } from "./mesh-config.ts";
+import { injectorValues, isOn } from "./config.ts";
+import { type CaCertificate, readMeshConfig } from "./mesh-config.ts";
 
 /** What istiod takes for its own cluster's name where nobody gives it one (pilot/pkg/bootstrap, and Istio's charts). */
 export const DEFAULT_CLUSTER_NAME = "Kubernetes";
@@ -21,6 +21,12 @@ export interface Identity {
   readonly trustDomain: string;
   /** Other trust domains whose identities it takes for its own. */
   readonly trustDomainAliases: readonly string[];
+  /** Roots of others: `meshConfig.caCertificates`. */
+  readonly caCertificates: readonly CaCertificate[];
+  /** Whether proxies are told to take those (`PROXY_CONFIG_XDS_AGENT` in the proxies' metadata). */
+  readonly takesCaCertificates: boolean;
+  /** Who signs for the proxies that it injects, where that is said: `global.caAddress`. */
+  readonly caAddress: string | undefined;
 }
 
 /**
@@ -45,6 +51,9 @@ export async function readIdentity(
     meshId: text(global.meshID) ?? mesh.meshId,
     trustDomain: mesh.trustDomain,
     trustDomainAliases: mesh.trustDomainAliases,
+    caCertificates: mesh.caCertificates,
+    takesCaCertificates: isOn(mesh.proxyMetadata.PROXY_CONFIG_XDS_AGENT),
+    caAddress: text(global.caAddress),
   };
 }
 

@@ -20,8 +20,16 @@ export interface MeshConfig {
   readonly clusterLocal: readonly { readonly host: string; readonly local: boolean }[];
   /** To which namespaces a Service is exported that does not say so itself. */
   readonly defaultServiceExportTo: readonly string[];
+  /** Roots of others. */
+  readonly caCertificates: readonly CaCertificate[];
   /** What every proxy is given of variables. */
   readonly proxyMetadata: Readonly<Record<string, unknown>>;
+}
+
+export interface CaCertificate {
+  /** Absent where it is to be fetched. */
+  readonly pem: string | undefined;
+  readonly trustDomains: readonly string[];
 }
 
 /**
@@ -50,6 +58,9 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
       return strings(hosts).map((host) => ({ host, local: fields(settings).clusterLocal === true }));
     }),
     defaultServiceExportTo: strings(mesh.defaultServiceExportTo),
+    caCertificates: list(mesh.caCertificates)
+      .map(fields)
+      .map(({ pem, trustDomains }) => ({ pem: text(pem), trustDomains: strings(trustDomains) })),
     proxyMetadata: fields(defaultConfig.proxyMetadata),
   };
 }

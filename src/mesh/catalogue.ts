@@ -55,7 +55,7 @@ export const CHECKS = {
   "preflight.distinct": preflight("The kubeconfigs lead to different clusters"),
   "preflight.version": preflight("What runs can become the wanted version"),
   "preflight.lease": preflight("No other run works on the clusters"),
-  "preflight.trust": preflight("There is, or can be, one root of trust"),
+  "preflight.trust": preflight("All clusters trust, or can trust, what signs in the others"),
   "preflight.istioctl": preflight("istioctl is at hand"),
   "preflight.helm": preflight("Helm is at hand"),
 
@@ -105,7 +105,7 @@ export const CHECKS = {
   "trust.cacerts": trust("The intermediate CA chains to its root, has its key, and is valid"),
   "trust.in-effect": trust("The CA in the Secret is the one in effect"),
   "trust.root": trust("The root in effect is valid"),
-  "trust.same-root": trust("All clusters trust the same root"),
+  "trust.same-root": trust("What signs in each cluster is trusted in all others"),
   "gateway.deployment": gateway("The gateway is available and injected"),
   "gateway.address": gateway("The gateway's Service has an address"),
   "gateway.exposure": gateway("Services are exposed through the gateway"),

@@ -1,3 +1,7 @@
+import type { X509Certificate } from "node:crypto";
+import { type Authority, anchorOf, authorityOf, distrust, rootSums, untrusted } from "./authority.ts";
+import { chainTo, sameAuthority } from "./certificates/chain.ts";
+import { info } from "./certificates/pem.ts";
 import type { TrustMode } from "./spec.ts";
 
 /** What was read of one cluster's trust. */
@@ -5,14 +9,22 @@ export interface TrustState {
   readonly cluster: string;
   /** The Secret `cacerts`, as `inspectCaCerts` sees it. `ours`: this action wrote it, with a generated or a provided root. */
   readonly cacerts?: {
-    readonly rootSha256?: string | undefined;
+    /** Absent where it holds none that can be read. */
+    readonly authority?: Authority;
     readonly problems: readonly string[];
     readonly ours: boolean;
   };
   /** The Secret `istio-ca-secret` (or a `cacerts` made by istiod): the root that istiod made for itself. */
-  readonly selfSigned?: { readonly rootSha256: string };
-  /** The ConfigMap `istio-ca-root-cert`. Only where an istiod runs, which renews it: uninstalling Istio leaves it behind. */
-  readonly inEffect?: { readonly rootSha256: string };
+  readonly selfSigned?: Authority;
+  /**
+   * What istiod tells proxies to trust, by the ConfigMap `istio-ca-root-cert` or where it writes it instead. Only where an
+   * istiod runs, which renews it: uninstalling Istio leaves it behind.
+   */
+  readonly inEffect?: readonly X509Certificate[];
+  /** What `meshConfig.caCertificates` adds to that, or would add. */
+  readonly more?: { readonly added: readonly X509Certificate[]; readonly idle: readonly X509Certificate[] };
+  /** What signs in istiod's place, in words. */
+  readonly otherCa?: string | undefined;
   /** An `Istio` resource or an istiod exists. */
   readonly controlPlane: boolean;
   /** An istiod exists: workloads may rely on its root, whatever it is. */
@@ -54,30 +66,32 @@ const GENERATED_WARNING =
  */
 export function decideTrust(
   mode: TrustMode,
-  provided: { readonly sha256: string } | undefined,
+  provided: X509Certificate | undefined,
   states: readonly TrustState[],
   namespace: string,
+  now = new Date(),
 ): TrustDecision {
   const broken = states.flatMap((state) => [...cacertsProblems(state, namespace), ...unreadRoot(state, namespace)]);
   if (broken.length > 0) return { problems: broken };
 
   switch (mode) {
     case "existing":
-      return asExisting(states, namespace, true);
+      return asExisting(states, namespace, now, true);
     case "provided":
-      return asProvided(provided, states, namespace);
+      return asProvided(provided, states, namespace, now);
     case "generate":
-      return asGenerated(states, namespace);
+      return asGenerated(states, namespace, now);
     case "auto": {
       const open = states.some((state) => !rootOf(state)) || interrupted(states);
-      if (open) return provided ? asProvided(provided, states, namespace) : asGenerated(states, namespace);
-      const decision = asExisting(states, namespace);
-      if (provided && "source" in decision && decision.rootSha256 !== provided.sha256)
+      if (open) return provided ? asProvided(provided, states, namespace, now) : asGenerated(states, namespace, now);
+      const decision = asExisting(states, namespace, now);
+      const isUsed = states.some((state) => provided && isRootOf(provided, state));
+      if (provided && "source" in decision && !isUsed)
         return {
           ...decision,
           warning:
             `All clusters already share a root of trust (SHA-256 ${decision.rootSha256}); the one in ca-root-cert ` +
-            `(SHA-256 ${provided.sha256}) is another and was not used. \`ca: provided\` shows the steps for a change.`,
+            `(SHA-256 ${info(provided).sha256}) is another and was not used. \`ca: provided\` shows the steps for a change.`,
         };
       return decision;
     }
@@ -90,23 +104,40 @@ export function decideTrust(
  */
 export function needsEveryCluster(
   plan: TrustPlan,
-  provided: { readonly sha256: string } | undefined,
+  provided: X509Certificate | undefined,
   states: readonly TrustState[],
 ): boolean {
   if (plan.source === "generated") return true;
-  const keyIsHere = provided !== undefined && provided.sha256 === plan.rootSha256;
+  const keyIsHere = provided !== undefined && info(provided).sha256 === plan.rootSha256;
   return !keyIsHere && states.every(({ controlPlane, cacerts }) => !controlPlane && cacerts?.ours);
 }
 
 /**
- * The root that a cluster's workloads trust, or will once its control plane starts; `undefined` where none is set yet.
+ * The CA that a cluster's workloads live by, or will once its control plane starts; `undefined` where there is none yet.
  * @param leftover whether the self-signed root of a control plane that is gone counts: a new istiod would take it up
  *   (security/pkg/pki/ca/ca.go), but never in preference to a `cacerts` (pilot/pkg/bootstrap/istio_ca.go)
  */
-function rootOf(state: TrustState, leftover = false): string | undefined {
-  if (state.controlPlane)
-    return state.inEffect?.rootSha256 ?? state.cacerts?.rootSha256 ?? state.selfSigned?.rootSha256;
-  return state.cacerts?.rootSha256 ?? (leftover ? state.selfSigned?.rootSha256 : undefined);
+function rootOf(state: TrustState, leftover = false): Authority | undefined {
+  const { cacerts, selfSigned, inEffect, more } = state;
+  if (!state.controlPlane) return cacerts?.authority ?? (leftover ? selfSigned : undefined);
+  const trusted = inEffect ?? cacerts?.authority?.trusted ?? selfSigned?.trusted;
+  if (!trusted) return undefined;
+  const issuers = state.otherCa ? [] : [cacerts?.authority?.issuer, selfSigned?.issuer];
+  return authorityOf([...trusted, ...(more?.added ?? [])], issuers, more?.idle);
+}
+
+/** Its SHA-256. */
+function sumOf(state: TrustState): string | undefined {
+  const authority = rootOf(state);
+  const anchor = authority && anchorOf(authority);
+  return anchor && info(anchor).sha256;
+}
+
+/** Whether a cluster signs by that root. */
+function isRootOf(root: X509Certificate, state: TrustState): boolean {
+  const authority = rootOf(state);
+  const anchor = authority && anchorOf(authority);
+  return anchor !== undefined && sameAuthority(anchor, root);
 }
 
 function isSelfSigned(state: TrustState): boolean {
@@ -114,19 +145,21 @@ function isSelfSigned(state: TrustState): boolean {
 }
 
 function cacertsProblems(state: TrustState, namespace: string): TrustProblem[] {
-  const { cluster, cacerts, inEffect, controlPlane } = state;
-  if (!cacerts) return [];
+  const { cluster, cacerts, inEffect, controlPlane, otherCa } = state;
+  if (!cacerts || otherCa) return [];
   const problems: TrustProblem[] = cacerts.problems.map((problem) => ({
     cluster,
     cause: `The Secret ${namespace}/cacerts cannot be used: ${problem}`,
     hint: "Correct the Secret, or delete it where nothing relies on it yet, and run again.",
   }));
-  if (controlPlane && inEffect && cacerts.rootSha256 && cacerts.rootSha256 !== inEffect.rootSha256)
+  const { authority } = cacerts;
+  const anchor = authority && anchorOf(authority);
+  if (controlPlane && inEffect && authority?.issuer && anchor && !chainTo(inEffect, authority.issuer))
     problems.push({
       cluster,
       cause:
-        `The root in the Secret ${namespace}/cacerts (SHA-256 ${cacerts.rootSha256}) is not the one in effect ` +
-        `(SHA-256 ${inEffect.rootSha256}): it was added or changed after istiod started.`,
+        `The root in the Secret ${namespace}/cacerts (SHA-256 ${info(anchor).sha256}) is not the one in effect ` +
+        `(SHA-256 ${inEffect.map((each) => info(each).sha256).join(", ")}): it was added or changed after istiod started.`,
       hint:
         `Restart istiod, then the workloads and gateways: \`kubectl -n ${namespace} rollout restart deployment -l app=istiod\`, ` +
         "then `kubectl -n NAMESPACE rollout restart deployment` for each namespace in the mesh.",
@@ -151,9 +184,13 @@ function unreadRoot(state: TrustState, namespace: string): TrustProblem[] {
 }
 
 /** @param leftover see `rootOf` */
-function asExisting(states: readonly TrustState[], namespace: string, leftover = false): TrustDecision {
-  const root = (state: TrustState) => rootOf(state, leftover);
-  const without = states.filter((state) => !root(state));
+function asExisting(states: readonly TrustState[], namespace: string, now: Date, leftover = false): TrustDecision {
+  const known = states.flatMap((state) => {
+    const root = rootOf(state, leftover);
+    return root ? [[state.cluster, root] as const] : [];
+  });
+  const authorities = new Map(known);
+  const without = states.filter(({ cluster }) => !authorities.has(cluster));
   if (without.length > 0)
     return {
       problems: without.map(({ cluster }) => ({
@@ -162,30 +199,65 @@ function asExisting(states: readonly TrustState[], namespace: string, leftover =
         hint: "Create the Secret `cacerts` with an intermediate of the mesh's root, or use `ca: provided`.",
       })),
     };
-  const byRoot = new Map<string, TrustState[]>();
-  for (const state of states) byRoot.set(root(state)!, [...(byRoot.get(root(state)!) ?? []), state]);
-  if (byRoot.size <= 1)
-    return { source: "existing", ...rootOnly([...byRoot.keys()][0]), issueFor: [], keepFor: names(states) };
-  const found = [...byRoot].map(
-    ([sha256, members]) =>
-      `${names(members).join(", ")}: SHA-256 ${sha256}${members.every(isSelfSigned) ? " (made by istiod itself)" : ""}`,
-  );
+  const distrusted = stranger(states, authorities, namespace, now);
+  if (distrusted) return { problems: [distrusted] };
+  const sum = mostlyRoot(authorities);
+  const warning = betweenRoots(authorities, now);
   return {
-    problems: [
-      {
-        cause: `The clusters do not have the same root of trust, so no workload can call another cluster's. ${found.join("; ")}.`,
-        hint: states.some(isSelfSigned)
-          ? `An istiod that finds no Secret ${namespace}/cacerts makes a root for itself, and no two are the same. ${rotationSteps(namespace, true)}`
-          : rotationSteps(namespace, false),
-      },
-    ],
+    source: "existing",
+    ...(sum ? { rootSha256: sum } : {}),
+    issueFor: [],
+    keepFor: names(states),
+    ...(warning ? { warning } : {}),
   };
 }
 
+/** The SHA-256 of the root that most sign by. */
+function mostlyRoot(authorities: ReadonlyMap<string, Authority>): string | undefined {
+  const byRoot = [...Map.groupBy(rootSums(authorities).values(), (sum) => sum)];
+  return byRoot.sort(([, a], [, b]) => b.length - a.length)[0]?.[0];
+}
+
+/** What to say where what signs in one cluster is not trusted in another. */
+function stranger(
+  states: readonly TrustState[],
+  authorities: ReadonlyMap<string, Authority>,
+  namespace: string,
+  now: Date,
+): TrustProblem | undefined {
+  const found = distrust(authorities, now).filter(({ why }) => why !== "unknown");
+  if (found.length === 0) return undefined;
+  const { list, note } = untrusted(authorities, found);
+  const own = states.filter(({ cluster }) => authorities.has(cluster)).filter(isSelfSigned);
+  const made = own.length > 0 ? ` In ${names(own).join(", ")} istiod made it for itself.` : "";
+  return {
+    cause: `The clusters do not trust the same roots, so no workload can call another cluster's. A root is not trusted everywhere: ${list}.${note}${made}`,
+    hint:
+      own.length > 0
+        ? `An istiod that finds no Secret ${namespace}/cacerts makes a root for itself, and no two are the same. ${rotationSteps(namespace, true)}`
+        : rotationSteps(namespace, false),
+  };
+}
+
+/** What to say of clusters that sign by several roots and trust them all, or may: in the middle of a change. */
+export function betweenRoots(authorities: ReadonlyMap<string, Authority>, now: Date): string | undefined {
+  const unsure = distrust(authorities, now).filter(({ why }) => why === "unknown");
+  if (unsure.length > 0) {
+    const { list } = untrusted(authorities, unsure);
+    return `Another CA than istiod signs, and by which of the roots it does is not known; not every cluster trusts all of them: ${list}.`;
+  }
+  const known = [...authorities].filter(([, { issuer }]) => issuer);
+  const byRoot = [...Map.groupBy(rootSums(new Map(known)), ([, sum]) => sum)];
+  if (byRoot.length < 2) return undefined;
+  const list = byRoot.map(([sum, of]) => `${of.map(([cluster]) => cluster).join(", ")} by SHA-256 ${sum}`);
+  return `The clusters sign by several roots, and each trusts those of the others, as in the middle of a change of the root: ${list.join("; ")}.`;
+}
+
 function asProvided(
-  provided: { readonly sha256: string } | undefined,
+  provided: X509Certificate | undefined,
   states: readonly TrustState[],
   namespace: string,
+  now: Date,
 ): TrustDecision {
   if (!provided)
     return {
@@ -196,33 +268,46 @@ function asProvided(
         },
       ],
     };
-  const others = states.filter((state) => ![undefined, provided.sha256].includes(rootOf(state)));
+  const { sha256 } = info(provided);
+  const having = states.filter((state) => rootOf(state));
+  const isWhole = having.length === states.length;
+  // In the middle of a change, clusters sign by the old root and trust the new one, too. One that joins trusts the new one alone.
+  const others = having.filter((state) => {
+    const { issuer, trusted } = rootOf(state) as Authority;
+    const isTrusted = chainTo(trusted, { certificate: provided, chain: [] }, now);
+    return !isTrusted || !(isWhole || (issuer ? chainTo([provided], issuer) : isRootOf(provided, state)));
+  });
   if (others.length > 0)
     return {
       problems: others.map((state) => ({
         cluster: state.cluster,
         cause:
-          `Its root of trust${isSelfSigned(state) ? ", made by istiod itself," : ""} (SHA-256 ${rootOf(state)}) is not the one in ` +
-          `ca-root-cert (SHA-256 ${provided.sha256}). It is not replaced: running workloads would lose their connections.`,
+          `Its root of trust${isSelfSigned(state) ? ", made by istiod itself," : ""} (SHA-256 ${sumOf(state)}) is not the one in ` +
+          `ca-root-cert (SHA-256 ${sha256}). It is not replaced: running workloads would lose their connections.`,
         hint: state.controlPlane
           ? rotationSteps(namespace, isSelfSigned(state))
           : `No control plane relies on it yet. If nothing else does: \`kubectl -n ${namespace} delete secret cacerts\`, and run again.`,
       })),
     };
+  const authorities = new Map(having.map((state) => [state.cluster, rootOf(state) as Authority]));
+  const distrusted = stranger(having, authorities, namespace, now);
+  if (distrusted) return { problems: [distrusted] };
+  const warning = betweenRoots(authorities, now);
   return {
     source: "provided",
-    rootSha256: provided.sha256,
-    issueFor: names(states.filter((state) => !rootOf(state))),
-    keepFor: names(states.filter((state) => rootOf(state))),
+    rootSha256: (isWhole ? mostlyRoot(authorities) : undefined) ?? sha256,
+    issueFor: names(states.filter((state) => !having.includes(state))),
+    keepFor: names(having),
+    ...(warning ? { warning } : {}),
   };
 }
 
-function asGenerated(states: readonly TrustState[], namespace: string): TrustDecision {
+function asGenerated(states: readonly TrustState[], namespace: string, now: Date): TrustDecision {
   const having = states.filter((state) => rootOf(state));
   if (having.length === 0 || interrupted(states))
     return { source: "generated", issueFor: names(states), keepFor: [], warning: GENERATED_WARNING };
-  if (having.length === states.length) return asExisting(states, namespace);
-  const roots = having.map((state) => `${state.cluster} (SHA-256 ${rootOf(state)})`).join(", ");
+  if (having.length === states.length) return asExisting(states, namespace, now);
+  const roots = having.map((state) => `${state.cluster} (SHA-256 ${sumOf(state)})`).join(", ");
   return {
     problems: states
       .filter((state) => !rootOf(state))
@@ -239,7 +324,7 @@ function asGenerated(states: readonly TrustState[], namespace: string): TrustDec
 /** Whether all that there is was left by runs that ended before any control plane existed, and does not make a whole. */
 function interrupted(states: readonly TrustState[]): boolean {
   const having = states.filter((state) => rootOf(state));
-  const whole = having.length === states.length && new Set(having.map((state) => rootOf(state))).size <= 1;
+  const whole = having.length === states.length && new Set(having.map(sumOf)).size <= 1;
   return (
     having.length > 0 &&
     !whole &&
@@ -269,8 +354,4 @@ function rotationSteps(namespace: string, ofSelfSigned: boolean): string {
 
 function names(states: readonly TrustState[]): string[] {
   return states.map(({ cluster }) => cluster);
-}
-
-function rootOnly(rootSha256: string | undefined): { rootSha256?: string } {
-  return rootSha256 === undefined ? {} : { rootSha256 };
 }

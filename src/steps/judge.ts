@@ -30,7 +30,7 @@ type Seen = Promise<Observation>;
 type SeenOf = (member: Member) => Seen;
 
 /** Loaded while the clusters answer, for what reads a certificate's extensions is large. */
-const trust = () => import("../checks/trust.ts");
+export const trust = () => import("../checks/trust.ts");
 
 /** The checks that concern one cluster alone. @param mayRemove whether probes that a killed run left may be removed */
 export async function judgeCluster(
@@ -82,7 +82,11 @@ export async function judgeMesh(run: Run, mesh: MeshSpec, members: readonly Memb
   );
   run.judge("control-plane.versions", {}, compare(versionsGoTogether));
   run.judge("control-plane.trust-domain", {}, compare(trustDomainsGoTogether));
-  run.judge("trust.same-root", {}, compare(sameRoot));
+  run.judge(
+    "trust.same-root",
+    {},
+    compare((each) => sameRoot(mesh, each)),
+  );
 }
 
 /** The checks of who reads whom, and of what the readers may. */

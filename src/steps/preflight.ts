@@ -13,7 +13,7 @@ import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
-import { inspectRoot } from "../mesh/certificates/pem.ts";
+import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";
@@ -175,7 +175,7 @@ async function planTrust<Begun>(
   root: RootCa | undefined,
   begin: (plan: TrustPlan) => Begun,
 ): Promise<Pick<Ready<Begun>, "trust" | "begun"> | undefined> {
-  const provided = root && { sha256: inspectRoot(root.certificate).sha256 };
+  const [provided] = readableIn(root?.certificate ?? "");
   const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
   // For control planes of somebody else's nothing is ever issued.
   const mode = mesh.installer === "existing" ? "existing" : mesh.trust.mode;
@@ -343,7 +343,7 @@ function trustPlan(decision: TrustDecision): Outcome<TrustPlan> {
   }
   const sum = decision.rootSha256 ? ` with SHA-256 ${decision.rootSha256}` : "";
   const source = {
-    existing: "the one that all clusters have",
+    existing: "one that all clusters trust",
     provided: "the one provided",
     generated: "one that is generated",
   };

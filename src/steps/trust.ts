@@ -1,7 +1,8 @@
-import { rootInEffect, type Survey } from "../checks/survey.ts";
+import type { Survey } from "../checks/survey.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import { readBundle } from "../facts/trust.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { info, inspectRoot, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -104,7 +105,8 @@ async function writeCacerts(
       return evidence;
     }
     const { inspectCaCerts } = await import("../mesh/certificates/inspect.ts");
-    const { root, problems } = inspectCaCerts(found.data ?? {});
+    const { anchor, problems } = inspectCaCerts(found.data ?? {});
+    const root = anchor && info(anchor);
     if (root?.sha256 === sha256 && problems.length === 0)
       return `Meanwhile somebody else has made cacerts, with an intermediate of the same root (SHA-256 ${sha256}); it stays as it is.`;
     throw new Failure(
@@ -127,7 +129,8 @@ export async function noOtherRoot(mesh: MeshSpec, cluster: Cluster, rootSha256: 
   if (rootSha256 === "") return;
   const start = performance.now();
   await cluster.poll(`istiod to put the mesh's root into ConfigMap ${mesh.namespace}/istio-ca-root-cert`, async () => {
-    const roots = readableIn((await rootInEffect(cluster, mesh)) ?? "");
+    const { pem } = await readBundle(cluster, mesh.namespace, undefined, undefined);
+    const roots = readableIn(pem ?? "");
     const other = roots.length > 0 && roots.every((each) => info(each).sha256 !== rootSha256);
     return other && performance.now() - start < ROOT_PATIENCE
       ? { seen: "it has the root of an earlier mesh" }

@@ -9,16 +9,51 @@ const observed = <T>(parts: readonly T[], of: (part: T) => object) =>
   parts.map((part, i) => ({ spec: { name: "abc"[i] }, ...of(part) }) as Observation);
 
 describe("the clusters' trust domains", () => {
-  const judge = (...domains: (readonly [domain: string, ...aliases: string[]])[]) =>
-    trustDomainsGoTogether(
-      observed(domains, ([trustDomain, ...trustDomainAliases]) => ({
-        identity: () => ({ trustDomain, trustDomainAliases }),
-      })),
-    );
+  /** @param more the version of each istiod, the trust domains that come with others' roots, and its environment */
+  const judgeBeside =
+    (more: { version?: string; trustDomains?: string[]; env?: Record<string, string> }) =>
+    (...domains: (readonly [domain: string, ...aliases: string[]])[]) =>
+      trustDomainsGoTogether(
+        observed(domains, ([trustDomain, ...trustDomainAliases]) => ({
+          identity: () => ({
+            trustDomain,
+            trustDomainAliases,
+            caCertificates: [{ trustDomains: more.trustDomains ?? [] }],
+          }),
+          istios: () => [],
+          istiod: () => ({
+            metadata: {},
+            spec: {
+              template: {
+                spec: {
+                  containers: [
+                    {
+                      image: `pilot:${more.version ?? "1.26.3"}`,
+                      env: Object.entries(more.env ?? {}).map(([name, value]) => ({ name, value })),
+                    },
+                  ],
+                },
+              },
+            },
+          }),
+        })),
+      );
+  const judge = judgeBeside({});
+  const unchecked = { PILOT_SKIP_VALIDATE_TRUST_DOMAIN: "true" };
 
   test.each<[string, ReturnType<typeof judge>, RegExp]>([
     ["are one", judge(["east"], ["east"]), /^The trust domain is east everywhere/],
     ["are each other's aliases", judge(["east", "west"], ["west", "east"]), /east in a; west in b/],
+    [
+      "come with the others' roots",
+      judgeBeside({ version: "1.29.0", trustDomains: ["east", "west"] })(["east"], ["west"]),
+      /east in a; west in b/,
+    ],
+    [
+      "are not looked at",
+      judgeBeside({ version: "1.30.1", env: unchecked })(["east"], ["west"]),
+      /east in a; west in b/,
+    ],
   ])("%s", (_, { verdict, evidence }, told) => {
     expect(verdict).toBe("passed");
     expect(evidence).toMatch(told);
@@ -26,6 +61,12 @@ describe("the clusters' trust domains", () => {
 
   test.each<[string, ReturnType<typeof judge>, string[], RegExp]>([
     ["differ", judge(["east"], ["west"]), ["a", "b"], /a does not know west; b does not know east\.$/],
+    [
+      "come with the others' roots, which who calls does not go by yet",
+      judgeBeside({ version: "1.28.9", trustDomains: ["east", "west"], env: unchecked })(["east"], ["west"]),
+      ["a", "b"],
+      /a does not know west; b does not know east\.$/,
+    ],
     ["are known to one side only", judge(["east", "west"], ["west"]), ["b"], /aliases, b does not know east\.$/],
     [
       "are known to all but one",

@@ -73,6 +73,25 @@ describe("a control plane's identity is read as Istio takes it", () => {
       { network: "n", meshId: "m", trustDomain: "t" },
     ],
     ["by the mesh configuration", {}, "defaultConfig: { meshId: m }", { meshId: "m" }],
+    [
+      "roots of others",
+      { global: { caAddress: "ca.example:443" } },
+      "caCertificates: [{ pem: P, trustDomains: [west] }, { spiffeBundleUrl: u }]",
+      {
+        caCertificates: [
+          { pem: "P", trustDomains: ["west"] },
+          { pem: undefined, trustDomains: [] },
+        ],
+        takesCaCertificates: false,
+        caAddress: "ca.example:443",
+      },
+    ],
+    [
+      "roots of others that proxies take",
+      {},
+      'defaultConfig: { proxyMetadata: { PROXY_CONFIG_XDS_AGENT: "true" } }',
+      { caCertificates: [], takesCaCertificates: true },
+    ],
   ])("the rest: %s", async (_, values, config, wanted) => {
     expect(await read({}, values, config)).toMatchObject(wanted);
   });

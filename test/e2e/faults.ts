@@ -195,6 +195,21 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
       },
     },
     {
+      name: "a second root before the own one in one cluster's bundle",
+      expected: [],
+      make: async () => {
+        const { certificate } = await generateRoot();
+        const mend = await replace(target, "secret", "cacerts", (secret) => {
+          secret.data["root-cert.pem"] = encode(certificate + decode(secret.data["root-cert.pem"]));
+        });
+        await restartIstiod(target);
+        return async () => {
+          await mend();
+          await restartIstiod(target);
+        };
+      },
+    },
+    {
       name: "a remote secret under a wrong cluster name",
       expected: [
         { id: "remote.secret", subject: pair, cause: /There is no remote secret for .* holds elsewhere instead/ },

@@ -1,7 +1,14 @@
 // Before @peculiar/x509, as in constraints.ts.
 import "reflect-metadata";
 import { execFileSync, spawnSync } from "node:child_process";
-import { createHash, createPrivateKey, generateKeyPairSync, KeyObject, webcrypto, X509Certificate } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  webcrypto,
+  X509Certificate,
+} from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,55 +16,11 @@ import * as x509 from "@peculiar/x509";
 import { beforeAll, describe, expect, test } from "vitest";
 import { inspectCaCerts } from "../../src/mesh/certificates/inspect.ts";
 import { type CaCerts, generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
-import { inspectRoot } from "../../src/mesh/certificates/pem.ts";
+import { info, inspectRoot } from "../../src/mesh/certificates/pem.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { leftOut } from "../left-out.ts";
-
-const DAY = 86_400_000;
-const now = new Date("2026-11-20T12:00:00Z");
-const at = (days: number) => new Date(now.getTime() + days * DAY);
-
-interface Authority {
-  pem: string;
-  key: KeyObject;
-  crypto: webcrypto.CryptoKey;
-  cert: x509.X509Certificate;
-}
-
-interface Wanted {
-  name?: string;
-  issuer?: Authority;
-  ca?: boolean | undefined;
-  pathLength?: number;
-  usages?: number;
-  extendedUsages?: string[];
-  notBefore?: Date;
-  notAfter?: Date;
-}
-
-/** Any certificate, good or bad, with a P-256 key. */
-async function certificate(wanted: Wanted = {}): Promise<Authority> {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
-  const name = `CN=${wanted.name ?? "Test Root"}`;
-  const extensions: x509.Extension[] = [];
-  if (!("ca" in wanted) || wanted.ca !== undefined)
-    extensions.push(new x509.BasicConstraintsExtension(wanted.ca ?? true, wanted.pathLength, true));
-  if (wanted.usages !== undefined) extensions.push(new x509.KeyUsagesExtension(wanted.usages, true));
-  if (wanted.extendedUsages) extensions.push(new x509.ExtendedKeyUsageExtension(wanted.extendedUsages));
-  const cert = await x509.X509CertificateGenerator.create({
-    subject: name,
-    issuer: wanted.issuer?.cert.subjectName ?? name,
-    notBefore: wanted.notBefore ?? at(-1),
-    notAfter: wanted.notAfter ?? at(365),
-    publicKey: keys.publicKey,
-    signingKey: wanted.issuer?.crypto ?? keys.privateKey,
-    signingAlgorithm: algorithm,
-    extensions,
-  });
-  return { pem: `${cert.toString("pem")}\n`, key: KeyObject.from(keys.privateKey), crypto: keys.privateKey, cert };
-}
+import { type Authority, at, certificate, now, type Wanted } from "./certificate.ts";
 
 const pkcs8 = (key: KeyObject) => key.export({ type: "pkcs8", format: "pem" }) as string;
 const secret = (files: Readonly<Record<string, string>>) =>
@@ -341,11 +304,14 @@ describe("inspecting cacerts", () => {
 
   test("finds nothing wrong with what was issued", () => {
     expect(inspect({ ...issued })).toMatchObject({
-      root: inspectRoot(generated.certificate),
-      anchor: inspectRoot(generated.certificate),
-      issuer: { subject: "O=Istio, CN=Intermediate CA, L=east", notAfter: at(3650) },
       istioGenerated: false,
       problems: [],
+    });
+    const { anchor, issuer } = inspect({ ...issued });
+    expect(anchor && info(anchor)).toEqual(inspectRoot(generated.certificate));
+    expect(issuer && info(issuer.certificate)).toMatchObject({
+      subject: "O=Istio, CN=Intermediate CA, L=east",
+      notAfter: at(3650),
     });
     expect(inspect({ ...fromShort }).problems).toEqual([]);
   });
@@ -357,7 +323,7 @@ describe("inspecting cacerts", () => {
       "ca.crt": issued["root-cert.pem"],
     };
     expect(inspect(files).problems).toEqual([]);
-    expect(inspect({ ...fromShort, ...files }).issuer?.subject).toContain("L=east");
+    expect(inspect({ ...fromShort, ...files }).issuer?.certificate.subject).toContain("L=east");
   });
 
   test("takes what istiod made for itself, with an empty chain", async () => {
@@ -369,11 +335,9 @@ describe("inspecting cacerts", () => {
       "cert-chain.pem": "",
       "istio-generated": "",
     };
-    expect(inspect(files)).toMatchObject({
-      istioGenerated: true,
-      problems: [],
-      anchor: { sha256: inspectRoot(self.pem).sha256 },
-    });
+    const { istioGenerated, problems, anchor } = inspect(files);
+    expect({ istioGenerated, problems }).toEqual({ istioGenerated: true, problems: [] });
+    expect(anchor && info(anchor)).toEqual(inspectRoot(self.pem));
   });
 
   test("follows a longer chain, and a bundle with old and new roots", async () => {
@@ -388,8 +352,22 @@ describe("inspecting cacerts", () => {
     });
     expect(found.problems).toEqual([]);
     expect(found.roots.map(({ subject }) => subject)).toEqual(["CN=Short", "CN=R"]);
-    expect(found.root?.subject).toBe("CN=Short");
     expect(found.anchor?.subject).toBe("CN=R");
+  });
+
+  test("takes that copy of a renewed root that is valid, and no notice of others that are not", async () => {
+    const old = await certificate({ name: "R", notBefore: at(-10), notAfter: at(-1) });
+    const renewed = await certificate({ name: "R", keysOf: old });
+    const other = await certificate({ name: "Other", notBefore: at(-10), notAfter: at(-1) });
+    const cert = await certificate({ name: "C", issuer: old });
+    const files = (bundle: string) => ({
+      "ca-cert.pem": cert.pem,
+      "ca-key.pem": pkcs8(cert.key),
+      "root-cert.pem": bundle,
+      "cert-chain.pem": cert.pem,
+    });
+    expect(inspect(files(other.pem + old.pem + renewed.pem)).problems).toEqual([]);
+    expect(inspect(files(old.pem + other.pem)).problems).toEqual([expect.stringMatching(/"CN=R" expired/)]);
   });
 
   const without = (name: keyof CaCerts) => {

@@ -1,16 +1,15 @@
 import { createPrivateKey, type X509Certificate } from "node:crypto";
+import { chainTo, type Issuer, sameAuthority } from "./chain.ts";
 import { constraints } from "./constraints.ts";
-import { certificatesIn, expiry, info, parse, type RootInfo, selfSigned, signedBy, subjectOf } from "./pem.ts";
+import { certificatesIn, expiry, parse, subjectOf } from "./pem.ts";
 
 export interface CaCertsInspection {
-  /** The first root of the bundle; absent where there is none that can be read. */
-  readonly root?: RootInfo;
-  /** All roots of the bundle: more than one while a root is being rotated. */
-  readonly roots: readonly RootInfo[];
-  /** The root that the issuing certificate's chain ends in; absent where it ends in none. */
-  readonly anchor?: RootInfo;
-  /** The certificate that istiod issues with. */
-  readonly issuer?: { readonly subject: string; readonly notAfter: Date };
+  /** All roots of the bundle, in its order: more than one while a root is being rotated. */
+  readonly roots: readonly X509Certificate[];
+  /** That one of them which the issuing certificate's chain ends in; absent where it ends in none. */
+  readonly anchor?: X509Certificate;
+  /** What istiod issues with; absent where there is no certificate that can be read. */
+  readonly issuer?: Issuer;
   /** istiod made it for itself (`USE_CACERTS_FOR_SELF_SIGNED_CA`): a self-signed root under the name `cacerts`. */
   readonly istioGenerated: boolean;
   /** Each in one sentence, without key material. Empty: istiod can issue from it and peers can verify what it issues. */
@@ -48,14 +47,16 @@ export function inspectCaCerts(data: Readonly<Record<string, string>>, now = new
   const roots = files.get(names.root) ?? [];
   // Its own signing certificate is a root where istiod signed itself; its chain is empty then.
   const chain = names.chain.flatMap((name) => files.get(name) ?? []);
+  // Roots go out with the chain (security/pkg/nodeagent/cache).
+  const issuer = cert && { certificate: cert, chain: [...chain, ...roots] };
   let anchor: X509Certificate | undefined;
 
-  if (cert && roots.length > 0) {
-    const path = pathToRoot(cert, chain, roots);
+  if (issuer && roots.length > 0) {
+    const path = chainTo(roots, issuer, now) ?? chainTo(roots, issuer);
     anchor = path?.at(-1);
     if (!path) problems.push(`${names.cert} does not chain to a root in ${names.root}.`);
-    else problems.push(...path.flatMap((link, below) => linkProblems(link, below, now)));
-    if (!same(cert, chain) && !same(cert, roots))
+    else problems.push(...[issuer.certificate, ...path.slice(1)].flatMap((link, i) => linkProblems(link, i, now)));
+    if (!issuer.chain.some((each) => sameAuthority(each, issuer.certificate)))
       problems.push(
         `${names.chain.join(", ")} does not hold ${names.cert}: peers cannot verify the workloads' certificates.`,
       );
@@ -70,39 +71,13 @@ export function inspectCaCerts(data: Readonly<Record<string, string>>, now = new
       problems.push(`${names.key} is not a PEM private key that can be read without a password.`);
     }
   }
-  const root = roots.find(selfSigned) ?? roots.at(-1);
   return {
-    ...(root ? { root: info(root) } : {}),
-    roots: roots.map(info),
-    ...(anchor ? { anchor: info(anchor) } : {}),
-    ...(cert ? { issuer: { subject: subjectOf(cert), notAfter: cert.validToDate } } : {}),
+    roots,
+    ...(anchor ? { anchor } : {}),
+    ...(issuer ? { issuer } : {}),
     istioGenerated: data["istio-generated"] !== undefined,
     problems,
   };
-}
-
-function same(cert: X509Certificate, others: readonly X509Certificate[]): boolean {
-  return others.some((other) => other.raw.equals(cert.raw));
-}
-
-/** From `cert` up to one of the roots, both ends included; `undefined` where no path leads there. */
-function pathToRoot(
-  cert: X509Certificate,
-  chain: readonly X509Certificate[],
-  roots: readonly X509Certificate[],
-  seen: readonly X509Certificate[] = [],
-): X509Certificate[] | undefined {
-  if (same(cert, roots)) return [cert];
-  const issued = (issuer: X509Certificate) => cert.checkIssued(issuer) && signedBy(cert, issuer);
-  const root = roots.find(issued);
-  if (root) return [cert, root];
-  const visited = [...seen, cert];
-  for (const next of chain) {
-    if (same(next, visited) || !issued(next)) continue;
-    const path = pathToRoot(next, chain, roots, visited);
-    if (path) return [cert, ...path];
-  }
-  return undefined;
 }
 
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
