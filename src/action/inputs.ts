@@ -2,12 +2,13 @@ import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconf
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { hubIn } from "../mesh/images.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
-import type { ClusterSpec, Installer, MeshSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
+import type { ClusterSpec, Installer, MeshSpec, ServiceSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
 import { type Entry, readClusters } from "./clusters.ts";
 import { parseDuration } from "./duration.ts";
 import { DNS_LABEL, NO_EFFECT, readCni, readGateway, readImageHub, reportReaderValues } from "./installation.ts";
 import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
+import { readServices } from "./services.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { mapping, readYaml } from "./yaml.ts";
@@ -26,6 +27,8 @@ export interface Inputs {
   readonly prune: boolean;
   /** Whether a verification sends requests between the clusters. */
   readonly traffic: boolean;
+  /** The user's Services that a verification looks at. */
+  readonly services: readonly ServiceSpec[];
   readonly failOn: FailOn;
   readonly uninstallScope: UninstallScope;
   /** Whether a plan that has changes fails the step. */
@@ -69,6 +72,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const verify = flag("verify");
   const prune = flag("prune");
   const traffic = flag("traffic");
+  const services = readServices(source, report);
   const installer = oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
   const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, NAME);
   const asked = source.get("istio-version");
@@ -175,6 +179,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     verify,
     prune,
     traffic,
+    services,
     failOn,
     uninstallScope,
     failOnChange,

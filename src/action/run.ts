@@ -111,11 +111,12 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
   const holder = holderOf(process.env);
   core.saveState(HOLDER_STATE, holder);
   const lock = new Lock({ holder, lastly: tools.lastly });
-  const verification = inputs.verify ? { traffic: inputs.traffic, ...tools } : undefined;
+  const looks = { traffic: inputs.traffic, services: inputs.services };
+  const verification = inputs.verify ? { ...looks, ...tools } : undefined;
   try {
     if (inputs.command === "verify" || inputs.command === "diagnose") {
-      run.plan(...planVerify(inputs.mesh));
-      await verify(run, inputs.mesh, members, { traffic: inputs.traffic, ...tools });
+      run.plan(...planVerify(inputs.mesh, inputs.services));
+      await verify(run, inputs.mesh, members, { ...looks, ...tools });
     } else if (inputs.command === "rotate") {
       await rotate(run, inputs.mesh, members, { verification, lock });
     } else if (inputs.command === "uninstall") {
@@ -147,7 +148,7 @@ const CLEANUP_CANCELLED = 5_000;
 /** How long an API server that only a remote secret names is tried. Milliseconds. */
 const CALL = 6_000;
 
-function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic"> {
+function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic" | "services"> {
   return {
     call: async (kubeconfig) => {
       const read = readKubeconfig(kubeconfig, undefined, { foreign: true });

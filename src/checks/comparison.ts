@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import type { Held, HeldGateway, Offer } from "../facts/endpoints.ts";
+import type { Held, HeldEndpoint, HeldGateway, Offer } from "../facts/endpoints.ts";
 import { type LabelSelector, selectsLabels } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -25,6 +25,8 @@ export interface Comparison {
   readonly held: number;
   readonly gateways: readonly HeldGateway[];
   readonly differences: readonly Difference[];
+  /** The endpoints that it holds of the Services that were named. */
+  readonly named: ReadonlyMap<string, readonly HeldEndpoint[]>;
 }
 
 /** What is meant to differ. */
@@ -33,6 +35,8 @@ export interface Rules {
   readonly selectors: readonly LabelSelector[];
   /** The target's Gateways of Kubernetes' API, by which it may have more addresses. */
   readonly kubernetesGateways: readonly KubernetesGateway[];
+  /** Services, as `namespace/name`, whose endpoints are kept. */
+  readonly named?: readonly string[];
 }
 
 const EXPORT_TO = "networking.istio.io/exportTo";
@@ -46,12 +50,12 @@ export function compare(
   target: string,
   offer: Offer,
   held: Held,
-  { selectors, kubernetesGateways }: Rules,
+  { selectors, kubernetesGateways, named = [] }: Rules,
 ): Comparison {
   const looksAt = (namespace: string) =>
     selectors.length === 0 || selectors.some((each) => selectsLabels(each, offer.namespaces.get(namespace)));
   const differences: Difference[] = [];
-  const holds = held.endpoints.get(target) ?? new Map<string, ReadonlyMap<string, boolean>>();
+  const holds = held.endpoints.get(target) ?? new Map<string, ReadonlyMap<string, HeldEndpoint>>();
   let services = 0;
   let endpoints = 0;
   for (const [service, { ready }] of offer.endpoints) {
@@ -73,12 +77,13 @@ export function compare(
     if (isProbes(service)) continue;
     const all = offer.endpoints.get(service)?.all;
     // What is no pod's may come from elsewhere, as a WorkloadEntry does.
-    for (const [endpoint, ofPod] of itsEndpoints)
+    for (const [endpoint, { ofPod }] of itsEndpoints)
       if (ofPod && !all?.has(endpoint)) differences.push({ kind: "gone", what: `${service} ${endpoint}` });
   }
   const gateways = held.gateways.filter(({ cluster }) => cluster === target);
   differences.push(...gatewayDifferences(offer, gateways, held.gateways, kubernetesGateways, looksAt));
-  return { pod: held.pod, services, endpoints, held: known, gateways, differences };
+  const kept = new Map(named.map((service) => [service, [...(holds.get(service)?.values() ?? [])]]));
+  return { pod: held.pod, services, endpoints, held: known, gateways, differences, named: kept };
 }
 
 /** @param gateways those that were found in the target, of all that are held */

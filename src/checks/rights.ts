@@ -1,5 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
+import { POLICIES } from "../facts/policies.ts";
 import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import { LEASE } from "../mesh/objects/lease.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -147,8 +148,12 @@ export function rotateRights({ namespace, tokenTtl }: MeshSpec): Right[] {
   ];
 }
 
-/** What a verification needs. @param traffic with the probe, whose namespace is new each time */
-export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[] {
+/**
+ * What a verification needs.
+ * @param traffic with the probe, whose namespace is new each time
+ * @param services with Services of the user's, which policies may hide
+ */
+export function verifyRights({ namespace }: MeshSpec, traffic: boolean, services = false): Right[] {
   return [
     right("v1", "Namespace", ["get", "list", ...(traffic ? ["watch", "create", "delete"] : [])]),
     right("v1", "Secret", ["get", "list"], namespace),
@@ -167,6 +172,7 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean): Right[]
     right("authorization.k8s.io/v1", "SubjectAccessReview", ["create"]),
     // What the clusters offer each other is held against what istiod has.
     right("discovery.k8s.io/v1", "EndpointSlice", ["get", "list"]),
+    ...(services ? POLICIES.map(({ apiVersion, kind }) => right(apiVersion, kind, ["list"])) : []),
     ...(traffic
       ? [
           right("v1", "ServiceAccount", ["create"]),

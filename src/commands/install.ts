@@ -56,12 +56,14 @@ export async function install(run: Run, asked: MeshSpec, members: readonly Membe
     ...planPreflight(asked),
     LOCK_CHECK,
     ...planInstall(asked),
-    ...(tools.verification ? planVerify(asked) : []),
+    ...(tools.verification ? planVerify(asked, tools.verification.services) : []),
   );
 
   const rights = merged([
     ...installRights(asked, tools.prune),
-    ...(tools.verification ? verifyRights(asked, tools.verification.traffic) : []),
+    ...(tools.verification
+      ? verifyRights(asked, tools.verification.traffic, tools.verification.services.length > 0)
+      : []),
   ]);
   const begin = (plan: TrustPlan) => beginIssuing(asked, plan, tools.root);
   const first = (member: Member) => tools.lock.look(member);

@@ -25,9 +25,17 @@ export interface RotateTools {
  */
 export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: RotateTools): Promise<void> {
   const { verification, patience, lock } = tools;
-  run.plan(...planAccessPreflight(mesh), LOCK_CHECK, ...planRotate(mesh), ...(verification ? planVerify(mesh) : []));
+  run.plan(
+    ...planAccessPreflight(mesh),
+    LOCK_CHECK,
+    ...planRotate(mesh),
+    ...(verification ? planVerify(mesh, verification.services) : []),
+  );
 
-  const rights = merged([...rotateRights(mesh), ...(verification ? verifyRights(mesh, verification.traffic) : [])]);
+  const rights = merged([
+    ...rotateRights(mesh),
+    ...(verification ? verifyRights(mesh, verification.traffic, verification.services.length > 0) : []),
+  ]);
   const surveys = await lock.after(run, members, planAccessPreflight(mesh), () =>
     accessPreflight(run, mesh, members, rights, (member) => lock.look(member)),
   );

@@ -2,21 +2,24 @@ import { failed, passed } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
 import { istiodVersion } from "../checks/istiod.ts";
 import { type Observation, observe, unseen } from "../checks/observation.ts";
-import { readable } from "../checks/part.ts";
+import { part, readable } from "../checks/part.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { CheckRef } from "../mesh/report.ts";
-import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
-import { judgeEndpoints } from "../steps/endpoints.ts";
+import { type MeshSpec, orderedPairs, type ServiceSpec } from "../mesh/spec.ts";
+import { compareEndpoints, judgeEndpoints } from "../steps/endpoints.ts";
 import { judgeCluster, judgeMesh, judgePairs, trust } from "../steps/judge.ts";
 import type { Run } from "../steps/run.ts";
+import { judgeServices, planServices } from "../steps/services.ts";
 import { sendTraffic } from "../steps/traffic.ts";
 
 export interface VerifyTools {
   /** Whether requests are sent, by a probe in each cluster. Without, nothing is created. */
   readonly traffic: boolean;
+  /** The user's Services that every cluster shall reach. */
+  readonly services: readonly ServiceSpec[];
   /** How long a pair of clusters is tried, in milliseconds, where not the usual time. */
   readonly patience?: number;
   /** Calls the API server that a remote secret's kubeconfig names, and gives its kube-system's UID. */
@@ -64,12 +67,13 @@ const OF_REMOTE: readonly CheckId[] = [
 ];
 
 /** The checks of a verification, for the run's plan. */
-export function planVerify(mesh: MeshSpec): CheckRef[] {
+export function planVerify(mesh: MeshSpec, services: readonly ServiceSpec[] = []): CheckRef[] {
   const names = mesh.clusters.map(({ name }) => name);
   return [
     ...names.flatMap((cluster) => OF_CLUSTER.map((id) => ({ id, subject: { cluster } }))),
     ...OF_MESH.map((id) => ({ id, subject: {} })),
     ...orderedPairs(names).flatMap((pair) => OF_REMOTE.map((id) => ({ id, subject: pair }))),
+    ...planServices(mesh, services),
     ...orderedPairs(names).map(
       ({ observer, target }): CheckRef => ({ id: "pair.request", subject: { source: observer, target } }),
     ),
@@ -85,11 +89,14 @@ export async function verify(run: Run, mesh: MeshSpec, members: readonly Member[
   const seen = new Map(members.map((member) => [member, look(run, mesh, member)]));
   const of = (member: Member) => seen.get(member) as Promise<Observation>;
 
+  const named = tools.services.map(({ namespace, name }) => `${namespace}/${name}`);
+  const comparing = part(compareEndpoints(mesh, members, of, named, tools.patience));
   await Promise.all([
     ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
     judgeMesh(run, mesh, members, of),
     judgePairs(run, mesh, members, of, tools.call),
-    judgeEndpoints(run, mesh, members, of, tools.traffic, tools.patience),
+    judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),
+    judgeServices(run, mesh, tools.services, members, of, comparing),
     sendTraffic(run, mesh, members, of, tools),
   ]);
 }

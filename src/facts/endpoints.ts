@@ -28,11 +28,20 @@ export interface HeldGateway {
   readonly port: number;
 }
 
+/** An endpoint, as istiod has it. */
+export interface HeldEndpoint {
+  /** Or that of something else, such as a WorkloadEntry. */
+  readonly ofPod: boolean;
+  /** Whether it takes mutual TLS, by which alone it is reached through a gateway. */
+  readonly takesMtls: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /** What one replica of istiod holds of the clusters. */
 export interface Held {
   readonly pod: string;
-  /** By cluster and Service; of each endpoint, `address:port`, whether it is a pod's. */
-  readonly endpoints: ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, boolean>>>;
+  /** By cluster, Service and `address:port`. */
+  readonly endpoints: ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, HeldEndpoint>>>;
   readonly gateways: readonly HeldGateway[];
 }
 
@@ -105,15 +114,18 @@ interface ShardEndpoint {
   readonly EndpointPort?: number;
   /** Of a pod alone. */
   readonly NodeName?: string;
+  /** `istio` where a sidecar is there to take it. */
+  readonly TLSMode?: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
 }
 
 const KUBERNETES = "Kubernetes/";
 /** The Services of Kubernetes' multi-cluster API: the same endpoints once more. */
 const CLUSTER_SET = ".svc.clusterset.local";
 
-function endpointsHeld(shardz: unknown): Map<string, Map<string, Map<string, boolean>>> {
+function endpointsHeld(shardz: unknown): Map<string, Map<string, Map<string, HeldEndpoint>>> {
   if (typeof shardz !== "object" || shardz === null) throw new Failure("its endpoints cannot be read");
-  const held = new Map<string, Map<string, Map<string, boolean>>>();
+  const held = new Map<string, Map<string, Map<string, HeldEndpoint>>>();
   for (const [host, namespaces] of Object.entries(shardz as Shardz)) {
     if (host.endsWith(CLUSTER_SET)) continue;
     for (const [namespace, { Shards }] of Object.entries(namespaces)) {
@@ -124,11 +136,13 @@ function endpointsHeld(shardz: unknown): Map<string, Map<string, Map<string, boo
       for (const [shard, endpoints] of Object.entries(Shards ?? {})) {
         if (!shard.startsWith(KUBERNETES)) continue;
         const cluster = shard.slice(KUBERNETES.length);
-        const ofCluster = held.get(cluster) ?? new Map<string, Map<string, boolean>>();
+        const ofCluster = held.get(cluster) ?? new Map<string, Map<string, HeldEndpoint>>();
         held.set(cluster, ofCluster);
-        const ofService = new Map<string, boolean>();
-        for (const { Addresses, EndpointPort, NodeName } of endpoints ?? [])
-          for (const address of Addresses ?? []) ofService.set(`${address}:${EndpointPort ?? 0}`, Boolean(NodeName));
+        const ofService = new Map<string, HeldEndpoint>();
+        for (const { Addresses, EndpointPort, NodeName, TLSMode, Labels } of endpoints ?? []) {
+          const endpoint = { ofPod: Boolean(NodeName), takesMtls: TLSMode === "istio", labels: Labels ?? {} };
+          for (const address of Addresses ?? []) ofService.set(`${address}:${EndpointPort ?? 0}`, endpoint);
+        }
         ofCluster.set(service, ofService);
       }
     }

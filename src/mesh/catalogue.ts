@@ -14,6 +14,7 @@ export const CATEGORIES = {
   remote: "Remote access",
   traffic: "Traffic",
   leftover: "Leftovers",
+  service: "Services",
 } as const;
 export type Category = keyof typeof CATEGORIES;
 
@@ -39,6 +40,7 @@ const trust = entry("trust", "verification");
 const gateway = entry("gateway", "verification");
 const remote = entry("remote", "verification");
 const leftover = entry("leftover", "verification");
+const service = entry("service", "verification");
 const traffic = entry("traffic", "traffic");
 
 /** Every check that a report can hold. An ID keeps its meaning as long as `SCHEMA_VERSION` is the same. */
@@ -120,5 +122,6 @@ export const CHECKS = {
   "leftover.objects": leftover("Nothing of ours is left over"),
   "traffic.probe": traffic("A probe runs in the mesh"),
   "pair.request": traffic("Requests are answered through the gateways"),
+  "service.reached": service("The Service is known in the cluster, with what every other cluster has of it"),
 } as const satisfies Record<string, Entry>;
 export type CheckId = keyof typeof CHECKS;

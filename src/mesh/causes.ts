@@ -1,5 +1,5 @@
 import { CHECKS, type CheckId } from "./catalogue.ts";
-import type { Check, CheckRef, Subject } from "./report.ts";
+import { type Check, type CheckRef, clustersOf, type ServiceSubject, type Subject } from "./report.ts";
 
 type OfCluster = { readonly cluster: string };
 type OfRemote = { readonly observer: string; readonly target: string };
@@ -93,6 +93,18 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     // istiod keeps the last address of a gateway's Service that has none any more.
     ...of(pair.target, "gateway.address"),
   ],
+  "service.reached": ({ cluster }: ServiceSubject, { clusters = [] }: Check) => [
+    ...of(cluster, "cluster.api", "control-plane.istiod"),
+    // What is known of no Service of another cluster is not for this one's sake.
+    ...clusters.flatMap((target) => [
+      ...of(target, "cluster.api"),
+      ...ofRemote({ observer: cluster, target }, "remote.secret", "remote.kubeconfig", "remote.token"),
+      ...of(target, "remote.reader"),
+      ...ofRemote({ observer: cluster, target }, "remote.synced"),
+      ...of(target, "gateway.address", "gateway.network"),
+      ...ofRemote({ observer: cluster, target }, "remote.endpoints"),
+    ]),
+  ],
   "leftover.objects": unreachable,
   "traffic.probe": withoutSidecars,
   "pair.request": ({ source, target }: OfTraffic) => [
@@ -177,8 +189,8 @@ function accountsFor(cause: Check, { verdict, subject }: Check): boolean {
   const { clusters } = cause;
   return (
     clusters === undefined ||
-    Object.keys(subject).length === 0 ||
-    Object.values(subject).some((cluster) => clusters.includes(cluster as string))
+    clustersOf(subject).length === 0 ||
+    clustersOf(subject).some((cluster) => clusters.includes(cluster))
   );
 }
 

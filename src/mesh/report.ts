@@ -28,12 +28,28 @@ export const PHASES = {
 } as const;
 export type Phase = keyof typeof PHASES;
 
-/** What a check looks at: one cluster, an ordered pair (who reads whom, or who calls whom), or (neither) the mesh. */
-export type Subject = { readonly cluster: string } | RemotePair | TrafficPair | Record<string, never>;
+/** A Service as it is seen from a cluster. */
+export interface ServiceSubject {
+  readonly cluster: string;
+  /** `namespace/name`, or `namespace/name:port`. */
+  readonly service: string;
+}
 
-/** A name for people: `cluster1`, or `cluster1 → cluster2` for who reads or calls whom. */
+/**
+ * What a check looks at: one cluster, a Service seen from one, an ordered pair (who reads whom, or who calls whom), or
+ * (nothing of these) the mesh.
+ */
+export type Subject = { readonly cluster: string } | ServiceSubject | RemotePair | TrafficPair | Record<string, never>;
+
+/** The clusters that a subject names, in its order. */
+export function clustersOf(subject: Subject): string[] {
+  return Object.entries(subject).flatMap(([key, name]) => (key === "service" ? [] : [name as string]));
+}
+
+/** A name for people: `cluster1`, `cluster1 → cluster2` for who reads or calls whom, `apps/web seen from cluster1`. */
 export function subjectName(subject: Subject): string {
-  return Object.values(subject).join(" → ") || "mesh";
+  if ("service" in subject) return `${subject.service} seen from ${subject.cluster}`;
+  return clustersOf(subject).join(" → ") || "mesh";
 }
 
 export interface CheckRef {

@@ -69,6 +69,19 @@ export interface CniSpec {
   readonly values?: Values;
 }
 
+/** A Service of the user's that every cluster shall reach. */
+export interface ServiceSpec {
+  readonly namespace: string;
+  readonly name: string;
+  /** Absent: all of its ports. */
+  readonly port?: number;
+}
+
+/** `namespace/name`, or `namespace/name:port`. */
+export function serviceName({ namespace, name, port }: ServiceSpec): string {
+  return `${namespace}/${name}${port === undefined ? "" : `:${port}`}`;
+}
+
 /** The whole mesh as the user asked for it: validated, and without kubeconfigs and keys, which are kept apart from it. */
 export interface MeshSpec {
   readonly id: string;

@@ -6,6 +6,7 @@ import { planned } from "./changes.ts";
 import { details } from "./details.ts";
 import { duration, headline } from "./headline.ts";
 import { matrix, topology } from "./pairs.ts";
+import { services } from "./services.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
 import { leftObjects } from "./uninstallation.ts";
 import { documentationOf, places, whereabouts } from "./words.ts";
@@ -29,6 +30,7 @@ export function toMarkdown(report: Report, documentation?: string): string {
     clusters(report),
     leftObjects(report),
     matrix(report),
+    services(report),
     topology(report),
     timings(report),
     details(report),

@@ -1,4 +1,4 @@
-import { type Check, MARKS, type Report, type Verdict } from "../mesh/report.ts";
+import { type Check, clustersOf, MARKS, type Report, type Verdict } from "../mesh/report.ts";
 import { escaped, Room, table } from "./text.ts";
 
 /** Above this the picture is a tangle that shows nothing. */
@@ -95,7 +95,7 @@ function grid(report: Report, pairs: Pairs, corner: string): string {
 function verdicts(checks: readonly Check[]): Pairs {
   const found = new Map<string, Verdict[]>();
   for (const { subject, verdict } of checks) {
-    const [from, to] = Object.values(subject) as string[];
+    const [from, to] = clustersOf(subject);
     if (to === undefined) continue;
     const key = `${from} ${to}`;
     found.set(key, [...(found.get(key) ?? []), verdict]);

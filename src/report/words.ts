@@ -1,10 +1,10 @@
 import type { CheckId } from "../mesh/catalogue.ts";
-import { type Check, type Report, type Subject, subjectName } from "../mesh/report.ts";
+import { type Check, clustersOf, type Report, type Subject, subjectName } from "../mesh/report.ts";
 import { count, listed } from "../mesh/words.ts";
 
 /** Where something was found, compactly: pairs with one end in common are told by it. */
 export function places(subjects: readonly Subject[]): string {
-  const pairs = subjects.map((subject) => Object.values(subject) as string[]);
+  const pairs = subjects.map(clustersOf);
   const [firsts, seconds] = [0, 1].map((end) => pairs.map((pair) => pair[end] ?? ""));
   if (!firsts || !seconds || pairs.some((pair) => pair.length !== 2)) return listed(subjects.map(subjectName));
   const one = (ends: readonly string[]) => new Set(ends).size === 1;
@@ -14,13 +14,13 @@ export function places(subjects: readonly Subject[]): string {
 
 /** Where a root cause is: its subjects and, of a check about the mesh, the clusters that it names. */
 export function whereabouts(subjects: readonly Subject[], { subject, clusters = [] }: Check): string {
-  const ofMesh = Object.keys(subject).length === 0;
+  const ofMesh = clustersOf(subject).length === 0;
   return ofMesh && clusters.length > 0 ? `${places(subjects)} (${listed(clusters)})` : places(subjects);
 }
 
 /** ` in cluster1`, after the name of a check; of one about the mesh there is nothing to add. */
 export function inWhat(subject: Subject): string {
-  return Object.keys(subject).length === 0 ? "" : ` in ${subjectName(subject)}`;
+  return clustersOf(subject).length === 0 ? "" : ` in ${subjectName(subject)}`;
 }
 
 /** Whether nothing was begun, for the preflight found what must be mended first. */
@@ -39,7 +39,7 @@ export function goneOnWithout(report: Report): string {
 function servedAs({ checks, changes, clusters }: Report, name: string): string {
   const missing = new Set(clusters.flatMap((each) => (each.unreachable ? each.name : [])));
   const own = checks.filter(({ category, subject }) => {
-    const [first, second = ""] = Object.values(subject) as string[];
+    const [first, second = ""] = clustersOf(subject);
     return category === "install" && first === name && !missing.has(second);
   });
   const writes = changes.filter(({ cluster, action }) => cluster === name && action !== "unchanged").length;

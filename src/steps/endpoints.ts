@@ -26,6 +26,7 @@ type Compared = Of<Comparison | { readonly pod: string; readonly problem: Failur
 /** What the istiods hold of the other clusters, and what those have. */
 export interface Comparisons {
   readonly offers: Of<Part<Offer>>;
+  readonly configs: Of<Part<MeshConfig>>;
   /** @returns by replica; throws the `Failure` that says why there is no comparison */
   of(pair: RemotePair): Compared;
 }
@@ -35,17 +36,19 @@ const keyOf = ({ observer, target }: RemotePair) => `${observer} ${target}`;
 /**
  * Compares what every replica of istiod holds of every other cluster with what that has, at the same time. What differs is
  * looked at again, and counts if it is so each time. Of what is read, which may be much, only the differences are kept.
+ * @param named Services, as `namespace/name`, of which what is held is kept
  * @param lasting how long a difference must last, in milliseconds, where not the usual time
  */
 export async function compareEndpoints(
   { namespace }: MeshSpec,
   members: readonly Member[],
   seenOf: (member: Member) => Promise<Observation>,
+  named: readonly string[] = [],
   lasting = LASTING,
 ): Promise<Comparisons> {
-  const named = new Map(members.map((member) => [member.spec.name, member]));
-  const member = (name: string) => named.get(name) as Member;
-  const names = [...named.keys()];
+  const byName = new Map(members.map((member) => [member.spec.name, member]));
+  const member = (name: string) => byName.get(name) as Member;
+  const names = [...byName.keys()];
   const seen = new Map(await Promise.all(members.map(async (each) => [each.spec.name, await seenOf(each)] as const)));
   const seenIn = (name: string) => seen.get(name) as Observation;
   const configs = await each(names, async (name) => {
@@ -79,6 +82,7 @@ export async function compareEndpoints(
                 const rules = {
                   selectors: (configs.get(observer) as Part<MeshConfig>)().discoverySelectors,
                   kubernetesGateways: readable(seenIn(pair.target).kubernetesGateways) ?? [],
+                  named,
                 };
                 return compare(pair.target, (offers.get(pair.target) as Part<Offer>)(), held(), rules);
               });
@@ -123,6 +127,7 @@ export async function compareEndpoints(
   }
   return {
     offers,
+    configs,
     of: (pair) => {
       // Which replicas there are must be known.
       seenIn(pair.observer).istiodPods();
@@ -131,16 +136,15 @@ export async function compareEndpoints(
   };
 }
 
-/** Notes of every ordered pair whether the observer's istiods hold what the target has. @param lasting see `compareEndpoints` */
+/** Notes of every ordered pair whether the observer's istiods hold what the target has. */
 export async function judgeEndpoints(
   run: Run,
   mesh: MeshSpec,
   members: readonly Member[],
   seenOf: (member: Member) => Promise<Observation>,
+  comparing: Promise<Part<Comparisons>>,
   traffic: boolean,
-  lasting?: number,
 ): Promise<void> {
-  const comparing = part(compareEndpoints(mesh, members, seenOf, lasting));
   const seen = new Map(await Promise.all(members.map(async (each) => [each.spec.name, await seenOf(each)] as const)));
   const compared = await comparing;
   for (const pair of orderedPairs([...seen.keys()])) {

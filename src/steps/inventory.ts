@@ -3,7 +3,7 @@ import * as checks from "../checks/preflight.ts";
 import { contentsRight, type Right } from "../checks/rights.ts";
 import type { Member } from "../cluster/member.ts";
 import { cniNamespaceName } from "../mesh/objects/cni.ts";
-import type { CheckRef } from "../mesh/report.ts";
+import { type CheckRef, clustersOf } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { toOutcome } from "./preflight.ts";
 import { attempt, type Run } from "./run.ts";
@@ -73,6 +73,6 @@ async function look(
     for (const { ref, why } of inventory.strangers) run.leave("preflight", spec.name, ref, why);
     return inventory;
   }
-  run.skipRest("The cluster could not be read.", (planned) => Object.values(planned.subject).includes(spec.name));
+  run.skipRest("The cluster could not be read.", (planned) => clustersOf(planned.subject).includes(spec.name));
   return version && !allowed ? "refused" : undefined;
 }

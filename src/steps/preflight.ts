@@ -16,7 +16,7 @@ import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type CheckRef, type Finding, subjectName } from "../mesh/report.ts";
+import { type CheckRef, clustersOf, type Finding, subjectName } from "../mesh/report.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
@@ -160,7 +160,7 @@ export async function preflight<Begun>(
     run.say("preflight", { cluster: name }, "The run goes on without it.");
     const left = (planned: CheckRef) =>
       planned.id === "preflight.images" || isOf(planned, "install") || isOf(planned, "plan");
-    run.skipRest(cause, (planned) => left(planned) && Object.values(planned.subject).includes(name));
+    run.skipRest(cause, (planned) => left(planned) && clustersOf(planned.subject).includes(name));
   }
   const imaged = await withImages(run, mesh, served, surveys, istioctl);
   return imaged.length === served.length ? { mesh, served: imaged, surveys, transitions, ...trust } : undefined;

@@ -22,7 +22,7 @@ import type {
   Subject,
   Verdict,
 } from "../mesh/report.ts";
-import { PHASES, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
+import { clustersOf, PHASES, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 
 /** Told what happens while it happens; all else is in the report. */
@@ -294,7 +294,7 @@ export class Run {
   }
 
   #ofUnreachable({ subject, clusters = [] }: Check): boolean {
-    return [...Object.values(subject), ...clusters].some((name) => this.clusterReport(name).unreachable);
+    return [...clustersOf(subject), ...clusters].some((name) => this.clusterReport(name).unreachable);
   }
 
   report(): Report {
@@ -384,7 +384,7 @@ export class Run {
     });
     const span = this.#spans.get(phase);
     const clusters = span?.clusters ?? new Map();
-    const cluster = Object.values(subject)[0] as string | undefined;
+    const [cluster] = clustersOf(subject);
     if (cluster) clusters.set(cluster, widen(clusters.get(cluster)));
     this.#spans.set(phase, { ...widen(span), clusters });
   }

@@ -45,6 +45,7 @@ describe("good inputs", () => {
       verify: true,
       prune: false,
       traffic: true,
+      services: [],
       failOn: "unknown",
       uninstallScope: "mesh",
       failOnChange: false,
@@ -70,6 +71,15 @@ describe("good inputs", () => {
     expect([...kubeconfigs.keys()]).toEqual(["cluster1", "cluster2"]);
     expect(kubeconfigs.get("cluster2")?.server).toBe("https://10.0.0.2:6443");
     expect(masked).toContain(`${CANARY}-token`);
+  });
+
+  test("Services of one's own", async () => {
+    expect(await read({ ...good, services: "[apps/web, apps/api:8080]" })).toMatchObject({
+      services: [
+        { namespace: "apps", name: "web" },
+        { namespace: "apps", name: "api", port: 8080 },
+      ],
+    });
   });
 
   test("a plan that fails where it has changes", async () => {
@@ -536,6 +546,26 @@ const bad: Row[] = [
     "an unknown fail-on-change",
     { command: "plan", "fail-on-change": "yes" },
     ['`fail-on-change` is "yes"; expected one of: true, false.'],
+  ],
+  [
+    "services that are none",
+    { services: stringify(["web", "apps/web:0", "Apps/web", "apps/web:80", "apps/web:80", 7]) },
+    ["`services[5]` is 7; expected text (in quotes, if it looks like something else)."],
+  ],
+  [
+    "services by other names",
+    { services: stringify(["web", "apps/web:0", "Apps/web", "apps/web:80", "apps/web:80"]) },
+    [
+      '`services[0]` is "web"; expected `namespace/name` or `namespace/name:port`.',
+      '`services[1]` is "apps/web:0"; expected `namespace/name` or `namespace/name:port`.',
+      '`services[2]` is "Apps/web"; expected `namespace/name` or `namespace/name:port`.',
+      '`services[4]` is "apps/web:80", which is there already; leave one out.',
+    ],
+  ],
+  [
+    "too many services",
+    { services: stringify(Array.from({ length: 51 }, (_, i) => `apps/web${i}`)) },
+    ["`services` has 51 entries; expected 50 at most."],
   ],
   [
     "fail-on-change without a plan",

@@ -338,7 +338,7 @@ describe("the finding", () => {
     held = 2,
   }: Case) {
     const offer: Offer = await offerOf(services ? { services } : {});
-    const comparison = { pod: "istiod-1", services: 1, endpoints, held, gateways: [], differences };
+    const comparison = { pod: "istiod-1", services: 1, endpoints, held, gateways: [], differences, named: new Map() };
     const observer = { spec: { name: "east" }, istiod: () => istiod(image, env), istios: () => [] };
     return endpointsAreHeld(mesh, {
       observer: observer as unknown as Observation,

@@ -21,7 +21,7 @@ import type { Helm } from "../../src/helm/helm.ts";
 import { type Istioctl, istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
-import type { ClusterSpec, MeshSpec, UninstallScope } from "../../src/mesh/spec.ts";
+import type { ClusterSpec, MeshSpec, ServiceSpec, UninstallScope } from "../../src/mesh/spec.ts";
 import { Lock } from "../../src/steps/lock.ts";
 import { type Progress, Run } from "../../src/steps/run.ts";
 import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
@@ -78,7 +78,9 @@ export interface Setup {
   /** How long a Lease is good without a renewal, in milliseconds; short, for a run that is cut off may leave it held. */
   readonly leaseMs?: number;
   /** Of the verification; `install` and `rotate` have none unless this says how. */
-  readonly verification?: { readonly traffic: boolean; readonly patience?: number } | undefined;
+  readonly verification?:
+    | { readonly traffic: boolean; readonly patience?: number; readonly services?: readonly ServiceSpec[] }
+    | undefined;
 }
 
 /** How far a run is. */
@@ -177,6 +179,7 @@ export async function runCommand(
     });
     const verification = (traffic: boolean): VerifyTools => ({
       traffic,
+      services: setup.verification?.services ?? [],
       // Embedded clusters answer at once, or not at all.
       patience: setup.verification?.patience ?? 500,
       call: (kubeconfig) => callTarget(kubeconfig, progress),
@@ -188,7 +191,7 @@ export async function runCommand(
           : { cluster, patient: true },
     });
     if (command === "verify") {
-      run.plan(...planVerify(mesh));
+      run.plan(...planVerify(mesh, setup.verification?.services));
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
     } else if (command === "uninstall") {
       await uninstall(run, mesh, members, scope, lock);

@@ -66,7 +66,8 @@ const OF_REMOTES: readonly CheckId[] = [
 ];
 const OF_CLUSTERS = (Object.keys(CHECKS) as CheckId[]).filter(
   (id) =>
-    ["verification", "traffic"].includes(CHECKS[id].phase) && ![...OF_MESH, ...OF_REMOTES, "pair.request"].includes(id),
+    ["verification", "traffic"].includes(CHECKS[id].phase) &&
+    ![...OF_MESH, ...OF_REMOTES, "pair.request", "service.reached"].includes(id),
 );
 
 function subjectsOf(
@@ -88,6 +89,7 @@ function subjectsOf(
     ...perCluster(["preflight.api", "rotate.token", "rotate.retired"]),
     ...perPair(["rotate.remote-secret", "rotate.adopted"]),
   ];
+  const services = names.map((cluster): [CheckId, Subject] => ["service.reached", { cluster, service: "apps/web:80" }]);
   const requests = pairs.map((pair): [CheckId, Subject] => [
     "pair.request",
     { source: pair.observer, target: pair.target },
@@ -98,7 +100,7 @@ function subjectsOf(
     ...(command === "rotate" ? rotated : []),
     ...(command === "uninstall" ? perCluster([...UNINSTALLED, ...(wholly ? WHOLLY : [])]) : []),
     ...(verified ? [...perCluster(OF_CLUSTERS), ...OF_MESH.map((id): [CheckId, Subject] => [id, {}])] : []),
-    ...(verified ? [...perPair(OF_REMOTES), ...requests] : []),
+    ...(verified ? [...perPair(OF_REMOTES), ...requests, ...services] : []),
   ];
 }
 

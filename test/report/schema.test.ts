@@ -46,7 +46,7 @@ test("the samples have all that a report can have", () => {
     new Set(Object.keys(schema.$defs.change.properties)),
   );
   expect(new Set(checks.flatMap(({ subject }) => Object.keys(subject).join()))).toEqual(
-    new Set(["", "cluster", "observer,target", "source,target"]),
+    new Set(["", "cluster", "cluster,service", "observer,target", "source,target"]),
   );
 });
 

@@ -115,5 +115,6 @@ export function istioDefinitions(): Json[] {
     istioApi("networking.istio.io", "ServiceEntry", "serviceentries"),
     istioApi("security.istio.io", "PeerAuthentication", "peerauthentications"),
     istioApi("security.istio.io", "AuthorizationPolicy", "authorizationpolicies"),
+    istioApi("networking.istio.io", "Sidecar", "sidecars"),
   ];
 }

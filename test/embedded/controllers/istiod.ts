@@ -3,7 +3,7 @@ import { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import type { ExecResponse, Json, Kube } from "../kube.ts";
 import type { Neighbour } from "../network.ts";
-import { type Known, networkGateways } from "./endpoints.ts";
+import { endpointsFor, type Known, networkGateways, networkOf } from "./endpoints.ts";
 import { type Dial, RemoteClusters } from "./remote-clusters.ts";
 import { shardz } from "./slices.ts";
 import { decode, encode, ensure, isReady, on } from "./support.ts";
@@ -95,7 +95,13 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     );
   };
 
-  const answers: Readonly<Record<string, (asked: Istiod) => Promise<Json>>> = {
+  const answers: Readonly<Record<string, (asked: Istiod, proxy: string) => Promise<Json>>> = {
+    "debug/syncz": async ({ id }) =>
+      proxiesOf(kube).map((pod) => ({ cluster_id: id, proxy: proxyId(pod), ...roleOf(pod) })),
+    "debug/edsz": async (asked, proxy) => {
+      const pod = proxiesOf(kube).find((each) => proxyId(each) === proxy);
+      return pod ? edsz(await known(asked), pod) : undefined;
+    },
     "debug/clusterz": ({ remotes }) => remotes.status(),
     "debug/networkz": async (asked) => networkz(await known(asked)),
     "debug/endpointShardz": async (asked) => {
@@ -113,10 +119,11 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     const asked = running.get(found?.metadata.uid);
     const refused = (stderr: string) => ({ exitCode: 1, stdout: "", stderr });
     if (!asked || container !== "discovery") return refused(`no istiod runs in ${namespace}/${pod}, ${container}\n`);
-    const [, path = ""] = /^pilot-discovery request GET \/(metrics|debug\/\w+)$/.exec(command.join(" ")) ?? [];
+    const [, path = "", proxy = ""] =
+      /^pilot-discovery request GET \/(metrics|debug\/\w+)(?:\?proxyID=(\S+))?$/.exec(command.join(" ")) ?? [];
     const env: Json[] = found?.spec.containers[0].env ?? [];
     const closed = env.some(({ name, value }) => name === "ENABLE_DEBUG_ON_HTTP" && value === "false");
-    const answer = closed && path !== "metrics" ? undefined : await answers[path]?.(asked);
+    const answer = closed && path !== "metrics" ? undefined : await answers[path]?.(asked, proxy);
     if (!path) return refused("unknown command\n");
     const text = typeof answer === "string" ? answer : JSON.stringify(distort(path.replace("debug/", ""), answer));
     const stdout = answer === undefined ? "404 page not found\n\n" : `${text}\n`;
@@ -136,6 +143,46 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       return found && known(found);
     },
   };
+}
+
+const proxyId = ({ metadata }: Json) => `${metadata.name}.${metadata.namespace}`;
+const roleOf = ({ metadata }: Json) => ({
+  proxy_type: metadata.labels?.istio === "eastwestgateway" ? "router" : "sidecar",
+});
+
+function proxiesOf(kube: Kube): Json[] {
+  return kube
+    .list("v1", "Pod")
+    .filter(
+      (pod) =>
+        isReady(pod) &&
+        [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some(({ name }: Json) => name === "istio-proxy"),
+    );
+}
+
+/** Of a proxy the endpoints alone, as Envoy's admin API has them. */
+function edsz(all: readonly Known[], pod: Json): Json {
+  const own = all[0] as Known;
+  const services = all.flatMap(({ neighbour }) => neighbour.kube.list("v1", "Service"));
+  const clusters = new Map<string, Json>();
+  for (const { metadata, spec } of services)
+    for (const { port } of spec.ports ?? [])
+      clusters.set(`outbound|${port}||${metadata.name}.${metadata.namespace}.svc.cluster.local`, {
+        namespace: metadata.namespace,
+        name: metadata.name,
+        port,
+      });
+  const configs = [...clusters].map(([clusterName, service]) => ({
+    clusterName,
+    endpoints: [
+      {
+        lbEndpoints: endpointsFor(all, service, networkOf(own, pod)).map(({ address, port }) => ({
+          endpoint: { address: { socketAddress: { address, portValue: port } } },
+        })),
+      },
+    ],
+  }));
+  return { configs };
 }
 
 function networkz(all: readonly Known[]): Json[] {

@@ -69,15 +69,17 @@ export function shardz(all: readonly { readonly id: string; readonly kube: Kube 
       const of = shards[host][namespace].Shards;
       of[`Kubernetes/${id}`] ??= [];
       for (const { addresses, conditions, targetRef } of endpoints ?? []) {
+        const pod = targetRef && kube.get({ apiVersion: "v1", kind: "Pod", namespace, name: targetRef.name });
+        const podLabels = pod?.metadata.labels ?? {};
         for (const { name, port } of ports ?? []) {
           of[`Kubernetes/${id}`].push({
-            Labels: {},
+            Labels: podLabels,
             Addresses: addresses,
             ServicePortName: name,
             EndpointPort: port,
             Network: "",
             Locality: { Label: "", ClusterID: id },
-            TLSMode: "",
+            TLSMode: podLabels["security.istio.io/tlsMode"] ?? "",
             HealthStatus: conditions.ready ? 1 : 2,
             NodeName: targetRef ? "node1" : "",
           });

@@ -1,0 +1,321 @@
+// The user's own Services: what keeps callers of one cluster from the endpoints of another, case by case, by its name.
+import { describe, expect, test } from "vitest";
+import type { Comparison } from "../../src/checks/comparison.ts";
+import { type ServiceView, serviceIsReached } from "../../src/checks/services.ts";
+import type { HeldEndpoint, Offer } from "../../src/facts/endpoints.ts";
+import type { MeshConfig } from "../../src/facts/mesh-config.ts";
+import type { Policy } from "../../src/facts/policies.ts";
+import type { ProxyView } from "../../src/facts/proxy-view.ts";
+import { Failure } from "../../src/mesh/failure.ts";
+import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
+import type { ServiceSpec } from "../../src/mesh/spec.ts";
+
+type Json = Record<string, unknown>;
+
+const CONFIG: MeshConfig = {
+  meshId: undefined,
+  trustDomain: "cluster.local",
+  trustDomainAliases: [],
+  discoverySelectors: [],
+  clusterLocal: [],
+  defaultServiceExportTo: [],
+  proxyMetadata: {},
+};
+const HTTP = { name: "http", port: 80 };
+const web = (more: Json = {}, annotations: Record<string, string> = {}): KubernetesObject => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { namespace: "apps", name: "web", annotations },
+  spec: { clusterIP: "10.0.0.1", ports: [HTTP], ...more },
+});
+
+interface Place {
+  /** `undefined`: there is none. */
+  readonly service?: KubernetesObject | undefined;
+  readonly ready?: readonly string[];
+  readonly labels?: Record<string, string>;
+}
+
+const offerOf = ({ service, ready = [], labels = {} }: Place): Offer => ({
+  services: new Map(service ? [["apps/web", service]] : []),
+  endpoints: new Map(service ? [["apps/web", { ready: new Set(ready), all: new Set(ready) }]] : []),
+  namespaces: new Map([["apps", labels]]),
+});
+
+const policy = (kind: string, namespace: string, name: string, spec: Json): Policy => ({
+  apiVersion: "x/v1",
+  kind,
+  metadata: { namespace, name },
+  spec,
+});
+
+interface World {
+  service?: Partial<ServiceSpec>;
+  east?: Place;
+  west?: Place | "unread";
+  held?: Partial<Comparison> | "none" | "closed";
+  endpoint?: Partial<HeldEndpoint>;
+  config?: Partial<MeshConfig>;
+  /** The addresses that a proxy of east has; `undefined`: it does not know the Service. */
+  proxy?: Record<string, string[]> | "none" | "unread";
+  policies?: { east?: Policy[]; west?: Policy[] | "unread" };
+  networks?: [string, string];
+}
+
+/** A healthy world: both clusters have the Service with an endpoint, and all is known; east is the one that calls. */
+function seen({
+  service = {},
+  east = { service: web(), ready: ["10.1.0.1:8080"] },
+  west = { service: web(), ready: ["10.2.0.1:8080"] },
+  held = {},
+  endpoint = {},
+  config = {},
+  proxy = { "apps/web:80": ["10.1.0.1:8080", "192.0.2.2:15443"] },
+  policies = {},
+  networks = ["n1", "n2"],
+}: World) {
+  const fail = (why: string) => () => {
+    throw new Failure(why, "Do this.");
+  };
+  const comparison: Comparison = {
+    pod: "istiod-1",
+    services: 1,
+    endpoints: 1,
+    held: 1,
+    gateways: [{ network: "n2", cluster: "west", address: "192.0.2.2", port: 15443 }],
+    differences: [],
+    named: new Map([["apps/web", [{ ofPod: true, takesMtls: true, labels: { app: "web" }, ...endpoint }]]]),
+    ...(typeof held === "object" ? held : {}),
+  };
+  const replicas =
+    held === "none"
+      ? []
+      : held === "closed"
+        ? [{ pod: "istiod-1", problem: new Failure("its debug interface is closed") }]
+        : [comparison];
+  const view: ProxyView | undefined =
+    typeof proxy === "object"
+      ? { proxy: "shop-1.shop", namespace: "shop", endpoints: new Map(Object.entries(proxy)) }
+      : undefined;
+  const all: ServiceView = {
+    service: { namespace: "apps", name: "web", ...service },
+    observer: "east",
+    rootNamespace: "istio-system",
+    offers: new Map([
+      ["east", () => offerOf(east)],
+      ["west", west === "unread" ? fail("West is silent.") : () => offerOf(west)],
+    ]),
+    networks: new Map([
+      ["east", networks[0]],
+      ["west", networks[1]],
+    ]),
+    held: () => replicas,
+    config: () => ({ ...CONFIG, ...config }),
+    proxy: proxy === "unread" ? fail("It could not be asked.") : () => view,
+    policies: new Map([
+      ["east", () => policies.east ?? []],
+      ["west", policies.west === "unread" ? fail("Forbidden.") : () => (policies.west as Policy[]) ?? []],
+    ]),
+  };
+  return serviceIsReached(all);
+}
+
+describe("what works is green", () => {
+  test.each<[string, World, RegExp]>([
+    [
+      "both have endpoints",
+      {},
+      /^Endpoints that are ready: 1 in east, 1 in west\. A proxy .*shop-1\.shop, has them all/,
+    ],
+    ["one port was asked for", { service: { port: 80 } }, /1 in west/],
+    ["only the other one has endpoints", { east: { service: web() } }, /^Endpoints that are ready: 1 in west\./],
+    ["only its own has endpoints", { west: { service: web() }, proxy: {} }, /^Endpoints that are ready: 1 in east\./],
+    ["only its own has the Service", { west: {}, proxy: {} }, /1 in east/],
+    ["no workload runs there", { proxy: "none" }, /istiod of east holds them; no workload with a sidecar/],
+    [
+      "its name is resolved by the proxies",
+      { east: {}, config: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true" } } },
+      /1 in west/,
+    ],
+    [
+      "on one network they are reached directly",
+      { networks: ["n", "n"], proxy: { "apps/web:80": ["10.2.0.1:8080"] }, endpoint: { takesMtls: false } },
+      /1 in west/,
+    ],
+    [
+      "exported to the caller's namespace",
+      { west: { service: web({}, { "networking.istio.io/exportTo": "shop" }), ready: ["10.2.0.1:8080"] } },
+      /1 in west/,
+    ],
+    [
+      "not cluster-local by the more specific rule",
+      {
+        config: {
+          clusterLocal: [
+            { host: "*.apps.svc.cluster.local", local: true },
+            { host: "web.apps.svc.cluster.local", local: false },
+          ],
+        },
+      },
+      /1 in west/,
+    ],
+    [
+      "another namespace is cluster-local",
+      { config: { clusterLocal: [{ host: "*.shop.svc.cluster.local", local: true }] } },
+      /1 in west/,
+    ],
+    [
+      "appProtocol says what the name says",
+      { west: { service: web({ ports: [{ name: "web", port: 80, appProtocol: "http" }] }), ready: ["10.2.0.1:8080"] } },
+      /1 in west/,
+    ],
+    [
+      "a policy that names its callers, beside one that lets in nobody else",
+      {
+        policies: {
+          west: [
+            policy("AuthorizationPolicy", "apps", "nobody", {}),
+            policy("AuthorizationPolicy", "apps", "some", { rules: [{ from: [] }] }),
+          ],
+        },
+      },
+      /1 in west/,
+    ],
+    [
+      "a policy for other pods",
+      {
+        policies: {
+          west: [policy("AuthorizationPolicy", "apps", "nobody", { selector: { matchLabels: { app: "db" } } })],
+        },
+      },
+      /1 in west/,
+    ],
+  ])("%s", (_, world, evidence) => {
+    expect(seen(world)).toMatchObject({ verdict: "passed", evidence: expect.stringMatching(evidence) });
+  });
+
+  test("a policy that decides by more than we know is told", () => {
+    const some = policy("AuthorizationPolicy", "apps", "some", { rules: [{ from: [] }] });
+    expect(seen({ policies: { west: [some] } }).warning).toMatch(
+      /AuthorizationPolicy apps\/some of west decides who may call apps\/web/,
+    );
+    expect(seen({ policies: { west: "unread" } }).warning).toMatch(/policies of west could not be read/);
+  });
+});
+
+describe("what is in the way is named", () => {
+  const west = (more: Json, annotations: Record<string, string> = {}): World => ({
+    west: { service: web(more, annotations), ready: ["10.2.0.1:8080"] },
+  });
+  test.each<[string, World, RegExp]>([
+    ["there is none", { east: {}, west: {} }, /^No cluster has a Service apps\/web\.$/],
+    [
+      "it is not known where it is called",
+      { east: {} },
+      /^east has no Service apps\/web, so its name does not resolve there; west has it/,
+    ],
+    [
+      "no endpoint is ready",
+      { east: { service: web() }, west: { service: web() } },
+      /^No endpoint of Service apps\/web is ready/,
+    ],
+    [
+      "another port",
+      west({ ports: [{ name: "http", port: 8080 }] }),
+      /another in west than in east: only one of them has 2 ports \(8080, 80\)|only one of them has 2 ports \(80, 8080\)/,
+    ],
+    [
+      "another protocol",
+      west({ ports: [{ name: "tcp-web", port: 80 }] }),
+      /port 80 is http in one and tcp in the other/,
+    ],
+    ["no such port", { service: { port: 81 } }, /of east has no port 81: it has 80\.$/],
+    ["exported to nobody", west({}, { "networking.istio.io/exportTo": "~" }), /is exported to nobody/],
+    [
+      "a namespace that istiod does not look at",
+      { config: { discoverySelectors: [{ matchLabels: { mesh: "yes" } }] } },
+      /its discoverySelectors do not select it/,
+    ],
+    [
+      "cluster-local",
+      { config: { clusterLocal: [{ host: "*.apps.svc.cluster.local", local: true }] } },
+      /serviceSettings has \*\.apps\.svc\.cluster\.local as clusterLocal/,
+    ],
+    [
+      "everything cluster-local",
+      { config: { clusterLocal: [{ host: "*", local: true }] } },
+      /serviceSettings has \* as clusterLocal/,
+    ],
+    ["headless", west({ clusterIP: "None" }), /is headless: .* no way through the gateway to those of west/],
+    [
+      "not held",
+      { held: { differences: [{ kind: "missing", what: "apps/web 10.2.0.1:8080" }] } },
+      /^istiod-1 of east does not hold the endpoints of apps\/web in west/,
+    ],
+    ["pods without a sidecar", { endpoint: { takesMtls: false } }, /^No pod of apps\/web in west has a sidecar/],
+    [
+      "a policy that lets nobody in",
+      { policies: { west: [policy("AuthorizationPolicy", "istio-system", "nobody", {})] } },
+      /^AuthorizationPolicy istio-system\/nobody of west lets nobody in/,
+    ],
+    [
+      "a policy that keeps everybody out",
+      { policies: { west: [policy("AuthorizationPolicy", "apps", "out", { action: "DENY", rules: [{}] })] } },
+      /^AuthorizationPolicy apps\/out of west lets nobody in/,
+    ],
+    [
+      "a Sidecar that hides it",
+      { proxy: {}, policies: { east: [policy("Sidecar", "istio-system", "default", {})] } },
+      /does not know apps\/web:80: Sidecar istio-system\/default decides/,
+    ],
+    [
+      "exported to others",
+      { proxy: {}, ...west({}, { "networking.istio.io/exportTo": ".,db" }) },
+      /does not know apps\/web:80: it is exported to apps, db alone/,
+    ],
+    ["hidden by nothing that is seen", { proxy: {} }, /does not know apps\/web:80\.$/],
+    [
+      "a DestinationRule without mutual TLS",
+      {
+        proxy: { "apps/web:80": ["10.1.0.1:8080"] },
+        policies: {
+          east: [
+            policy("DestinationRule", "istio-system", "plain", {
+              host: "*.local",
+              trafficPolicy: { tls: { mode: "DISABLE" } },
+            }),
+          ],
+        },
+      },
+      /no endpoint of apps\/web:80 in west: DestinationRule istio-system\/plain has TLS mode DISABLE/,
+    ],
+    [
+      "mutual TLS switched off",
+      {
+        proxy: { "apps/web:80": ["10.1.0.1:8080"] },
+        policies: { east: [policy("PeerAuthentication", "apps", "off", { mtls: { mode: "DISABLE" } })] },
+      },
+      /PeerAuthentication apps\/off switches mutual TLS off/,
+    ],
+    [
+      "left out for a reason that is not seen",
+      { proxy: { "apps/web:80": ["10.1.0.1:8080"] } },
+      /no endpoint of apps\/web:80 in west, though istiod holds them: it has 10\.1\.0\.1:8080/,
+    ],
+  ])("%s", (_, world, cause) => {
+    const finding = seen(world);
+    expect(finding).toMatchObject({ verdict: "failed", cause: expect.stringMatching(cause) });
+    expect(finding.hint).toBeTruthy();
+  });
+});
+
+describe("what is not known is not green", () => {
+  test.each<[string, World, RegExp]>([
+    ["a cluster that is silent", { west: "unread" }, /^What west has of apps\/web could not be read/],
+    ["no istiod", { held: "none" }, /no pod of istiod runs/],
+    ["an istiod that cannot be asked", { held: "closed" }, /its debug interface is closed/],
+    ["a proxy that cannot be asked for", { proxy: "unread" }, /could not be asked/],
+  ])("%s", (_, world, cause) => {
+    expect(seen(world)).toMatchObject({ verdict: "unknown", cause: expect.stringMatching(cause) });
+  });
+});
