@@ -2,10 +2,10 @@ import * as core from "@actions/core";
 import { connect, retriesOnly } from "../cluster/client.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Deadline } from "../cluster/deadline.ts";
-import type { Kubeconfig } from "../cluster/kubeconfig.ts";
+import { Failure } from "../mesh/failure.ts";
 import { releaseFor } from "../steps/lock.ts";
 import { removeProbe } from "../steps/probe.ts";
-import { readInputs } from "./inputs.ts";
+import { readAccess } from "./inputs.ts";
 import { tellRetry } from "./log.ts";
 import { mask } from "./masking.ts";
 import { warned } from "./warned.ts";
@@ -13,11 +13,11 @@ import { warned } from "./warned.ts";
 /** Milliseconds for all clusters together, which are cleaned up side by side. */
 const WITHIN = 60_000;
 
-/** Removes a probe's namespace from every cluster. */
+/** Looks for a probe in every cluster, and removes what is left of it. */
 export function removeProbes(namespace: string): Promise<void> {
   return inEach(
     (name) => `The probe's namespace ${namespace} could not be removed from ${name}`,
-    (cluster) => removeProbe(cluster, namespace, true),
+    (cluster) => removeProbe(cluster, namespace),
   );
 }
 
@@ -29,17 +29,22 @@ export function releaseLeases(holder: string): Promise<void> {
   );
 }
 
-/** The inputs are given to the post step, too, so that no credentials have to be kept for it. */
+/**
+ * Does the work in each cluster by itself: one whose kubeconfig is gone by now keeps no other from it. The inputs are given
+ * to the post step, too, so that no credentials have to be kept for it.
+ */
 async function inEach(failure: (name: string) => string, work: (cluster: Cluster) => Promise<void>): Promise<void> {
   const source = { get: (name: string) => core.getInput(name), env: (name: string) => process.env[name] };
-  const inputs = await readInputs({ ...source, machine: process.env }, mask);
+  const { clusters, problems } = readAccess({ ...source, machine: process.env }, mask);
   const deadline = new Deadline(WITHIN);
   const watcher = retriesOnly(tellRetry);
   await Promise.all(
-    inputs.mesh.clusters.map(async ({ name }) => {
-      const cluster = connect(name, inputs.kubeconfigs.get(name) as Kubeconfig, deadline, watcher);
-      await warned(failure(name), () => work(cluster));
-      await cluster.close();
-    }),
+    clusters.map(({ name, kubeconfig }) =>
+      warned(failure(name), async () => {
+        if (!kubeconfig) throw new Failure(problems.join(" "));
+        const cluster = connect(name, kubeconfig, deadline, watcher);
+        await work(cluster).finally(() => cluster.close());
+      }),
+    ),
   );
 }

@@ -122,14 +122,8 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     for (const key of ["name", "network"] as const) matching(entry.label(key), entry[key], LABEL_VALUE, NAME);
     const server = entry.apiServer && apiServerProblem(entry.apiServer);
     if (server) report(entry.label("api-server"), `is ${shown(withoutPassword(entry.apiServer))}${server}`);
-    const { content, folder, from } = entry.kubeconfig ?? {};
-    const read = content ? readKubeconfig(content, entry.context, { folder }) : undefined;
-    if (read && "problem" in read) {
-      report(entry.label("kubeconfig"), `${from ? `is looked for in ${from}, which ` : ""}${read.problem}`);
-    } else if (read) {
-      read.secrets.forEach(mask);
-      kubeconfigs.set(entry, read);
-    }
+    const kubeconfig = kubeconfigOf(entry, report, mask);
+    if (kubeconfig) kubeconfigs.set(entry, kubeconfig);
     const values = mergeValues(allValues, entry.values);
     reportReaderValues(values, readerRole, report);
     const hub = hubIn(values);
@@ -205,6 +199,32 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       clusters,
     },
   };
+}
+
+/** The kubeconfig of a cluster; `undefined` where it cannot be read, which was reported. */
+function kubeconfigOf(entry: Entry, report: Report, mask: (secret: string) => void): Kubeconfig | undefined {
+  const { content, folder, from } = entry.kubeconfig ?? {};
+  const read = content ? readKubeconfig(content, entry.context, { folder }) : undefined;
+  if (read && "problem" in read) {
+    report(entry.label("kubeconfig"), `${from ? `is looked for in ${from}, which ` : ""}${read.problem}`);
+    return undefined;
+  }
+  read?.secrets.forEach(mask);
+  return read;
+}
+
+/** How each cluster is reached, as far as its inputs can still be read, and what is wrong with the others. */
+export function readAccess(
+  source: InputSource,
+  mask: (secret: string) => void,
+): { clusters: { name: string; kubeconfig: Kubeconfig | undefined }[]; problems: string[] } {
+  const problems: string[] = [];
+  const report: Report = (input, problem) => problems.push(`\`${input}\` ${problem}.`);
+  const clusters = readClusters(source, 1, report).map((entry) => ({
+    name: entry.name,
+    kubeconfig: kubeconfigOf(entry, report, mask),
+  }));
+  return { clusters, problems };
 }
 
 /** No API server gives a token for less, and there is no more that the TokenRequest API takes. Milliseconds. */

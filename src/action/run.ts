@@ -167,11 +167,10 @@ function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic" 
     probing: (namespace) => core.saveState(PROBE_STATE, namespace ?? ""),
     isOver: () => deadline.passed,
     lastly: (member) => {
-      if (!deadline.passed) return { cluster: member.cluster, patient: true };
+      if (!deadline.passed) return { cluster: member.cluster };
       // Cancelled, the runner kills this process within seconds; the post step looks again.
       const within = deadline.cancelled ? CLEANUP_CANCELLED : CLEANUP;
-      const cluster = connect(member.spec.name, member.kubeconfig, new Deadline(within), log);
-      return { cluster, patient: !deadline.cancelled };
+      return { cluster: connect(member.spec.name, member.kubeconfig, new Deadline(within), log) };
     },
   };
 }

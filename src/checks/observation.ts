@@ -19,6 +19,7 @@ import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { type Service, takesMtls } from "./gateway-service.ts";
 import {
+  type ControlPlanes,
   chooseIstiod,
   ISTIOD,
   type IstiodView,
@@ -92,18 +93,27 @@ export interface Observation {
   readonly readerTokens: Part<readonly Secret[]>;
 }
 
-/** Reads a cluster; never throws for what it could not read. */
-export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Member): Promise<Observation> {
-  const { namespace } = mesh;
-  const list = <T extends KubernetesObject>(apiVersion: string, kind: string, rest: Partial<ListQuery> = {}) =>
-    cluster.list<T>({ apiVersion, kind, ...rest });
-  const get = <T extends KubernetesObject>(kind: string, name: string, where?: string) =>
-    cluster.get<T>({ apiVersion: "v1", kind, name, ...(where ? { namespace: where } : {}) });
+/** What is asked of a cluster first, for a probe can start as soon as it is known: its control planes. All is still being read. */
+export interface Beginning {
+  readonly namespace: Promise<KubernetesObject | undefined>;
+  readonly istios: Promise<readonly IstioResource[]>;
+  readonly istiods: Promise<readonly Deployment[]>;
+  readonly workloads: Promise<Workloads | undefined>;
+  readonly chosen: Promise<ControlPlanes>;
+}
 
-  const istios = list<IstioResource>(ISTIO.apiVersion, ISTIO.kind).then((all) =>
-    all.filter((istio) => istio.spec.namespace === namespace),
-  );
-  const istiods = list<Deployment>("apps/v1", "Deployment", { namespace, labelSelector: ISTIOD });
+/** Begins to read a cluster. */
+export function beginObserving(mesh: MeshSpec, { cluster }: Member): Beginning {
+  const { namespace } = mesh;
+  const istios = cluster
+    .list<IstioResource>({ apiVersion: ISTIO.apiVersion, kind: ISTIO.kind })
+    .then((all) => all.filter((istio) => istio.spec.namespace === namespace));
+  const istiods = cluster.list<Deployment>({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    namespace,
+    labelSelector: ISTIOD,
+  });
   // Who hangs on which is a question only where there are several.
   const workloads = istiods.then(async ({ length }) =>
     length > 1 ? workloadsOf(await readProxies(cluster)) : undefined,
@@ -111,6 +121,29 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
   const chosen = Promise.all([istios, istiods, workloads.catch(unknown)]).then(([resources, deployments, of]) =>
     chooseIstiod(mesh, resources, deployments, of),
   );
+  const beginning = {
+    namespace: cluster.get<KubernetesObject>({ apiVersion: "v1", kind: "Namespace", name: namespace }),
+    istios,
+    istiods,
+    workloads,
+    chosen,
+  };
+  // Whoever needs one looks at its end in their own time.
+  for (const each of Object.values(beginning)) each.catch(() => {});
+  return beginning;
+}
+
+/** Reads a cluster; never throws for what it could not read. */
+export async function observe(
+  mesh: MeshSpec,
+  { spec, cluster, kubeconfig }: Member,
+  { istios, istiods, workloads, chosen, namespace: ownNamespace }: Beginning,
+): Promise<Observation> {
+  const { namespace } = mesh;
+  const list = <T extends KubernetesObject>(apiVersion: string, kind: string, rest: Partial<ListQuery> = {}) =>
+    cluster.list<T>({ apiVersion, kind, ...rest });
+  const get = <T extends KubernetesObject>(kind: string, name: string, where?: string) =>
+    cluster.get<T>({ apiVersion: "v1", kind, name, ...(where ? { namespace: where } : {}) });
   const pods = list("v1", "Pod", { namespace, labelSelector: ISTIOD }) as unknown as Promise<Pod[]>;
   const istiodPods = Promise.all([chosen, pods]).then(([{ inUse, revision }, all]) => {
     const revisions = [revision, ...inUse.map(revisionOf)];
@@ -142,7 +175,7 @@ export async function observe(mesh: MeshSpec, { spec, cluster, kubeconfig }: Mem
     spec,
     answered: true,
     uid: part(get("Namespace", "kube-system").then((found) => found?.metadata.uid ?? "")),
-    namespace: part(get("Namespace", namespace)),
+    namespace: part(ownNamespace),
     istios: part(istios),
     cni: part(istios.then(([istio]) => readCni(cluster, istio, spec.values))),
     revision: part(chosen.then(({ revision }) => revision)),

@@ -23,10 +23,12 @@ import { istiodReady } from "../steps/istiod.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
+import type { Injection } from "../steps/probe.ts";
 import { ensureReader } from "../steps/reader.ts";
 import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
-import type { Run } from "../steps/run.ts";
+import { attempt, type Run } from "../steps/run.ts";
+import { Probes } from "../steps/traffic.ts";
 import { beginIssuing, establishTrust, laterNetwork } from "../steps/trust.ts";
 import { takingTurns, tellHowFar, upgraded } from "../steps/upgrade.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
@@ -52,6 +54,21 @@ export interface Tools {
  * another wait for each other: one after another, each done as a whole before the next begins.
  */
 export async function install(run: Run, asked: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
+  const probes = tools.verification && new Probes(run, asked, tools.verification);
+  try {
+    await installed(run, asked, members, tools, probes);
+  } finally {
+    await probes?.remove();
+  }
+}
+
+async function installed(
+  run: Run,
+  asked: MeshSpec,
+  members: readonly Member[],
+  tools: Tools,
+  probes: Probes | undefined,
+): Promise<void> {
   run.plan(
     ...planPreflight(asked),
     LOCK_CHECK,
@@ -143,6 +160,13 @@ export async function install(run: Run, asked: MeshSpec, members: readonly Membe
     ];
   });
 
+  // What proves the mesh at the end starts beside the gateways.
+  for (const member of served) {
+    attempt(Promise.all([controlPlane(member), istiod(member), ...cni(member)])).then(
+      (ready) => ready && probes?.start(member, injectionFor(mesh, member, ready[0].revision)),
+    );
+  }
+
   const upgrades = moved.map((member) => {
     const needs = [...healthy(member), ...cni(member), ...gateways(member)];
     const done = upgraded(run, mesh, member, transition(member), survey(member), controlPlane(member), needs);
@@ -191,7 +215,11 @@ export async function install(run: Run, asked: MeshSpec, members: readonly Membe
   );
   if (!tools.verification) return;
   if (!whole) return run.skipRest("Not looked at, for the installation did not come to its end.");
-  await verify(run, mesh, members, tools.verification);
+  await verify(run, mesh, members, tools.verification, probes);
+}
+
+async function injectionFor({ namespace }: MeshSpec, { cluster }: Member, revision: string): Promise<Injection> {
+  return { revision, namespace: await cluster.get({ apiVersion: "v1", kind: "Namespace", name: namespace }) };
 }
 
 /** The steps after the preflight, for the run's plan. */

@@ -1,9 +1,8 @@
 import { failed, passed } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
 import { istiodVersion } from "../checks/istiod.ts";
-import { type Observation, observe, unseen } from "../checks/observation.ts";
+import { type Beginning, beginObserving, type Observation, observe, unseen } from "../checks/observation.ts";
 import { part, readable } from "../checks/part.ts";
-import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -11,25 +10,16 @@ import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs, type ServiceSpec } from "../mesh/spec.ts";
 import { compareEndpoints, judgeEndpoints } from "../steps/endpoints.ts";
 import { judgeCluster, judgeMesh, judgePairs, trust } from "../steps/judge.ts";
+import type { Injection } from "../steps/probe.ts";
 import type { Run } from "../steps/run.ts";
 import { judgeServices, planServices } from "../steps/services.ts";
-import { sendTraffic } from "../steps/traffic.ts";
+import { Probes, type TrafficTools } from "../steps/traffic.ts";
 
-export interface VerifyTools {
-  /** Whether requests are sent, by a probe in each cluster. Without, nothing is created. */
-  readonly traffic: boolean;
+export interface VerifyTools extends TrafficTools {
   /** The user's Services that every cluster shall reach. */
   readonly services: readonly ServiceSpec[];
-  /** How long a pair of clusters is tried, in milliseconds, where not the usual time. */
-  readonly patience?: number;
   /** Calls the API server that a remote secret's kubeconfig names, and gives its kube-system's UID. */
   call(kubeconfig: string): Promise<{ readonly uid: string } | { readonly problem: string }>;
-  /** Told before a probe's namespace exists, and with `undefined` once it is gone everywhere. */
-  probing(namespace: string | undefined): void;
-  /** A connection to clean up by, which outlives the run's deadline, and whether there is time to see that all is gone. */
-  lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
-  /** Whether the run's deadline has passed, or it was cancelled: then `lastly` gives a connection of its own. */
-  isOver(): boolean;
 }
 
 const OF_CLUSTER: readonly CheckId[] = [
@@ -83,26 +73,37 @@ export function planVerify(mesh: MeshSpec, services: readonly ServiceSpec[] = []
 /**
  * Looks at every part of the mesh and sends requests between all ordered pairs of clusters. What a cluster does not tell
  * in time holds up only the checks that need it. The checks must be planned.
+ * @param probes those that run already; the others are started beside the first requests
  */
-export async function verify(run: Run, mesh: MeshSpec, members: readonly Member[], tools: VerifyTools): Promise<void> {
+export async function verify(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  tools: VerifyTools,
+  probes = new Probes(run, mesh, tools),
+): Promise<void> {
   run.traffic = tools.traffic;
-  const seen = new Map(members.map((member) => [member, look(run, mesh, member)]));
+  const seen = new Map(members.map((member) => [member, look(run, mesh, member, probes)]));
   const of = (member: Member) => seen.get(member) as Promise<Observation>;
 
   const named = tools.services.map(({ namespace, name }) => `${namespace}/${name}`);
   const comparing = part(compareEndpoints(mesh, members, of, named, tools.patience));
-  await Promise.all([
-    ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
-    judgeMesh(run, mesh, members, of),
-    judgePairs(run, mesh, members, of, tools.call),
-    judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),
-    judgeServices(run, mesh, tools.services, members, of, comparing),
-    sendTraffic(run, mesh, members, of, tools),
-  ]);
+  try {
+    await Promise.all([
+      ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
+      judgeMesh(run, mesh, members, of),
+      judgePairs(run, mesh, members, of, tools.call),
+      judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),
+      judgeServices(run, mesh, tools.services, members, of, comparing),
+      probes.sendTraffic(members, of),
+    ]);
+  } finally {
+    await probes.remove();
+  }
 }
 
 /** Reads a cluster, and notes what the report says of it. */
-async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observation> {
+async function look(run: Run, mesh: MeshSpec, member: Member, probes: Probes): Promise<Observation> {
   const { cluster, spec } = member;
   const subject = { cluster: spec.name };
   return run.timed("verification", subject, async () => {
@@ -123,7 +124,9 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observati
     const reading = { source: `${cluster.server}/version`, values: { gitVersion: report.kubernetesVersion } };
     const evidence = `Kubernetes ${report.kubernetesVersion} answers at ${cluster.server}.`;
     run.judge("cluster.api", subject, passed(evidence, reading));
-    const seen = await observe(mesh, member);
+    const beginning = beginObserving(mesh, member);
+    probes.start(member, injectionOf(beginning));
+    const seen = await observe(mesh, member, beginning);
     const istioVersion = istiodVersion(readable(seen.istiod), readable(seen.istios) ?? []);
     if (istioVersion) report.istioVersion = istioVersion;
     report.gatewayAddresses = addressesOf(readable(seen.gateways)?.services ?? []);
@@ -133,4 +136,9 @@ async function look(run: Run, mesh: MeshSpec, member: Member): Promise<Observati
     if (root) run.trusts(root);
     return seen;
   });
+}
+
+async function injectionOf({ chosen, namespace }: Beginning): Promise<Injection> {
+  const [{ revision }, found] = await Promise.all([chosen, namespace]);
+  return { revision, namespace: found };
 }

@@ -48,7 +48,7 @@ export async function judgeCluster(
   const removed: string[] = [];
   if (mayRemove) {
     for (const { metadata } of readable(() => expiredProbes(seen)) ?? []) {
-      const removal = await part(removeProbe(cluster, metadata.name, false));
+      const removal = await part(removeProbe(cluster, metadata.name, metadata.uid));
       if (readable(() => [removal()])) removed.push(metadata.name);
     }
   }

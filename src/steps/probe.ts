@@ -1,5 +1,4 @@
 import { failed, passed, unknown } from "../checks/finding.ts";
-import type { Observation } from "../checks/observation.ts";
 import { podTrouble, proxyImage } from "../checks/pods.ts";
 import { type Attempt, type Call, type Endpoint, isAnswer } from "../checks/traffic.ts";
 import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
@@ -25,44 +24,87 @@ import type { MeshSpec, TrafficPair } from "../mesh/spec.ts";
 
 /** How long a probe's pod may take to be ready. Milliseconds. */
 const START = 90_000;
-/** How long a removed namespace is waited for. Milliseconds. */
-const REMOVAL = 30_000;
 /** Not the proxies' own user (1337), whose traffic the sidecar leaves alone. */
 const UID = 1000;
 
+/** By which control plane a probe is injected. */
+export interface Injection {
+  readonly revision: string;
+  /** The control planes' namespace, as it is in the cluster. */
+  readonly namespace: KubernetesObject | undefined;
+}
+
+/** A probe that is being started. */
+export interface StartingProbe {
+  /** Settled once nothing more will be created. */
+  readonly created: Promise<unknown>;
+  /** Whether it runs, or why not. */
+  readonly ready: Promise<Finding>;
+}
+
 /**
- * Starts a cluster's probe, and finds whether it runs. Its objects are no changes: they are gone afterwards.
+ * Starts a cluster's probe. Its objects are no changes: they are gone afterwards.
+ * @param injecting what it is injected by, once that is known
  * @param patience how long a webhook is waited for that cannot be called: none answers in the moment after its rollout
  */
-async function startProbe(
+export function startProbe(
+  mesh: MeshSpec,
+  probe: ProbeSpec,
+  member: Member,
+  injecting: Promise<Injection>,
+  patience: Patience,
+): StartingProbe {
+  const created = injecting.then((injection) => createProbe(mesh, probe, member, injection, patience));
+  const ready = created
+    .then((made) => ("verdict" in made ? made : untilReady(probe, member, made)))
+    .catch((error: unknown) => notStarted(mesh, error));
+  created.catch(() => {});
+  return { created, ready };
+}
+
+interface Made {
+  readonly image: string;
+  readonly revision: string;
+}
+
+async function createProbe(
   mesh: MeshSpec,
   probe: ProbeSpec,
   { spec, cluster }: Member,
-  seen: Observation,
+  { revision, namespace: systemNamespace }: Injection,
   patience: Patience,
-): Promise<Finding> {
-  const { namespace } = probe;
-  const revision = seen.revision();
+): Promise<Made | Finding> {
   await create(cluster, probeNamespace(mesh, probe, revision), patience);
   await Promise.all(probeObjects(mesh, probe, spec.name).map((object) => create(cluster, object, patience)));
   // OpenShift chooses the user, from a range that it notes on every namespace.
-  const uid = seen.namespace()?.metadata.annotations?.["openshift.io/sa.scc.uid-range"] ? undefined : UID;
+  const uid = systemNamespace?.metadata.annotations?.["openshift.io/sa.scc.uid-range"] ? undefined : UID;
   const injected = await cluster.dryRun(probePod(mesh, probe, spec.name, undefined, uid), patience);
   const image = proxyImage(injected as unknown as Pod);
-  const reading = { source: `Pod ${namespace}/${PROBE_POD}`, values: { revision, image } };
   if (!image) {
     return failed(
       `Injection is off: a pod in a namespace labelled istio.io/rev=${revision} gets no sidecar.`,
       "Look at the webhook, and at the values sidecarInjectorWebhook and global.proxy.autoInject: kubectl get mutatingwebhookconfigurations",
-      reading,
+      readingOf(probe, revision, image),
     );
   }
   await create(cluster, probePod(mesh, probe, spec.name, image, uid), patience);
+  return { image, revision };
+}
+
+const readingOf = ({ namespace }: ProbeSpec, revision: string, image: string | undefined) => ({
+  source: `Pod ${namespace}/${PROBE_POD}`,
+  values: { revision, image },
+});
+
+async function untilReady(probe: ProbeSpec, { cluster }: Member, { image, revision }: Made): Promise<Finding> {
+  const { namespace } = probe;
   const pods = { apiVersion: "v1", kind: "Pod", namespace, fieldSelector: `metadata.name=${PROBE_POD}` };
   const start = performance.now();
   await cluster.waitFor(`the probe's pod ${namespace}/${PROBE_POD} to be ready`, { pods }, (found) => {
     const pod = found.pods[0] as unknown as Pod | undefined;
-    const trouble = pod ? podTrouble(pod) : "there is no such pod any more";
+    // It was there: somebody has removed it, or it goes with the run.
+    if (!pod) throw new Failure("The probe's pod is gone.");
+    const trouble = podTrouble(pod);
     if (!trouble) return { done: undefined };
     if (performance.now() - start > START)
       throw new Failure(`The probe is not ready after ${START / 1000} s: ${trouble}.`);
@@ -71,34 +113,23 @@ async function startProbe(
   const seconds = Math.round((performance.now() - start) / 100) / 10;
   return passed(
     `The probe runs with ${image}, injected by revision ${revision}; it was ready after ${seconds} s.`,
-    reading,
+    readingOf(probe, revision, image),
   );
 }
 
-/** As `startProbe`, with what went wrong as a finding. */
-export async function tryProbe(
-  mesh: MeshSpec,
-  probe: ProbeSpec,
-  member: Member,
-  seen: Observation,
-  patience: Patience,
-): Promise<Finding> {
-  if (!seen.answered) return unknown(`No probe was started: ${member.spec.name} did not answer.`, "");
-  try {
-    return await startProbe(mesh, probe, member, seen, patience);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    // What may not be done says nothing of the mesh.
-    if (error instanceof ApiError && (error.status === 403 || error.status === 401))
-      return unknown(error.message, error.hint ?? "");
-    const injection = error instanceof ApiError && error.webhook?.name.endsWith("sidecar-injector.istio.io");
-    return failed(
-      error.message,
-      injection
-        ? `istiod injects the sidecars: is it ready? kubectl -n ${mesh.namespace} get pods -l app=istiod`
-        : (error.hint ?? `kubectl -n ${mesh.namespace} get events`),
-    );
-  }
+/** What went wrong with a probe's start, as a finding. */
+function notStarted(mesh: MeshSpec, error: unknown): Finding {
+  if (!(error instanceof Failure)) throw error;
+  // What may not be done says nothing of the mesh.
+  if (error instanceof ApiError && (error.status === 403 || error.status === 401))
+    return unknown(error.message, error.hint ?? "");
+  const injection = error instanceof ApiError && error.webhook?.name.endsWith("sidecar-injector.istio.io");
+  return failed(
+    error.message,
+    injection
+      ? `istiod injects the sidecars: is it ready? kubectl -n ${mesh.namespace} get pods -l app=istiod`
+      : (error.hint ?? `kubectl -n ${mesh.namespace} get events`),
+  );
 }
 
 /** Calls of one pair: ten, but in a large mesh no more than about a hundred from each cluster, and never less than three. */
@@ -204,21 +235,13 @@ async function endpointsOf(cluster: Cluster, namespace: string, target: string):
 }
 
 /**
- * Removes a probe. Kubernetes leaves a namespace alone for five seconds before it empties it; by then the pod, which is
- * asked to go at the same time, is gone, and need not be waited for once more.
- * @param patient whether to wait until all is gone
+ * Removes a probe: its pod goes at once, and its namespace is asked to. Nobody waits for that, for Kubernetes leaves a
+ * namespace alone for five seconds before it empties it.
+ * @param uid only that very namespace
  */
-export async function removeProbe(cluster: Cluster, namespace: string, patient: boolean): Promise<void> {
+export async function removeProbe(cluster: Cluster, namespace: string, uid?: string): Promise<void> {
   const ref = { apiVersion: "v1", kind: "Namespace", name: namespace };
-  const [there] = await Promise.all([cluster.delete(ref), cluster.delete(podOf(namespace))]);
-  if (!there || !patient) return;
-  const start = performance.now();
-  const namespaces = { apiVersion: "v1", kind: "Namespace", fieldSelector: `metadata.name=${namespace}` };
-  await cluster.waitFor(`the probe's namespace ${namespace} to go`, { namespaces }, (found) => {
-    if (found.namespaces.length === 0) return { done: undefined };
-    if (performance.now() - start > REMOVAL) throw new Failure(`It is still terminating after ${REMOVAL / 1000} s.`);
-    return { seen: "it is terminating" };
-  });
+  await Promise.all([cluster.delete(podOf(namespace)), cluster.delete(ref, uid)]);
 }
 
 /** Creates what is this run's alone: if it is there already, an earlier try of the same request came through. */

@@ -10,15 +10,19 @@ import { Failure } from "../mesh/failure.ts";
 import { PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
-import { callsPerPair, removeProbe, tryPair, tryProbe } from "./probe.ts";
+import { callsPerPair, type Injection, removeProbe, type StartingProbe, startProbe, tryPair } from "./probe.ts";
 import type { Run } from "./run.ts";
 
 export interface TrafficTools {
+  /** Whether requests are sent. Without, no probe is started. */
   readonly traffic: boolean;
   /** How long a pair is tried, in milliseconds; default: 30 s, or 10 s where something is known to be wrong already. */
   readonly patience?: number;
+  /** Told before a probe's namespace exists, and with `undefined` once it is asked to go everywhere. */
   probing(namespace: string | undefined): void;
-  lastly(member: Member): { readonly cluster: Cluster; readonly patient: boolean };
+  /** A connection to clean up by, which outlives the run's deadline. */
+  lastly(member: Member): { readonly cluster: Cluster };
+  /** Whether the run's deadline has passed, or it was cancelled: then `lastly` gives a connection of its own. */
   isOver(): boolean;
 }
 
@@ -29,44 +33,62 @@ const PATIENCE_IN_TROUBLE = 10_000;
 /** After this nobody needs a probe's namespace any more, whatever became of its run. Milliseconds. */
 const LIFETIME = 3_600_000;
 
-/** Runs a probe in every cluster and has each call all others; removes the probes, whatever happens. */
-export async function sendTraffic(
-  run: Run,
-  mesh: MeshSpec,
-  members: readonly Member[],
-  seenOf: (member: Member) => Promise<Observation>,
-  tools: TrafficTools,
-): Promise<void> {
-  const pairs = orderedPairs(members.map(({ spec }) => spec.name)).map(
-    ({ observer, target }): TrafficPair => ({ source: observer, target }),
-  );
-  if (!tools.traffic) {
-    const none = skipped("No request was sent, for `traffic` is false.");
-    for (const { spec } of members) run.judge("traffic.probe", { cluster: spec.name }, none);
-    for (const pair of pairs) run.judge("pair.request", pair, none);
-    return;
-  }
-  const probe: ProbeSpec = {
+/** A run's probes, one in each cluster. Whoever starts one sees to it that all are removed, whatever happens. */
+export class Probes {
+  readonly #run: Run;
+  readonly #mesh: MeshSpec;
+  readonly #tools: TrafficTools;
+  readonly #probe: ProbeSpec = {
     namespace: `${PROBE_PREFIX}${randomBytes(4).toString("hex")}`,
     expires: new Date(Date.now() + LIFETIME),
   };
-  const patience = () => tools.patience ?? (run.troubled ? PATIENCE_IN_TROUBLE : PATIENCE);
-  const calls = callsPerPair(members.length);
-  const begun: Member[] = [];
-  try {
+  readonly #started = new Map<string, StartingProbe & { member: Member }>();
+
+  #over = false;
+
+  constructor(run: Run, mesh: MeshSpec, tools: TrafficTools) {
+    this.#run = run;
+    this.#mesh = mesh;
+    this.#tools = tools;
+  }
+
+  #patience = () => this.#tools.patience ?? (this.#run.troubled ? PATIENCE_IN_TROUBLE : PATIENCE);
+
+  /** Starts a cluster's probe, unless it is started already. @param injecting what it is injected by, once that is known */
+  start(member: Member, injecting: Promise<Injection>): void {
+    const { name } = member.spec;
+    if (!this.#tools.traffic || this.#over || this.#started.has(name)) return;
+    if (this.#started.size === 0) this.#tools.probing(this.#probe.namespace);
+    const { created, ready } = startProbe(this.#mesh, this.#probe, member, injecting, this.#patience);
+    const timed = this.#run.timed("traffic", { cluster: name }, () => ready);
+    // Its end is looked at when requests are sent.
+    timed.catch(() => {});
+    this.#started.set(name, { member, created, ready: timed });
+  }
+
+  /** Has each cluster's probe call all others, and notes what each check finds. */
+  async sendTraffic(members: readonly Member[], seenOf: (member: Member) => Promise<Observation>): Promise<void> {
+    const [run, tools] = [this.#run, this.#tools];
+    const pairs = orderedPairs(members.map(({ spec }) => spec.name)).map(
+      ({ observer, target }): TrafficPair => ({ source: observer, target }),
+    );
+    if (!tools.traffic) {
+      const none = skipped("No request was sent, for `traffic` is false.");
+      for (const { spec } of members) run.judge("traffic.probe", { cluster: spec.name }, none);
+      for (const pair of pairs) run.judge("pair.request", pair, none);
+      return;
+    }
+    const calls = callsPerPair(members.length);
     const up = new Map(
       members.map((member) => [
         member.spec.name,
         (async () => {
+          const { name } = member.spec;
+          // By then the probe of a cluster that answers is begun.
           const seen = await seenOf(member);
-          if (seen.answered) {
-            if (begun.length === 0) tools.probing(probe.namespace);
-            begun.push(member);
-          }
-          const finding = await run.timed("traffic", { cluster: member.spec.name }, () =>
-            tryProbe(mesh, probe, member, seen, patience),
-          );
-          run.judge("traffic.probe", { cluster: member.spec.name }, finding);
+          const ready = this.#started.get(name)?.ready;
+          const finding = ready ? await ready : unknown(`No probe was started: ${name} did not answer.`, "");
+          run.judge("traffic.probe", { cluster: name }, finding);
           return finding.verdict === "passed" ? seen : undefined;
         })(),
       ]),
@@ -76,14 +98,51 @@ export async function sendTraffic(
         const source = members.find(({ spec }) => spec.name === pair.source) as Member;
         const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
         const finding = await run.timed("traffic", pair, () =>
-          request(mesh, patience(), calls, probe, pair, source, from, to),
+          request(this.#mesh, this.#patience(), calls, this.#probe, pair, source, from, to),
         );
         run.judge("pair.request", pair, finding);
       }),
     );
     for (const each of settled) if (each.status === "rejected") throw each.reason;
-  } finally {
-    await remove(run, begun, probe.namespace, tools);
+  }
+
+  /** Asks the probes that were started to go; none is started any more. */
+  async remove(): Promise<void> {
+    this.#over = true;
+    if (this.#started.size === 0) return;
+    const { namespace } = this.#probe;
+    const asked = await Promise.all(
+      [...this.#started.values()].map(async ({ member, created }) => {
+        try {
+          // Of one that is still being started no part may come after this.
+          await created.catch(() => {});
+          await this.#removeFrom(member);
+          return true;
+        } catch (error) {
+          if (!(error instanceof Failure)) throw error;
+          this.#run.warn(
+            `The probe's namespace ${namespace} could not be removed from ${member.spec.name}: ${error.message} kubectl delete namespace ${namespace}`,
+          );
+          return false;
+        }
+      }),
+    );
+    this.#started.clear();
+    // Where it was not asked to go the post step tries again.
+    if (asked.every(Boolean)) this.#tools.probing(undefined);
+  }
+
+  async #removeFrom(member: Member): Promise<void> {
+    const { cluster } = this.#tools.lastly(member);
+    const { namespace } = this.#probe;
+    if (cluster !== member.cluster) return removeProbe(cluster, namespace).finally(() => cluster.close());
+    try {
+      await removeProbe(cluster, namespace);
+    } catch (error) {
+      // The run may have come to its deadline, or been cancelled, over this: then it is done by what outlives it.
+      if (!(error instanceof Failure) || !this.#tools.isOver()) throw error;
+      await this.#removeFrom(member);
+    }
   }
 }
 
@@ -105,40 +164,4 @@ async function request(
     istioNamespace: mesh.namespace,
   };
   return judgePair(await tryPair(probe, pair, source, context, patience, calls));
-}
-
-async function remove(run: Run, members: readonly Member[], namespace: string, tools: TrafficTools): Promise<void> {
-  const gone = await Promise.all(
-    members.map(async (member) => {
-      try {
-        return await removeFrom(member, namespace, tools);
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        run.warn(
-          `The probe's namespace ${namespace} could not be removed from ${member.spec.name}: ${error.message} kubectl delete namespace ${namespace}`,
-        );
-        return false;
-      }
-    }),
-  );
-  // Where it was not seen to be gone the post step tries again.
-  if (gone.every(Boolean)) tools.probing(undefined);
-}
-
-/** @returns whether it was seen to be gone */
-async function removeFrom(member: Member, namespace: string, tools: TrafficTools): Promise<boolean> {
-  const { cluster, patient } = tools.lastly(member);
-  if (cluster !== member.cluster) {
-    return removeProbe(cluster, namespace, patient)
-      .then(() => patient)
-      .finally(() => cluster.close());
-  }
-  try {
-    await removeProbe(cluster, namespace, patient);
-    return patient;
-  } catch (error) {
-    // The run may have come to its deadline, or been cancelled, over this: then it is done by what outlives it.
-    if (!(error instanceof Failure) || !tools.isOver()) throw error;
-    return removeFrom(member, namespace, tools);
-  }
 }

@@ -186,9 +186,7 @@ export async function runCommand(
       probing: (namespace) => probing.push(namespace),
       isOver: () => deadline.passed,
       lastly: ({ spec, cluster, kubeconfig }) =>
-        deadline.passed
-          ? { cluster: connect(spec.name, kubeconfig, new Deadline(30_000), progress), patient: !deadline.cancelled }
-          : { cluster, patient: true },
+        deadline.passed ? { cluster: connect(spec.name, kubeconfig, new Deadline(30_000), progress) } : { cluster },
     });
     if (command === "verify") {
       run.plan(...planVerify(mesh, setup.verification?.services));

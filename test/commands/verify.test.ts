@@ -7,7 +7,7 @@ import { blocked, distorted, startClusters } from "../embedded/cluster.ts";
 import { REFUSE } from "../embedded/controllers/deployments.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
-import { NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
+import { failures, NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
 
 const SECRET = "istio-remote-secret-cluster2";
 const A_B = { observer: "cluster1", target: "cluster2" };
@@ -36,6 +36,22 @@ describe("a healthy mesh", () => {
     expect(schemaProblems(installed.report)).toEqual([]);
   });
 
+  test("has its probes started beside its gateways, and those of an installation that fails are removed", async () => {
+    for (const { requests } of kubes) {
+      const first = (what: RegExp) => requests.findIndex(({ method, path }) => what.test(`${method} ${path}`));
+      // Bindings are looked at by the verification alone.
+      expect(first(/^POST \/api\/v1\/namespaces\?/)).toBeLessThan(first(/^GET .*\/clusterrolebindings\?/));
+    }
+    one().intercept(({ method, path }) =>
+      method === "PATCH" && /\/services\//.test(path) ? { status: 403 } : undefined,
+    );
+    const outcome = await runInstall(kubes, { verification: { traffic: true } });
+    one().intercept(undefined);
+    expect(failures(outcome)).toEqual([expect.stringMatching(/^failed install\.gateway-service cluster1/)]);
+    expect(outcome.probing).toEqual([expect.stringMatching(/^istio-mesh-probe-/), undefined]);
+    expect(probeNamespaces()).toEqual([]);
+  });
+
   test("passes every check, is not changed, and nothing is left", async () => {
     const outcome = await runVerify(kubes);
     expect(notPassed(outcome)).toEqual([]);
@@ -43,7 +59,7 @@ describe("a healthy mesh", () => {
     expect(outcome.report.changes).toEqual([]);
     expect(probeNamespaces()).toEqual([]);
     expect(schemaProblems(outcome.report)).toEqual([]);
-    // Told before the first probe, and again when all are gone.
+    // Told before the first probe, and again when all were asked to go.
     expect(outcome.probing).toEqual([expect.stringMatching(/^istio-mesh-probe-[0-9a-f]{8}$/), undefined]);
   });
 
@@ -70,8 +86,7 @@ describe("a healthy mesh", () => {
     kubes[0]?.intercept(undefined);
     expect(end.signal.aborted).toBe(true);
     expect(outcome.warnings).toEqual([]);
-    // Cancelled, it does not wait until they are gone: that is left to the post step.
-    expect(outcome.probing.at(-1)).toEqual(how === "late" ? undefined : expect.stringMatching(/^istio-mesh-probe-/));
+    expect(outcome.probing).toEqual([expect.stringMatching(/^istio-mesh-probe-/), undefined]);
     await vi.waitFor(() => expect(probeNamespaces()).toEqual([]));
   });
 

@@ -30,8 +30,10 @@ async function seen(cluster: Cluster): Promise<Record<string, string>> {
     const version = /^(Deployment|Istio)$/.test(kind) ? metadata.generation : metadata.resourceVersion;
     return `${version} ${JSON.stringify(metadata.labels)}`;
   };
+  // A probe's namespace may be on its way out.
+  const stay = objects.filter(({ metadata }) => !metadata.deletionTimestamp);
   return Object.fromEntries(
-    objects.map((each) => [`${each.kind} ${each.metadata.namespace ?? ""}/${each.metadata.name}`, state(each)]),
+    stay.map((each) => [`${each.kind} ${each.metadata.namespace ?? ""}/${each.metadata.name}`, state(each)]),
   );
 }
 

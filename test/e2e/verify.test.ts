@@ -24,11 +24,11 @@ const notPassed = (report: Report | undefined) =>
 /** Where nothing asks for the CNI plugin it is not looked for. */
 const usual = ({ id, verdict }: Check) => id === "control-plane.cni" && verdict === "skipped";
 
-/** What of ours is on the clusters that is gone after a run. */
+/** What of ours is on the clusters that is gone after a run, or on its way out. */
 async function probes(): Promise<string[]> {
   const selector = "app.kubernetes.io/managed-by=istio-mesh-action,app.kubernetes.io/component=probe";
   const found = await Promise.all(clusters.map((cluster) => cluster.list("namespaces", "-l", selector)));
-  return found.flat().map(({ metadata }) => metadata.name);
+  return found.flat().flatMap(({ metadata }) => (metadata.deletionTimestamp ? [] : metadata.name));
 }
 
 const rows: string[] = [];

@@ -126,7 +126,7 @@ export function probesOf(kube: Kube): string[] {
 async function removed(kube: Kube, namespace: string): Promise<void> {
   const silent = { waiting() {}, waited() {}, retrying() {} };
   const cluster = connect("", readKubeconfig(kube.kubeconfig()) as Kubeconfig, new Deadline(10_000), silent);
-  await removeProbe(cluster, namespace, true).finally(() => cluster.close());
+  await removeProbe(cluster, namespace).finally(() => cluster.close());
 }
 
 /** Whether the run had come to its end by then: all that it asked for afterwards is to give its Leases back. */
