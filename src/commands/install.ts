@@ -85,7 +85,7 @@ async function installed(
   const begin = (plan: TrustPlan) => beginIssuing(asked, plan, tools.root);
   const first = (member: Member) => tools.lock.look(member);
   const ready = await tools.lock.after(run, members, planPreflight(asked), () =>
-    preflight(run, asked, members, { ...tools, rights, begin, first }),
+    preflight(run, asked, members, { ...tools, rights, dryRun: true, begin, first }),
   );
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
   const { mesh, served, surveys, transitions, trust, begun: issuing } = ready;

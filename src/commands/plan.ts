@@ -21,11 +21,11 @@ export async function plan(
   { istioctl, root, prune }: Pick<Tools, "istioctl" | "root" | "prune">,
 ): Promise<void> {
   const needed = asked.installer === "istioctl";
-  run.plan(...planPreflight(asked, { istioctl: needed, helm: false }), ...planPlan(asked));
+  run.plan(...planPreflight(asked, { istioctl: needed, helm: false, dryRun: false }), ...planPlan(asked));
 
   // A dry run takes the rights of the real one.
   const rights = installRights(asked, prune);
-  const tools = { istioctl: needed ? istioctl : undefined, helm: undefined };
+  const tools = { istioctl: needed ? istioctl : undefined, helm: undefined, dryRun: false };
   const ready = await preflight(run, asked, members, { ...tools, root, rights, begin() {} });
   if (!ready) return run.skipRest("The preflight found what must be mended first.");
   const { mesh, served, surveys, transitions, trust } = ready;
@@ -38,17 +38,9 @@ export async function plan(
     served.map(async (member) => {
       const others = served.filter((other) => other !== member);
       // One after the other, so that the report has them in one order.
-      await attempt(
-        planObjects(
-          run,
-          mesh,
-          member,
-          survey(member),
-          trust,
-          transitions.get(member.spec.name) as Transition,
-          istioctl,
-        ),
-      );
+      const transition = transitions.get(member.spec.name) as Transition;
+      const intent = { survey: survey(member), trust, transition, istioctl: tools.istioctl };
+      await attempt(planObjects(run, mesh, member, intent));
       await attempt(planRemoteSecrets(run, mesh, member, others, surveys, prune));
     }),
   );

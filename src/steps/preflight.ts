@@ -23,6 +23,7 @@ import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } fr
 import { withImages } from "./images.ts";
 import { isCurrent } from "./remote-access.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
+import { type Intent, Trial, tryInstall, UNTRIED } from "./trial.ts";
 import { settleVersion } from "./version.ts";
 
 export interface Ready<Begun> {
@@ -45,6 +46,8 @@ export interface PreflightTools<Begun> {
   readonly helm: Helm | undefined;
   readonly root: RootCa | undefined;
   readonly rights: readonly Right[];
+  /** Whether what is to be written is tried. */
+  readonly dryRun: boolean;
   /** Done before a cluster is read. */
   first?(member: Member): Promise<void>;
   /** Begins what the trust plan asks for, while other things are still looked at. */
@@ -62,6 +65,7 @@ const CLUSTER_CHECKS = [
   "reader-role",
   "operator",
   "images",
+  "dry-run",
 ] as const;
 type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
 /** What there is to look at before the access to clusters that are joined already is changed. */
@@ -69,9 +73,10 @@ const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote
 type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
 /** The preflight's steps, for the run's plan. @param tools which of them the run may need */
-export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true }): CheckRef[] {
+export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true, dryRun: true }): CheckRef[] {
+  const checks = installChecks(mesh).filter((id) => tools.dryRun || id !== "dry-run");
   return [
-    ...planned(mesh, installChecks(mesh)),
+    ...planned(mesh, checks),
     { id: "preflight.version", subject: MESH },
     { id: "preflight.trust", subject: MESH },
     ...(tools.istioctl ? [{ id: "preflight.istioctl", subject: MESH } as const] : []),
@@ -124,7 +129,7 @@ export async function preflight<Begun>(
   run: Run,
   asked: MeshSpec,
   members: readonly Member[],
-  { istioctl, helm, root, rights, begin, first }: PreflightTools<Begun>,
+  { istioctl, helm, root, rights, dryRun, begin, first }: PreflightTools<Begun>,
 ): Promise<Ready<Begun> | undefined> {
   const read = await Promise.all(members.map((member) => look(run, asked, member, rights, first)));
   const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
@@ -159,11 +164,34 @@ export async function preflight<Begun>(
     const cause = `Not reached: ${name} cannot be reached, and the run goes on without it.`;
     run.say("preflight", { cluster: name }, "The run goes on without it.");
     const left = (planned: CheckRef) =>
-      planned.id === "preflight.images" || isOf(planned, "install") || isOf(planned, "plan");
+      ["preflight.images", "preflight.dry-run"].includes(planned.id) ||
+      isOf(planned, "install") ||
+      isOf(planned, "plan");
     run.skipRest(cause, (planned) => left(planned) && clustersOf(planned.subject).includes(name));
   }
   const imaged = await withImages(run, mesh, served, surveys, istioctl);
-  return imaged.length === served.length ? { mesh, served: imaged, surveys, transitions, ...trust } : undefined;
+  if (imaged.length < served.length) return undefined;
+  if (dryRun) {
+    const tried = imaged.map((member) => {
+      const survey = surveys.get(member.spec.name) as Survey;
+      const transition = transitions.get(member.spec.name) as Transition;
+      return attempt(tryWrites(run, mesh, member, { survey, trust: trust.trust, transition, istioctl }));
+    });
+    if ((await Promise.all(tried)).includes(undefined)) return undefined;
+  }
+  return { mesh, served: imaged, surveys, transitions, ...trust };
+}
+
+/** Tries what is to be written to a cluster by a dry run: what is refused is known before anything is. */
+function tryWrites(run: Run, mesh: SettledMesh, member: Member, intent: Intent): Promise<true> {
+  return run.step("preflight.dry-run", { cluster: member.spec.name }, [], async () => {
+    const trial = new Trial(member.cluster, intent.survey);
+    await tryInstall(trial, mesh, member, intent);
+    const { tried, untried, refused } = await trial.end();
+    if (refused) throw refused.error;
+    const evidence = `A dry run of ${tried} object${tried === 1 ? "" : "s"} was taken.`;
+    return { value: true, evidence: `${evidence}${untried ? ` ${UNTRIED}` : ""}` };
+  });
 }
 
 /** Decides on the root of trust and begins what it takes; `undefined` where that cannot be. */

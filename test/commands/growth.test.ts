@@ -11,6 +11,7 @@ import { schemaProblems } from "../report/schema.ts";
 import { testClusters } from "./clusters.ts";
 import {
   failures,
+  isWrite,
   meshSpec,
   NAMESPACE,
   notPassed,
@@ -198,8 +199,8 @@ describe("a cluster that is taken off the list", () => {
   });
 
   test("is not removed where something else failed", async () => {
-    left[0]?.intercept(({ method, path }) =>
-      method === "PATCH" && path.includes("cross-network-gateway") ? { status: 403 } : undefined,
+    left[0]?.intercept((sent) =>
+      isWrite(sent) && sent.path.includes("cross-network-gateway") ? { status: 403 } : undefined,
     );
     const outcome = await install(left, { prune: true });
     comesBack(left[0] as Kube);
@@ -307,8 +308,8 @@ describe("a cluster that cannot be reached", () => {
   test("before it got its part of a generated root, leaves no control plane that could never be its peer", async () => {
     const kubes = await clusters(3);
     const three = kubes[2] as Kube;
-    three.intercept(({ method }) =>
-      method === "PATCH" ? { status: 503, headers: { "retry-after": "1000" } } : undefined,
+    three.intercept((sent) =>
+      isWrite(sent) && sent.method === "PATCH" ? { status: 503, headers: { "retry-after": "1000" } } : undefined,
     );
     expect((await runInstall(kubes)).report.result).toBe("failed");
     goesAway(three);

@@ -362,6 +362,30 @@ describe("the preflight finds, before anything is written,", () => {
     expectNothingWritten(kubes);
   });
 
+  test("what an API server would refuse, in all clusters at once", async () => {
+    const kubes = await clusters(2);
+    const message =
+      "failed to create typed patch object (/default; sailoperator.io/v1, Kind=Istio): .spec.values.meshConfig.accesslogfile: field not declared in schema";
+    kubes[0].intercept(({ method, path }) =>
+      method === "PATCH" && path.includes("/istios/")
+        ? { status: 500, body: { kind: "Status", code: 500, message } }
+        : undefined,
+    );
+    const going = { name: NAMESPACE, deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: ["example.com/slow"] };
+    kubes[1].put({ apiVersion: "v1", kind: "Namespace", metadata: going });
+    const outcome = await runInstall(kubes);
+    expect(failures(outcome)).toEqual([
+      expect.stringMatching(
+        /^failed preflight\.dry-run cluster1: Could not apply Istio default: \.spec\.values\.meshConfig\.accesslogfile: field not declared in schema \| Correct .*`values`/,
+      ),
+      expect.stringMatching(
+        /^failed preflight\.dry-run cluster2: Namespace istio-system is being deleted, held by finalizer example\.com\/slow: .* \| Run again when it is gone\./,
+      ),
+    ]);
+    expect(outcome.report.seconds).toBeLessThan(5);
+    expectNothingWritten(kubes);
+  });
+
   test("roots of trust that differ, with both sums", async () => {
     const kubes = await clusters(2);
     const roots = await Promise.all([generateRoot(), generateRoot()]);
@@ -442,14 +466,16 @@ describe("the gateway", () => {
       },
     };
     await applyAs(kubes[0], "their-gitops", theirs);
+    for (const kube of kubes) kube.requests.length = 0;
     const before = inNamespace(kubes[0], theirs.apiVersion, "Gateway", "cross-network-gateway");
     const [failure, ...more] = failures(await runInstall(kubes));
     expect(failure).toMatch(
-      /install\.exposure cluster1: .*somebody else set it differently: \.spec\.servers \(by their-gitops\)/,
+      /preflight\.dry-run cluster1: .*somebody else set it differently: \.spec\.servers \(by their-gitops\)/,
     );
     expect(failure).toContain("Nothing was overwritten.");
     expect(more).toEqual([]);
     expect(inNamespace(kubes[0], theirs.apiVersion, "Gateway", "cross-network-gateway")).toEqual(before);
+    expectNothingWritten(kubes);
   });
 });
 

@@ -175,9 +175,10 @@ test("an object that another manager set differently is a conflict that names it
   });
   const [failure] = failures(await runInstall(kubes, { mesh }));
   expect(failure).toMatch(
-    /install\.reconciled cluster1: Could not apply ConfigMap istio-system\/istio: somebody else set it differently/,
+    /preflight\.dry-run cluster1: Could not apply ConfigMap istio-system\/istio: somebody else set it differently/,
   );
   expect(kubes[0].get(config).data.mesh).toBe("theirs");
+  for (const kube of kubes) expect(writes(kube)).toEqual([]);
 });
 
 test("the rights that it needs are those that it asks for, with istiod's own", () => {

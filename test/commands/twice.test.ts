@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { lease } from "../../src/mesh/objects/lease.ts";
 import type { Kube } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
-import { failures, notPassed, runInstall, runRotate, runUninstall, runVerify, writes } from "./mesh.ts";
+import { failures, isWrite, notPassed, runInstall, runRotate, runUninstall, runVerify, writes } from "./mesh.ts";
 import { installTwice } from "./twice.ts";
 
 const started = testClusters();
@@ -100,8 +100,8 @@ describe("a Lease in each cluster", () => {
   test("that is lost ends all writing", async () => {
     const kubes = await started(2);
     let stolen = false;
-    kubes[0].intercept(({ method, path }) => {
-      if (!stolen && method === "PATCH" && path.includes("/istios/")) {
+    kubes[0].intercept((sent) => {
+      if (!stolen && isWrite(sent) && sent.path.includes("/istios/")) {
         stolen = true;
         kubes[0].put(lease("a thief", 60_000, undefined));
       }
