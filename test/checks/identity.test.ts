@@ -134,7 +134,8 @@ describe("an identity is the mesh's or another", () => {
   });
 
   test("what is not precise is said", () => {
-    const identity = { ...own, trustDomain: "t", trustDomainAliases: [], clusterAliases: [] };
+    const trust = { trustDomain: "t", trustDomainAliases: [], caCertificates: [], takesCaCertificates: false };
+    const identity = { ...own, ...trust, caAddress: undefined, clusterAliases: [] };
     expect(imprecise(identity, "net-e")).toBeUndefined();
     expect(imprecise(identity, undefined)).toBeUndefined();
     expect(imprecise({ ...identity, meshId: undefined }, "net-e")).toMatch(/No mesh ID is set.*trust domain t/);

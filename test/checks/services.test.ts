@@ -14,6 +14,7 @@ type Json = Record<string, unknown>;
 
 const CONFIG: MeshConfig = {
   meshId: undefined,
+  caCertificates: [],
   trustDomain: "cluster.local",
   trustDomainAliases: [],
   discoverySelectors: [],

@@ -8,12 +8,14 @@ import type { Kube } from "../embedded/kube.ts";
 
 export type Clusters = [Kube, Kube, ...Kube[]];
 
-/** So many pairs of keys are made, and then used in turn: more than the certificates of any one test need. */
+/** So many pairs of keys are made, by each worker, and then used in turn: more than the certificates of any one test need. */
 const POOL = 8;
+const pools = new Map<string, { keys: unknown[]; asked: number }>();
 
 /**
- * To be called once, outside of tests: gives what starts clusters, which are stopped after the file's last test. Keys are
- * short meanwhile, for those of 3072 bits take up to a second each; how long they are is tested elsewhere.
+ * To be called once, outside of tests: gives what starts clusters, which are stopped after the file's last test. They are
+ * without TLS: that costs more than all that is asked over it, and has tests of its own. Keys are short meanwhile, for those
+ * of 3072 bits take up to a second each; how long they are is tested elsewhere.
  */
 export function testClusters(): (
   count: number,
@@ -22,7 +24,6 @@ export function testClusters(): (
   const running: Kube[] = [];
   beforeAll(() => {
     const make = webcrypto.subtle.generateKey.bind(webcrypto.subtle) as (...args: unknown[]) => unknown;
-    const pools = new Map<string, { keys: unknown[]; asked: number }>();
     vi.spyOn(webcrypto.subtle, "generateKey").mockImplementation(((
       algorithm: { modulusLength?: number },
       extractable: boolean,
@@ -42,7 +43,11 @@ export function testClusters(): (
     await Promise.all(running.map((kube) => kube.stop()));
   });
   return async (count, options) => {
-    const started = (await startClusters(count, options)) as Clusters;
+    const of = typeof options === "function" ? options : () => options ?? {};
+    const started = (await startClusters(count, (index) => {
+      const each = of(index);
+      return { ...each, kube: { plain: true, ...each.kube } };
+    })) as Clusters;
     running.push(...started);
     return started;
   };

@@ -547,10 +547,10 @@ describe.concurrent("what a run ends by, and says:", () => {
 /** Server-side apply of a Gateway by another field manager. */
 async function applyAs(kube: Kube, manager: string, object: Json): Promise<void> {
   const { users } = parse(kube.kubeconfig({ auth: "token" }));
-  const dispatcher = new Agent({ connect: { ca: kube.ca } });
+  const dispatcher = new Agent();
   const { namespace, name } = object.metadata;
   const path = `/apis/networking.istio.io/v1/namespaces/${namespace}/gateways/${name}?fieldManager=${manager}`;
-  const { statusCode, body } = await request(kube.server + path, {
+  const { statusCode, body } = await request(kube.listening + path, {
     method: "PATCH",
     headers: { authorization: `Bearer ${users[0].user.token}`, "content-type": "application/apply-patch+yaml" },
     body: JSON.stringify(object),

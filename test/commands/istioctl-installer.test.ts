@@ -37,6 +37,7 @@ describe("clusters without the operator", () => {
 
   test("become one mesh, with the same values, and verified by requests", async () => {
     const outcome = await runInstall(kubes, {
+      istioctl: { program: true },
       mesh: {
         ...mesh,
         clusters: [1, 2].map((n) => ({
@@ -155,6 +156,7 @@ test("values that istioctl refuses are told before anything is changed", async (
   const values = { pilot: { env: "x" } };
   const [failure] = failures(
     await runInstall(kubes, {
+      istioctl: { program: true },
       mesh: { ...mesh, clusters: [1, 2].map((n) => ({ name: `cluster${n}`, network: `network${n}`, values })) },
     }),
   );

@@ -27,6 +27,7 @@ import { type Progress, Run } from "../../src/steps/run.ts";
 import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
 import { dial } from "../embedded/network.ts";
+import { quickIstioctl } from "../embedded/quick-istioctl.ts";
 
 export const NAMESPACE = "istio-system";
 export const MANAGER = "istio-mesh-action";
@@ -66,8 +67,8 @@ export interface Setup {
   readonly late?: AbortSignal;
   /** By how much pauses between tries and between looks are shortened. */
   readonly pace?: number;
-  /** Instead of one that works, as a program or in this process. */
-  readonly istioctl?: string | ((deadline: Deadline) => Istioctl);
+  /** Instead of one in this process that works: the path of a program, or one that works, too. */
+  readonly istioctl?: string | { readonly program: true };
   readonly prune?: boolean;
   /** Instead of one that must not be asked for. */
   readonly helm?: Helm;
@@ -157,13 +158,12 @@ export async function runCommand(
   let lock: Lock | undefined;
   const folder = await mkdtemp(join(tmpdir(), "install-"));
   const members: Member[] = mesh.clusters.map((spec, index) => {
-    const kubeconfig = readKubeconfig(setup.kubeconfigs?.[index] ?? (kubes[index] as Kube).kubeconfig()) as Kubeconfig;
+    const kubeconfig = listening(setup.kubeconfigs?.[index] ?? (kubes[index] as Kube).kubeconfig());
     return { spec, kubeconfig, cluster: connect(spec.name, kubeconfig, deadline, progress) };
   });
   try {
-    const given = setup.istioctl ?? (await fakeIstioctl(folder, mesh.istioVersion ?? "1.26.3"));
-    const options = { mirror: "https://istioctl.invalid", deadline };
-    const istioctl = typeof given === "string" ? istioctlFor({ ...options, path: given }, folder, []) : given(deadline);
+    const calls: string[] = [];
+    const istioctl = await istioctlOf(setup, mesh, folder, deadline, calls);
     const run = new Run(command, mesh, members, progress);
     const announce = run.plan.bind(run);
     run.plan = (...steps) => {
@@ -209,12 +209,12 @@ export async function runCommand(
         });
       else await rotate(run, mesh, members, { verification: ending, lock, patience: setup.patience });
     }
-    const calls = await readFile(join(folder, CALLS), "utf8").catch(() => "");
+    const called = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return {
       report: run.report(),
       warnings,
       secrets,
-      istioctl: calls.split("\n").filter((line) => line !== ""),
+      istioctl: [...calls, ...called.split("\n").filter((line) => line !== "")],
       probing,
       retries,
     };
@@ -226,16 +226,32 @@ export async function runCommand(
   }
 }
 
+async function istioctlOf(
+  { istioctl: given }: Setup,
+  { istioVersion = "1.26.3" }: MeshSpec,
+  folder: string,
+  deadline: Deadline,
+  calls: string[],
+): Promise<Istioctl> {
+  if (!given) return quickIstioctl(deadline, calls);
+  const path = typeof given === "string" ? given : await fakeIstioctl(folder, istioVersion);
+  return istioctlFor({ mirror: "https://istioctl.invalid", deadline, path }, folder, []);
+}
+
 const unexpected = () => Promise.reject(new Error("unexpected call of Helm"));
 const noHelm: Helm = { ready: unexpected, installOperator: unexpected };
+
+/** A kubeconfig, with where its API server really listens. */
+function listening(text: string): Kubeconfig {
+  const kubeconfig = readKubeconfig(text) as Kubeconfig;
+  return { ...kubeconfig, server: dial(kubeconfig.server) ?? kubeconfig.server };
+}
 
 /** As the action's own, on the network between the embedded clusters. */
 async function callTarget(text: string, watcher: Watcher): Promise<{ uid: string } | { problem: string }> {
   const { server } = readKubeconfig(text) as Kubeconfig;
-  const url = dial(server);
-  if (!url) return { problem: `Nobody answers at ${server}.` };
-  const kubeconfig = readKubeconfig(text.replace(server, url)) as Kubeconfig;
-  const cluster = connect("", kubeconfig, new Deadline(1_000), watcher);
+  if (!dial(server)) return { problem: `Nobody answers at ${server}.` };
+  const cluster = connect("", listening(text), new Deadline(1_000), watcher);
   try {
     const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
     return { uid: found?.metadata.uid ?? "" };

@@ -376,7 +376,7 @@ test("the rights of an install are enough", async () => {
 });
 
 test("the built action fails the step for a plan with changes where it shall, and says why", async () => {
-  const kubes = await clusters(2);
+  const kubes = await clusters(2, { kube: { plain: false } });
   const inputs = {
     command: "plan",
     "cluster1-kubeconfig": kubes[0].kubeconfig(),

@@ -1,19 +1,19 @@
 // The user's own Services, on embedded clusters whose istiods give their proxies what Istio would.
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { subjectName } from "../../src/mesh/report.ts";
-import { startClusters } from "../embedded/cluster.ts";
 import type { Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
+import { testClusters } from "./clusters.ts";
 import { runInstall, runVerify } from "./mesh.ts";
 
+const started = testClusters();
 let kubes: Kube[];
 beforeAll(async () => {
-  kubes = await startClusters(2);
+  kubes = await started(2);
   expect((await runInstall(kubes)).report.result).toBe("passed");
   await Promise.all(kubes.map((kube) => deploy(kube, "apps", "web")));
   await Promise.all(kubes.map((kube) => deploy(kube, "shop", "caller")));
 });
-afterAll(() => Promise.all(kubes.map((kube) => kube.stop())));
 
 /** A Service and its pods, with sidecars. */
 async function deploy(kube: Kube, namespace: string, name: string): Promise<void> {

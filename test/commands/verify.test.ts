@@ -1,25 +1,26 @@
 // The whole verification in this process, on embedded clusters whose probes answer as their objects let them.
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Subject, subjectName } from "../../src/mesh/report.ts";
-import { blocked, distorted, startClusters } from "../embedded/cluster.ts";
+import { blocked, distorted } from "../embedded/cluster.ts";
 import { REFUSE } from "../embedded/controllers/deployments.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
-import { failures, NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
+import { testClusters } from "./clusters.ts";
+import { failures, isWrite, NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
 
 const SECRET = "istio-remote-secret-cluster2";
 const A_B = { observer: "cluster1", target: "cluster2" };
 const B = { cluster: "cluster2" };
 
+const started = testClusters();
 let kubes: Kube[];
 let installed: Outcome;
 beforeAll(async () => {
-  kubes = await startClusters(3);
+  kubes = await started(3);
   installed = await runInstall(kubes, { verification: { traffic: true } });
 });
-afterAll(() => Promise.all(kubes.map((kube) => kube.stop())));
 
 const QUIET = { verification: { traffic: false } };
 
@@ -42,9 +43,7 @@ describe("a healthy mesh", () => {
       // Bindings are looked at by the verification alone.
       expect(first(/^POST \/api\/v1\/namespaces\?/)).toBeLessThan(first(/^GET .*\/clusterrolebindings\?/));
     }
-    one().intercept(({ method, path }) =>
-      method === "PATCH" && /\/services\//.test(path) ? { status: 403 } : undefined,
-    );
+    one().intercept((request) => (isWrite(request) && /\/services\//.test(request.path) ? { status: 403 } : undefined));
     const outcome = await runInstall(kubes, { verification: { traffic: true } });
     one().intercept(undefined);
     expect(failures(outcome)).toEqual([expect.stringMatching(/^failed install\.gateway-service cluster1/)]);

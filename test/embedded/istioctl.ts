@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { request } from "node:https";
+import { request as requestPlain } from "node:http";
+import { request as requestSecure } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -49,8 +50,9 @@ async function main([version = "", calls = "", ...args]: string[]): Promise<void
   if (command === "version") console.log(version);
   else if (command === "create-remote-secret") {
     process.stdout.write(await createRemoteSecret(flags, readFileSync(flags.get("kubeconfig") ?? "", "utf8")));
-  } else if (command === "manifest") await generate(flags.get("filename") ?? "", version);
-  else throw new Problem(`unknown command "${command}" for "istioctl"`);
+  } else if (command === "manifest") {
+    process.stdout.write(await generate(readFileSync(flags.get("filename") ?? "", "utf8"), version));
+  } else throw new Problem(`unknown command "${command}" for "istioctl"`);
 }
 
 export function flagsOf(args: readonly string[]): ReadonlyMap<string, string> {
@@ -62,13 +64,16 @@ export function flagsOf(args: readonly string[]): ReadonlyMap<string, string> {
   );
 }
 
-/** Loaded where it is asked for: the other commands are called more often. */
-async function generate(file: string, version: string): Promise<void> {
+/**
+ * What `manifest generate` prints. What it takes is loaded where it is asked for: the other commands are called more often.
+ * @param asked the text of the file that the flag names
+ */
+export async function generate(asked: string, version: string): Promise<string> {
   const [{ baseChart, istiodChart }, { istioDefinitions }] = await Promise.all([
     import("./controllers/chart.ts"),
     import("./controllers/crds.ts"),
   ]);
-  const { spec } = JSON.parse(readFileSync(file, "utf8"));
+  const { spec } = JSON.parse(asked);
   if (typeof spec.values.pilot?.env === "string") throw new Problem("could not unmarshal: bad StructValue");
   const { namespace, revision = "default", values } = spec;
   const release = { revision, namespace, version, values };
@@ -86,13 +91,18 @@ async function generate(file: string, version: string): Promise<void> {
       },
     ],
   };
-  for (const object of [...istioDefinitions(), ...baseChart(release), ...istiodChart(release), validator])
-    console.log(`${stringify(object)}\n---\n`);
+  return [...istioDefinitions(), ...baseChart(release), ...istiodChart(release), validator]
+    .map((object) => `${stringify(object)}\n---\n`)
+    .join("");
 }
 
-/** What `create-remote-secret` prints. @param kubeconfig the text of the file that the flag names */
-export async function createRemoteSecret(flags: ReadonlyMap<string, string>, kubeconfigText: string): Promise<string> {
-  const api = connect(kubeconfigText, flags.get("context"));
+/** What `create-remote-secret` prints. @param kubeconfigText the text of the file that the flag names @param dial where a server really listens */
+export async function createRemoteSecret(
+  flags: ReadonlyMap<string, string>,
+  kubeconfigText: string,
+  dial = (server: string) => server,
+): Promise<string> {
+  const api = connect(kubeconfigText, flags.get("context"), dial);
   const namespace = flags.get("namespace") ?? "istio-system";
   const account = flags.get("service-account") ?? READER;
   const name = flags.get("name") ?? (await api("GET", "/api/v1/namespaces/kube-system")).metadata.uid;
@@ -175,7 +185,7 @@ interface Api {
 }
 
 /** The API server of a kubeconfig's context, with its credentials. */
-function connect(text: string, wanted: string | undefined): Api {
+function connect(text: string, wanted: string | undefined, dial: (server: string) => string): Api {
   const config = parse(text);
   const contextName = wanted ?? config["current-context"];
   const context = config.contexts.find(({ name }: Json) => name === contextName)?.context;
@@ -195,9 +205,11 @@ function connect(text: string, wanted: string | undefined): Api {
     "content-type": "application/json",
     ...(token ? { authorization: `Bearer ${token}` } : {}),
   };
+  const url = dial(cluster.server);
+  const request = url.startsWith("http:") ? requestPlain : requestSecure;
   const call = (method: string, path: string, body?: Json): Promise<Json> =>
     new Promise((resolve, reject) => {
-      const sent = request(`${cluster.server}${path}`, { ...options, method, headers }, (response) => {
+      const sent = request(`${url}${path}`, { ...options, method, headers }, (response) => {
         let text = "";
         response.setEncoding("utf8");
         response.on("data", (chunk: string) => {

@@ -79,8 +79,10 @@ export type Interference =
 
 /** An embedded Kubernetes API. What controllers and tests do goes past authentication and server-side apply. */
 export interface Kube {
-  /** `https://127.0.0.1:PORT` */
+  /** `https://127.0.0.1:PORT`, by which kubeconfigs know it. */
   readonly server: string;
+  /** Where it really listens: the same, or `http:` where it is without TLS. */
+  readonly listening: string;
   /** PEM. */
   readonly ca: string;
   readonly requests: LoggedRequest[];

@@ -14,11 +14,11 @@ const neighbours = new Map<string, Neighbour>();
 
 /** Puts a cluster on the network between the clusters. @returns takes it away again */
 export function join(neighbour: Neighbour, address: string | undefined): () => void {
-  const { server } = neighbour.kube;
-  if (address) servers.set(address, server);
-  neighbours.set(server, neighbour);
+  const { server, listening } = neighbour.kube;
+  for (const url of [address, server]) if (url) servers.set(url, listening);
+  neighbours.set(listening, neighbour);
   return () => {
-    neighbours.delete(server);
+    neighbours.delete(listening);
   };
 }
 
@@ -29,6 +29,6 @@ export function dial(server: string): string | undefined {
 }
 
 /** The cluster whose API server really listens at a URL. */
-export function neighbourAt(server: string): Neighbour | undefined {
-  return neighbours.get(server);
+export function neighbourAt(url: string): Neighbour | undefined {
+  return neighbours.get(url);
 }

@@ -1,6 +1,6 @@
 import { constants } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer } from "node:https";
+import { createServer as createPlain, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createSecure } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
@@ -25,13 +25,15 @@ const INSIDE = "kube-controller-manager";
 export interface KubeOptions {
   /** Names the cluster in kubeconfigs. */
   readonly name?: string;
+  /** Without TLS, and so with tokens alone: a connection takes longer to be made safe than a request to be answered. */
+  readonly plain?: boolean;
   /** How long every request takes, as over a network. */
   readonly latencyMs?: number;
 }
 
 /** Starts a Kubernetes API in this process, on a free port of this machine. */
 export async function startKube(options: KubeOptions = {}): Promise<Kube> {
-  const { name = "embedded", latencyMs = 0 } = options;
+  const { name = "embedded", latencyMs = 0, plain = false } = options;
   const { ca, server: pair, admin } = await certificates();
   const registry = new Registry();
   const who = new Authenticator();
@@ -149,18 +151,21 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
     }
   };
 
-  const server = createServer({
-    key: pair.key,
-    cert: pair.cert,
-    ca,
-    requestCert: true,
-    rejectUnauthorized: false,
-    // A resumed session would come without the client's certificate.
-    secureOptions: constants.SSL_OP_NO_TICKET,
-    keepAliveTimeout: 60_000,
-  });
+  const keepAliveTimeout = 60_000;
+  const server = plain
+    ? createPlain({ keepAliveTimeout })
+    : createSecure({
+        key: pair.key,
+        cert: pair.cert,
+        ca,
+        requestCert: true,
+        rejectUnauthorized: false,
+        // A resumed session would come without the client's certificate.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        keepAliveTimeout,
+      });
   const connections = new Set<Duplex>();
-  server.on("secureConnection", (socket) => {
+  server.on(plain ? "connection" : "secureConnection", (socket) => {
     connections.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => connections.delete(socket));
@@ -176,9 +181,10 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
 
   return {
     server: url,
+    listening: plain ? url.replace("https:", "http:") : url,
     ca,
     requests,
-    kubeconfig: ({ auth = "certificate", server = url, token = ADMIN_TOKEN } = {}) => {
+    kubeconfig: ({ auth = plain ? "token" : "certificate", server = url, token = ADMIN_TOKEN } = {}) => {
       const data = (pem: string) => Buffer.from(pem).toString("base64");
       return stringify({
         apiVersion: "v1",

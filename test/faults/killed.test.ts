@@ -92,7 +92,7 @@ async function problemsOf(
   each: Kill,
   whole: Json,
 ): Promise<{ hit: boolean; problems: string[] }> {
-  const kubes = await begin(scenario);
+  const kubes = await begin(scenario, { tls: true });
   try {
     const { hit, exitCode, postExitCode, log, left } = await kill(kubes, inputs, each);
     const problems: string[] = [];

@@ -3,7 +3,6 @@ import type { UninstallScope } from "../../src/mesh/spec.ts";
 import { notPassed, type Outcome, runCommand, type Setup, state } from "../commands/mesh.ts";
 import { startClusters } from "../embedded/cluster.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
-import { quickIstioctl } from "./istioctl.ts";
 
 /** A command, as it is run with faults. */
 export interface Scenario {
@@ -17,7 +16,7 @@ export interface Scenario {
   readonly readOnly: boolean;
 }
 
-const QUICK: Setup = { istioctl: quickIstioctl, pace: 0.02 };
+const QUICK: Setup = { pace: 0.02 };
 const TRAFFIC = { verification: { traffic: true } };
 
 /** Slow enough for a run to have to wait, by watch. */
@@ -72,9 +71,9 @@ export function states(kubes: readonly Kube[]): Json {
   return JSON.parse(text.replaceAll(/(istio-remote-secret-token)-\d+/g, "$1"));
 }
 
-/** Clusters where the command begins. */
-export async function begin(scenario: Scenario): Promise<Kube[]> {
-  const kubes = await startClusters(2, SLOW);
+/** Clusters where the command begins. @param tls for runs that are processes of their own */
+export async function begin(scenario: Scenario, { tls = false } = {}): Promise<Kube[]> {
+  const kubes = await startClusters(2, { ...SLOW, kube: { plain: !tls } });
   await scenario.before(kubes);
   for (const kube of kubes) kube.requests.length = 0;
   return kubes;
