@@ -150,7 +150,7 @@ describe("the files", () => {
 
 describe("the interface", () => {
   const action = parse(read("action.yml")) as Record<"inputs" | "outputs", Record<string, { description?: string }>>;
-  const inputs = ["inputs", "clusters", "installation", "operator", "services", "trust"]
+  const inputs = ["inputs", "clusters", "installation", "operator", "probe", "services", "trust"]
     .map((name) => read(`src/action/${name}.ts`))
     .join("");
 

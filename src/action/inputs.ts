@@ -8,6 +8,7 @@ import { parseDuration } from "./duration.ts";
 import { DNS_LABEL, NO_EFFECT, readCni, readGateway, readImageHub, reportReaderValues } from "./installation.ts";
 import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
+import { readProbe } from "./probe.ts";
 import { readServices } from "./services.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
@@ -73,6 +74,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const prune = flag("prune");
   const traffic = flag("traffic");
   const services = readServices(source, report);
+  const probe = readProbe(source, report);
   const installer = oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
   const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, NAME);
   const asked = source.get("istio-version");
@@ -196,6 +198,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       gateway,
       readerRole,
       ...(tokenTtl === undefined ? {} : { tokenTtl }),
+      ...(probe ? { probe } : {}),
       clusters,
     },
   };

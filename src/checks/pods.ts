@@ -121,6 +121,24 @@ const REFUSALS: readonly (readonly [RegExp, (namespace: string) => string])[] = 
   ],
 ];
 
+/** Who refuses an object by a rule of the platform's own, in words; `undefined` where it is another matter, as rights are. */
+export function refuserIn(message: string): string | undefined {
+  // Istio's own say something of the mesh.
+  if (/webhook "[^"]*\.istio\.io"/.test(message)) return undefined;
+  const found = REFUSERS.map(([pattern, kind]) => [pattern.exec(message)?.[1], kind] as const).find(([name]) => name);
+  return found && `${found[1]} ${found[0]}`;
+}
+
+/** By the API server's words, with the name in them. */
+const REFUSERS: readonly (readonly [RegExp, string])[] = [
+  [/admission webhook "([^"]+)" denied/, "the webhook"],
+  [/ValidatingAdmissionPolicy '([^']+)'/, "the ValidatingAdmissionPolicy"],
+  [/(?:exceeded|failed) quota: ([^\s:,]+)/, "the ResourceQuota"],
+  [/violates (PodSecurity "[^"]+")/, "the level"],
+  [/((?:maximum|minimum) \S+ usage per \S+|limit to request ratio)/, "the LimitRange's"],
+  [/unable to validate against any (security context constraint)/, "every"],
+];
+
 /** Why active pods are not ready, and what to do where waiting does not help; `undefined` where all of them are. */
 export function troubleOf(pods: readonly Pod[]): { seen: string; hint: string | undefined } | undefined {
   const active = pods.filter(isActive);

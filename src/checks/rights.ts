@@ -180,6 +180,8 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean, services
           right("v1", "Service", ["create"]),
           right("security.istio.io/v1", "AuthorizationPolicy", ["create"]),
           { group: "", resource: "pods", subresource: "proxy", verbs: ["get"] },
+          // Why requests fail, where they do.
+          ...POLICIES.map(({ apiVersion, kind }) => right(apiVersion, kind, ["list"], namespace)),
         ]
       : []),
   ];

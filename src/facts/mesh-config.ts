@@ -8,6 +8,8 @@ import { meshConfig, ofRevision } from "./config.ts";
 /** What a control plane's mesh configuration says, as far as it is asked; what it leaves out is Istio's default. */
 export interface MeshConfig {
   readonly meshId: string | undefined;
+  /** Whose policies hold for all namespaces, where it is not the control plane's. */
+  readonly rootNamespace?: string;
   readonly trustDomain: string;
   /** Other trust domains whose identities are taken for its own. */
   readonly trustDomainAliases: readonly string[];
@@ -50,6 +52,7 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
   const defaultConfig = fields(mesh.defaultConfig);
   return {
     meshId: text(defaultConfig.meshId),
+    ...(text(mesh.rootNamespace) ? { rootNamespace: text(mesh.rootNamespace) as string } : {}),
     trustDomain: text(mesh.trustDomain) ?? "cluster.local",
     trustDomainAliases: strings(mesh.trustDomainAliases),
     discoverySelectors: list(mesh.discoverySelectors) as LabelSelector[],

@@ -1,5 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { readMeshConfig } from "./mesh-config.ts";
 
 /** What may hide a Service from callers, or refuse them: Istio's own policies. */
 export const POLICIES = [
@@ -14,20 +15,41 @@ export interface Policy extends KubernetesObject {
   spec?: {
     /** Of a DestinationRule. */
     host?: string;
-    trafficPolicy?: { tls?: { mode?: string } };
+    exportTo?: string[];
+    trafficPolicy?: {
+      tls?: { mode?: string };
+      portLevelSettings?: { port?: { number?: number }; tls?: { mode?: string } }[];
+    };
+    /** Of a Sidecar. */
+    workloadSelector?: object;
+    egress?: { hosts?: string[] }[];
     /** Of a PeerAuthentication. */
     mtls?: { mode?: string };
     /** Of an AuthorizationPolicy. */
     action?: string;
     rules?: unknown[];
+    targetRefs?: unknown[];
     selector?: { matchLabels?: Record<string, string> };
   };
 }
 
 export type Policies = readonly Policy[];
 
-/** All of a cluster: four lists. Throws a `Failure` where one of them could not be read. */
-export async function readPolicies(cluster: Cluster): Promise<Policies> {
-  const lists = await Promise.all(POLICIES.map((kind) => cluster.list<Policy>(kind)));
+/** All of a cluster, or of a namespace: four lists. Throws a `Failure` where one of them could not be read. */
+export async function readPolicies(cluster: Cluster, namespace?: string): Promise<Policies> {
+  const where = namespace === undefined ? {} : { namespace };
+  const lists = await Promise.all(POLICIES.map((kind) => cluster.list<Policy>({ ...kind, ...where })));
   return lists.flat();
+}
+
+/** What a mesh says of all its workloads, in its root namespace. */
+export interface RootPolicies {
+  readonly namespace: string;
+  readonly policies: Policies;
+}
+
+/** @param system the control plane's namespace, which is the root namespace where the mesh configuration names no other */
+export async function readRootPolicies(cluster: Cluster, system: string, revision: string): Promise<RootPolicies> {
+  const namespace = (await readMeshConfig(cluster, system, revision)).rootNamespace ?? system;
+  return { namespace, policies: await readPolicies(cluster, namespace) };
 }

@@ -20,3 +20,41 @@ export function selectsLabels(selector: LabelSelector, labels: Readonly<Record<s
     })
   );
 }
+
+/**
+ * Labels with which each of several parties selects what has them; `undefined` where there are none.
+ * @param parties the selectors of each, of which one is enough; none: it selects everything
+ * @param labels those that are to stay as they are
+ */
+export function labelsFor(
+  parties: readonly (readonly LabelSelector[])[],
+  labels: Readonly<Record<string, string>>,
+): Record<string, string> | undefined {
+  const isSelected = (selectors: readonly LabelSelector[]) =>
+    selectors.length === 0 || selectors.some((selector) => selectsLabels(selector, labels));
+  const [next] = parties.filter((selectors) => !isSelected(selectors));
+  if (!next) return { ...labels };
+  for (const selector of next) {
+    const more = added(selector, labels);
+    // What one party asks for may be what another one forbids.
+    const all = more && selectsLabels(selector, more) ? labelsFor(parties, more) : undefined;
+    if (all) return all;
+  }
+  return undefined;
+}
+
+/** The labels with those that a selector asks for, where they do not say otherwise already. */
+function added(
+  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
+  labels: Readonly<Record<string, string>>,
+): Record<string, string> | undefined {
+  const asked: [key: string, value: string][] = [
+    ...Object.entries(matchLabels),
+    ...matchExpressions.flatMap(({ key, operator, values = [] }): [string, string][] => {
+      if (operator === "In" && !values.includes(labels[key] ?? "")) return [[key, values[0] ?? ""]];
+      return operator === "Exists" && labels[key] === undefined ? [[key, "true"]] : [];
+    }),
+  ];
+  if (asked.some(([key, value]) => labels[key] !== undefined && labels[key] !== value)) return undefined;
+  return { ...labels, ...Object.fromEntries(asked) };
+}

@@ -82,6 +82,12 @@ export function serviceName({ namespace, name, port }: ServiceSpec): string {
   return `${namespace}/${name}${port === undefined ? "" : `:${port}`}`;
 }
 
+/** What the clusters' own policies ask of the probe's namespace and pod. */
+export interface ProbeOptions {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 /** The whole mesh as the user asked for it: validated, and without kubeconfigs and keys, which are kept apart from it. */
 export interface MeshSpec {
   readonly id: string;
@@ -105,6 +111,8 @@ export interface MeshSpec {
   readonly readerRole: string;
   /** Seconds that the tokens in remote secrets are good for; absent: they do not expire. */
   readonly tokenTtl?: number;
+  /** What the clusters' own policies ask of the probe's namespace and pod. */
+  readonly probe?: ProbeOptions;
   /** At least two (one will do to uninstall), with unique names and networks. */
   readonly clusters: readonly ClusterSpec[];
 }

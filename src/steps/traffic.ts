@@ -1,16 +1,31 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { isTroubled } from "../checks/attempt.ts";
 import { skipped, unknown } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
 import type { Observation } from "../checks/observation.ts";
-import { readable } from "../checks/part.ts";
+import { type Part, part, readable } from "../checks/part.ts";
 import { judgePair } from "../checks/traffic.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { type GatewayView, readGateway } from "../facts/gateway-view.ts";
+import { readMeshConfig } from "../facts/mesh-config.ts";
+import { type RootPolicies, readRootPolicies } from "../facts/policies.ts";
 import { Failure } from "../mesh/failure.ts";
-import { PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
+import { type LabelSelector, selectsLabels } from "../mesh/label-selector.ts";
+import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
-import { callsPerPair, type Injection, removeProbe, type StartingProbe, startProbe, tryPair } from "./probe.ts";
+import {
+  callsPerPair,
+  connectionsOf,
+  type Injection,
+  removeProbe,
+  type StartingProbe,
+  startProbe,
+  tryPair,
+} from "./probe.ts";
 import type { Run } from "./run.ts";
 
 export interface TrafficTools {
@@ -30,6 +45,10 @@ export interface TrafficTools {
 const PATIENCE = 30_000;
 /** The same where something is known to be wrong already. */
 const PATIENCE_IN_TROUBLE = 10_000;
+/** How long a probe waits for what the other clusters' control planes ask of its namespace. Milliseconds. */
+const SOON = 2_000;
+/** Of how many pods of a gateway it is asked why requests fail. */
+const MOST_VIEWS = 10;
 /** After this nobody needs a probe's namespace any more, whatever became of its run. Milliseconds. */
 const LIFETIME = 3_600_000;
 
@@ -41,15 +60,20 @@ export class Probes {
   readonly #probe: ProbeSpec = {
     namespace: `${PROBE_PREFIX}${randomBytes(4).toString("hex")}`,
     expires: new Date(Date.now() + LIFETIME),
+    key: randomBytes(16).toString("hex"),
   };
-  readonly #started = new Map<string, StartingProbe & { member: Member }>();
-
+  readonly #started = new Map<string, StartingProbe & { member: Member; labelling: Promise<Labels | undefined> }>();
+  /** Of every cluster's control plane, the discoverySelectors. */
+  readonly #selectors: ReadonlyMap<string, PromiseWithResolvers<Part<readonly LabelSelector[]>>>;
+  /** Read where requests fail. */
+  readonly #root = new Map<string, Promise<Part<RootPolicies>>>();
   #over = false;
 
   constructor(run: Run, mesh: MeshSpec, tools: TrafficTools) {
     this.#run = run;
     this.#mesh = mesh;
     this.#tools = tools;
+    this.#selectors = new Map(mesh.clusters.map(({ name }) => [name, Promise.withResolvers()]));
   }
 
   #patience = () => this.#tools.patience ?? (this.#run.troubled ? PATIENCE_IN_TROUBLE : PATIENCE);
@@ -59,11 +83,43 @@ export class Probes {
     const { name } = member.spec;
     if (!this.#tools.traffic || this.#over || this.#started.has(name)) return;
     if (this.#started.size === 0) this.#tools.probing(this.#probe.namespace);
-    const { created, ready } = startProbe(this.#mesh, this.#probe, member, injecting, this.#patience);
+    const selecting = part(
+      injecting.then(async ({ revision }) => {
+        const config = await readMeshConfig(member.cluster, this.#mesh.namespace, revision);
+        return config.discoverySelectors;
+      }),
+    );
+    this.#selectors.get(name)?.resolve(selecting);
+    const labelling = injecting.then(async ({ revision }) => {
+      const own = (await selecting)();
+      const others = await this.#selectorsOfOthers(name);
+      return discoverableLabels(this.#mesh, this.#probe, revision, [own, ...others]);
+    });
+    const { created, ready } = startProbe(this.#mesh, this.#probe, member, injecting, labelling, this.#patience);
     const timed = this.#run.timed("traffic", { cluster: name }, () => ready);
     // Its end is looked at when requests are sent.
     timed.catch(() => {});
-    this.#started.set(name, { member, created, ready: timed });
+    labelling.catch(() => {});
+    this.#started.set(name, { member, created, ready: timed, labelling });
+  }
+
+  /** The discoverySelectors of the other clusters' control planes, as far as they can be told soon. */
+  async #selectorsOfOthers(name: string): Promise<LabelSelector[][]> {
+    const soon = delay(SOON, undefined, { ref: false });
+    const others = [...this.#selectors].filter(([other]) => other !== name);
+    const told = await Promise.all(others.map(([, { promise }]) => Promise.race([promise, soon])));
+    return told.map((each) => [...((each && readable(each)) ?? [])]);
+  }
+
+  /** That the source's istiod does not look at the target's probe; `undefined` where it does. */
+  async #hidden({ source, target }: TrafficPair): Promise<Finding | undefined> {
+    const selectors = readable(await (this.#selectors.get(source)?.promise ?? part(Promise.resolve([]))));
+    const labels = await this.#started.get(target)?.labelling;
+    if (!selectors?.length || !labels || selectors.some((each) => selectsLabels(each, labels))) return undefined;
+    return unknown(
+      `No request was sent: the discoverySelectors of ${source}'s mesh configuration do not select the probe's namespace in ${target}, and were not known when it was made.`,
+      "Run the command `verify` by itself, which reads them first.",
+    );
   }
 
   /** Has each cluster's probe call all others, and notes what each check finds. */
@@ -78,7 +134,6 @@ export class Probes {
       for (const pair of pairs) run.judge("pair.request", pair, none);
       return;
     }
-    const calls = callsPerPair(members.length);
     const up = new Map(
       members.map((member) => [
         member.spec.name,
@@ -89,21 +144,64 @@ export class Probes {
           const ready = this.#started.get(name)?.ready;
           const finding = ready ? await ready : unknown(`No probe was started: ${name} did not answer.`, "");
           run.judge("traffic.probe", { cluster: name }, finding);
-          return finding.verdict === "passed" ? seen : undefined;
+          return finding.verdict === "passed" ? { member, seen } : undefined;
         })(),
       ]),
     );
     const settled = await Promise.allSettled(
       pairs.map(async (pair) => {
-        const source = members.find(({ spec }) => spec.name === pair.source) as Member;
         const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
-        const finding = await run.timed("traffic", pair, () =>
-          request(this.#mesh, this.#patience(), calls, this.#probe, pair, source, from, to),
-        );
+        const finding = await run.timed("traffic", pair, () => this.#request(pair, from, to));
         run.judge("pair.request", pair, finding);
       }),
     );
     for (const each of settled) if (each.status === "rejected") throw each.reason;
+  }
+
+  async #request(pair: TrafficPair, from: Up | undefined, to: Up | undefined): Promise<Finding> {
+    const missing = [...(from ? [] : [pair.source]), ...(to ? [] : [pair.target])];
+    if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
+    const hidden = await this.#hidden(pair);
+    if (hidden) return hidden;
+    const gateways = readable(to.seen.gateways);
+    const context = {
+      trustDomain: readable(from.seen.identity)?.trustDomain ?? "cluster.local",
+      gateway: addressesOf(gateways?.services ?? []),
+      istioNamespace: this.#mesh.namespace,
+    };
+    const ways = Math.max(gateways?.pods.length ?? 1, context.gateway.length);
+    const calls = callsPerPair(this.#mesh.clusters.length, ways);
+    const attempt = await tryPair(this.#probe, pair, from.member, context, this.#patience(), calls);
+    const several = typeof attempt.endpoints !== "string" && attempt.endpoints.length > 1;
+    const troubled = isTroubled(attempt);
+    const [addresses, views, policies] = await Promise.all([
+      troubled || several ? connectionsOf(this.#probe, from.member, pair.target) : undefined,
+      troubled ? this.#views(to, gateways?.pods ?? []) : [],
+      troubled ? this.#policies([from, to]) : new Map(),
+    ]);
+    return judgePair(attempt, { addresses, gateways: views, policies });
+  }
+
+  /** What the pods of a target's gateway say, of a few of them. */
+  async #views({ member }: Up, pods: readonly Pod[]): Promise<GatewayView[]> {
+    return Promise.all(pods.slice(0, MOST_VIEWS).map((pod) => readGateway(member.cluster, pod, this.#probe.namespace)));
+  }
+
+  /** What holds for all workloads of the clusters, as far as that could be read; of each once. */
+  async #policies(clusters: readonly Up[]): Promise<Map<string, RootPolicies>> {
+    const read = clusters.map(async ({ member: { spec, cluster }, seen }) => {
+      const known =
+        this.#root.get(spec.name) ??
+        part(
+          Promise.resolve(seen.revision).then((revision) =>
+            readRootPolicies(cluster, this.#mesh.namespace, revision()),
+          ),
+        );
+      this.#root.set(spec.name, known);
+      const policies = readable(await known);
+      return policies ? [[spec.name, policies] as const] : [];
+    });
+    return new Map((await Promise.all(read)).flat());
   }
 
   /** Asks the probes that were started to go; none is started any more. */
@@ -146,22 +244,10 @@ export class Probes {
   }
 }
 
-async function request(
-  mesh: MeshSpec,
-  patience: number,
-  calls: number,
-  probe: ProbeSpec,
-  pair: TrafficPair,
-  source: Member,
-  from: Observation | undefined,
-  to: Observation | undefined,
-): Promise<Finding> {
-  const missing = [...(from ? [] : [pair.source]), ...(to ? [] : [pair.target])];
-  if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
-  const context = {
-    trustDomain: readable(from.identity)?.trustDomain ?? "cluster.local",
-    gateway: addressesOf(readable(to.gateways)?.services ?? []),
-    istioNamespace: mesh.namespace,
-  };
-  return judgePair(await tryPair(probe, pair, source, context, patience, calls));
+type Labels = Readonly<Record<string, string>>;
+
+/** One of a pair's two clusters, where a probe runs. */
+interface Up {
+  readonly member: Member;
+  readonly seen: Observation;
 }

@@ -73,6 +73,14 @@ describe("good inputs", () => {
     expect(masked).toContain(`${CANARY}-token`);
   });
 
+  test("what policies ask of the probe", async () => {
+    const probe = { labels: { team: "mesh" }, annotations: { "example.com/owner": "Mesh Team" } };
+    expect(await read({ ...good, probe: stringify(probe) })).toMatchObject({ mesh: { probe } });
+    expect(await read({ ...good, probe: stringify({ labels: { team: "mesh" } }) })).toMatchObject({
+      mesh: { probe: { labels: { team: "mesh" }, annotations: {} } },
+    });
+  });
+
   test("Services of one's own", async () => {
     expect(await read({ ...good, services: "[apps/web, apps/api:8080]" })).toMatchObject({
       services: [
@@ -546,6 +554,20 @@ const bad: Row[] = [
     "an unknown fail-on-change",
     { command: "plan", "fail-on-change": "yes" },
     ['`fail-on-change` is "yes"; expected one of: true, false.'],
+  ],
+  [
+    "labels of the probe that Kubernetes does not take",
+    { probe: stringify({ labels: { team: "the mesh", "a b": "c" }, annotations: { "/x": "any text" } }) },
+    [
+      '`probe.labels.team` is "the mesh"; expected a label\'s value.',
+      '`probe.labels` has the key "a b"; expected one that Kubernetes takes.',
+      '`probe.annotations` has the key "/x"; expected one that Kubernetes takes.',
+    ],
+  ],
+  [
+    "another key for the probe",
+    { probe: "image: busybox" },
+    ['`probe` has the unknown key "image"; known are: labels, annotations.'],
   ],
   [
     "services that are none",

@@ -29,8 +29,9 @@ function answerProbes(kube: Kube): void {
   const headers = { server: "envoy", "x-envoy-upstream-service-time": "2" };
   const targets = new Map(kubes.map((target, index) => [probeName(nameOf(index)), { target, name: nameOf(index) }]));
   const own = probeName(nameOf(kubes.indexOf(kube)));
-  kube.onProxy(({ namespace, port, path, query }) => {
+  kube.onProxy(({ namespace, port, path: whole, query }) => {
     if (port !== CALLER_PORT) return undefined;
+    const path = whole.replace(/^\/[0-9a-f]+/, "");
     const asked = /(probe-[^\\./]+)/.exec(path === "/endpoints" ? (query.get("name_regex") ?? "") : path)?.[1] ?? "";
     const found = targets.get(asked);
     if (!found) return { status: 404, headers, body: "" };

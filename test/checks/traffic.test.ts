@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { type Attempt, type Call, type Endpoint, judgePair, percentile } from "../../src/checks/traffic.ts";
+import type { Attempt, Call, Circumstances, Endpoint } from "../../src/checks/attempt.ts";
+import { judgePair, percentile } from "../../src/checks/traffic.ts";
+import type { GatewayView } from "../../src/facts/gateway-view.ts";
+import type { Policy } from "../../src/facts/policies.ts";
 import { ANSWER_PORT } from "../../src/mesh/objects/probe.ts";
 
 const pair = { source: "east", target: "west" };
@@ -8,20 +11,26 @@ const seenAs = (uri: string) => `By=spiffe://cluster.local/ns/probe/sa/probe-wes
 const good: Call = { status: 200, body: "west\n", client: seenAs(CALLER), milliseconds: 3 };
 const gateway: Endpoint[] = [{ address: "192.0.2.7", port: 15443 }];
 
-const judge = (told: Partial<Attempt>) =>
-  judgePair({
-    pair,
-    namespace: "probe",
-    trustDomain: "cluster.local",
-    first: good,
-    tries: 1,
-    seconds: 0.1,
-    more: [],
-    endpoints: gateway,
-    gateway: ["192.0.2.7"],
-    istioNamespace: "mesh-system",
-    ...told,
-  });
+const judge = ({ host = HOST, ...told }: Partial<Attempt>, circumstances?: Circumstances) =>
+  judgePair(
+    {
+      pair,
+      namespace: "probe",
+      trustDomain: "cluster.local",
+      first: good,
+      tries: 1,
+      seconds: 0.1,
+      more: [],
+      endpoints: gateway,
+      gateway: ["192.0.2.7"],
+      istioNamespace: "mesh-system",
+      ...(host ? { host } : {}),
+      ...told,
+    },
+    circumstances,
+  );
+const RESET = "upstream connect error or disconnect/reset before headers. reset reason: ";
+const HOST = "probe-west.probe.svc.cluster.local";
 const refused = (status: number | undefined, body: string): Partial<Attempt> => ({ first: { status, body } });
 
 describe("a pair of clusters", () => {
@@ -41,14 +50,13 @@ describe("a pair of clusters", () => {
   });
 
   const elsewhere = { ...good, client: seenAs("spiffe://cluster.local/ns/probe/sa/probe-north") };
-  const reset = "upstream connect error or disconnect/reset before headers. reset reason: ";
 
   test.each<[string, Partial<Attempt>, "failed" | "unknown", RegExp, RegExp]>([
     [
       "some of whose requests are lost",
       { more: [good, { status: 503, body: "no healthy upstream" }] },
       "failed",
-      /^Only 2 of 3 requests from east were answered by west\. One of the others: HTTP 503: no healthy upstream\.$/,
+      /^Only 2 of 3 connections from east were answered by west\. One of the others: HTTP 503: no healthy upstream\.$/,
       /gateway's pods in west/,
     ],
     [
@@ -76,13 +84,6 @@ describe("a pair of clusters", () => {
     ],
     ["of which nobody says who answers", { first: { ...good, body: "" } }, "failed", /^Somebody else/, /clusterName/],
     [
-      "without mTLS",
-      { first: { status: 200, body: "west" } },
-      "failed",
-      /saw no certificate: the request was not mTLS/,
-      /PeerAuthentication/,
-    ],
-    [
       "that saw another caller",
       { first: elsewhere },
       "failed",
@@ -90,17 +91,35 @@ describe("a pair of clusters", () => {
       /PeerAuthentication/,
     ],
     [
-      "that forbids it",
-      refused(403, "RBAC: access denied"),
+      "that forbids it on the pods' own way",
+      { ...refused(403, "RBAC: access denied"), endpoints: [{ address: "10.0.0.9", port: ANSWER_PORT }] },
       "failed",
       /^west refuses east's request: RBAC: access denied\.$/,
       /AuthorizationPolicy/,
     ],
     [
+      "of which the source is told nothing",
+      { ...refused(503, `${RESET}connection refused`), endpoints: [], host: "" },
+      "failed",
+      /^east's proxies are not told of a Service in another namespace/,
+      /get sidecars\.networking\.istio\.io -A/,
+    ],
+    [
+      "whose gateway has a name that nobody knows",
+      {
+        ...refused(503, `${RESET}connection timeout`),
+        endpoints: [{ address: "10.0.0.9", port: ANSWER_PORT }],
+        gateway: ["lb.example"],
+      },
+      "failed",
+      /the name lb\.example of the gateway does not resolve where east's istiod runs\.$/,
+      /RESOLVE_HOSTNAME_GATEWAYS/,
+    ],
+    [
       "of which the source knows no endpoint",
       { ...refused(503, "no healthy upstream"), endpoints: [] },
       "failed",
-      /^east knows no endpoint in west/,
+      /^east's proxies have no endpoint in west/,
       /^In east: istioctl remote-clusters -i mesh-system; .*kubectl -n mesh-system rollout restart/,
     ],
     [
@@ -112,14 +131,21 @@ describe("a pair of clusters", () => {
     ],
     [
       "that have different roots",
-      refused(503, `${reset}remote connection failure, TLS_error: CERTIFICATE_VERIFY_FAILED`),
+      refused(503, `${RESET}remote connection failure, TLS_error: CERTIFICATE_VERIFY_FAILED`),
       "failed",
-      /certificates are not accepted/,
+      /certificates are not accepted on the way from east to west: east does not accept west's certificate\./,
       /kubectl -n mesh-system get configmap istio-ca-root-cert/,
     ],
     [
+      "of which the target refuses the certificate",
+      refused(503, `${RESET}remote connection failure, TLS_error:|268436526:SSL routines:TLSV1_ALERT_UNKNOWN_CA`),
+      "failed",
+      /: west does not accept east's certificate\./,
+      /istio-ca-root-cert/,
+    ],
+    [
       "whose gateway does not let anybody connect",
-      refused(503, `${reset}remote connection failure, delayed connect error: Connection refused`),
+      refused(503, `${RESET}remote connection failure, delayed connect error: Connection refused`),
       "failed",
       /^The gateway of west at 192\.0\.2\.7:15443 does not take connections/,
       /Allow TCP 15443 to 192\.0\.2\.7 .*nc -vz 192\.0\.2\.7 15443$/,
@@ -133,7 +159,7 @@ describe("a pair of clusters", () => {
     ],
     [
       "whose gateway knows nothing to hand on to",
-      refused(503, `${reset}connection termination`),
+      refused(503, `${RESET}connection termination`),
       "failed",
       /takes the connection and closes it/,
       /AUTO_PASSTHROUGH/,
@@ -151,6 +177,195 @@ describe("a pair of clusters", () => {
     expect(finding.cause).toMatch(cause);
     expect(finding.hint).toMatch(hint);
     expect(finding.readings?.length, "what it was seen by").toBeGreaterThan(0);
+  });
+});
+
+test("a target that does not tell of its caller was called by mTLS all the same, for its gateway hands on nothing else", () => {
+  const { verdict, evidence } = judge({ first: { status: 200, body: "west", milliseconds: 2 } });
+  expect(verdict).toBe("passed");
+  expect(evidence).toMatch(/as whom it was called was not seen/);
+});
+
+test("several addresses are told with how many connections each took", () => {
+  const addresses = [
+    { address: "192.0.2.7:15443", made: 6, failed: 0 },
+    { address: "192.0.2.8:15443", made: 4, failed: 0 },
+  ];
+  expect(judge({ more: [good] }, { addresses }).evidence).toMatch(
+    /through 192\.0\.2\.7:15443 \(6\), 192\.0\.2\.8:15443 \(4\), p50/,
+  );
+});
+
+const view = (pod: string, told: Partial<GatewayView> = {}): GatewayView => ({
+  pod,
+  node: "node1",
+  ports: [15443, 15021],
+  names: new Set([`outbound_.${ANSWER_PORT}_._.${HOST}`]),
+  refused: [],
+  connections: 0,
+  ...told,
+});
+const lost: Call = { status: 504, body: "upstream request timeout" };
+
+describe("where some connections are lost", () => {
+  test.each<[string, Circumstances, RegExp, RegExp]>([
+    [
+      "a pod of the gateway that is stuck is named",
+      {
+        gateways: [view("gw-a", { connections: 3 }), view("gw-b", { problem: "no answer", silent: 4, node: "node2" })],
+      },
+      /: its gateway's pod gw-b on node node2 does not answer its own node either, for 4 s: it is stuck\. One of/,
+      /metadata\.name=gw-b/,
+    ],
+    [
+      "a pod of the gateway that handed on nothing is named",
+      { gateways: [view("gw-a", { connections: 3 }), view("gw-b")] },
+      /: its gateway's pod gw-b on node node1 has handed on none\. One of/,
+      /metadata\.name=gw-b/,
+    ],
+    [
+      "a pod that may not be asked is not",
+      { gateways: [view("gw-a", { connections: 3 }), view("gw-b", { problem: "forbidden" })] },
+      /were answered by west\. One of/,
+      /Look at the gateway's pods in west/,
+    ],
+    [
+      "the address is named",
+      {
+        addresses: [
+          { address: "192.0.2.7:15443", made: 5, failed: 0 },
+          { address: "192.0.2.8:15443", made: 5, failed: 5 },
+        ],
+      },
+      /: 5 of 5 to 192\.0\.2\.8:15443 failed\. One of/,
+      /nc -vz 192\.0\.2\.8 15443/,
+    ],
+  ])("%s", (_, circumstances, cause, hint) => {
+    const finding = judge({ more: [good, lost] }, circumstances);
+    expect(finding.verdict).toBe("failed");
+    expect(finding.cause).toMatch(cause);
+    expect(finding.hint).toMatch(hint);
+  });
+
+  test("what the API server could not hand on is no connection", () => {
+    expect(judge({ more: [good, { status: undefined, body: "timeout" }] }).evidence).toMatch(/^2 of 2 requests/);
+  });
+});
+
+const named = (kind: string, name: string, spec: Policy["spec"]): Policy => ({
+  apiVersion: "v1",
+  kind,
+  metadata: { name },
+  ...(spec ? { spec } : {}),
+});
+const rule = (name: string, host: string, mode?: string, more: object = {}) =>
+  named("DestinationRule", name, { host, ...(mode ? { trafficPolicy: { tls: { mode } } } : {}), ...more });
+const inCluster = (cluster: string, ...policies: Policy[]): Circumstances => ({
+  policies: new Map([[cluster, { namespace: "mesh-system", policies }]]),
+});
+
+describe("what the mesh says of all its workloads", () => {
+  const none: Partial<Attempt> = { ...refused(503, "no healthy upstream"), endpoints: [] };
+  const untold: Partial<Attempt> = { ...refused(503, `${RESET}connection refused`), endpoints: [], host: "" };
+
+  test.each<[string, Partial<Attempt>, Circumstances, RegExp]>([
+    [
+      "a DestinationRule that turns mTLS off",
+      none,
+      inCluster("east", rule("plain", "*.local", "DISABLE")),
+      /^DestinationRule mesh-system\/plain in east sets tls\.mode DISABLE for \*\.local: /,
+    ],
+    [
+      "the same in the target, whose gateway then has no endpoint",
+      refused(503, `${RESET}connection termination`),
+      inCluster("west", rule("plain", "*.local", "DISABLE")),
+      /^DestinationRule mesh-system\/plain in west sets/,
+    ],
+    [
+      "a PeerAuthentication that turns mTLS off",
+      none,
+      inCluster("west", named("PeerAuthentication", "default", { mtls: { mode: "DISABLE" } })),
+      /^PeerAuthentication mesh-system\/default in west turns mTLS off/,
+    ],
+    [
+      "a Sidecar that hides other namespaces",
+      untold,
+      inCluster("east", named("Sidecar", "default", { egress: [{ hosts: ["mesh-system/*", "~/*"] }] })),
+      /^Sidecar mesh-system\/default in east hides other namespaces' Services .*mesh-system\/\*/,
+    ],
+  ])("is told by its own name: %s", (_, attempt, circumstances, cause) => {
+    const finding = judge(attempt, circumstances);
+    expect(finding.verdict).toBe("failed");
+    expect(finding.cause).toMatch(cause);
+    expect(finding.hint).toMatch(/kubectl -n mesh-system edit/);
+  });
+
+  test.each<[string, Partial<Attempt>, Circumstances]>([
+    [
+      "a DestinationRule for others",
+      none,
+      inCluster(
+        "east",
+        rule("elsewhere", "*.example.com", "DISABLE"),
+        rule("private", "*.local", "DISABLE", { exportTo: ["."] }),
+        rule("all", "*", "DISABLE"),
+        rule("closer", "*.svc.cluster.local", "ISTIO_MUTUAL"),
+      ),
+    ],
+    ["a DestinationRule without TLS", none, inCluster("east", rule("pool", "*.local"))],
+    [
+      "a PeerAuthentication of the source",
+      none,
+      inCluster("east", named("PeerAuthentication", "default", { mtls: { mode: "DISABLE" } })),
+    ],
+    [
+      "a Sidecar that shows the namespace",
+      untold,
+      inCluster("east", named("Sidecar", "default", { egress: [{ hosts: ["./*", "mesh-system/*"] }] })),
+    ],
+    [
+      "a Sidecar for some workloads",
+      untold,
+      inCluster(
+        "east",
+        named("Sidecar", "some", { workloadSelector: { labels: {} }, egress: [{ hosts: ["mesh-system/*"] }] }),
+      ),
+    ],
+  ])("is not blamed where it is no matter: %s", (_, attempt, circumstances) => {
+    expect(judge(attempt, circumstances).cause).toMatch(/have no endpoint in west|are not told of a Service/);
+  });
+
+  test("a policy that refuses the request proves the way to whom it protects", () => {
+    const deny = named("AuthorizationPolicy", "nobody", { action: "DENY" });
+    const some = named("AuthorizationPolicy", "some", { action: "DENY", selector: {} });
+    const { verdict, evidence, warning } = judge(refused(403, "RBAC: access denied"), inCluster("west", deny, some));
+    expect([verdict, evidence]).toEqual([
+      "passed",
+      "east's request came through 192.0.2.7:15443 to west's own proxy, which refused it: RBAC: access denied.",
+    ]);
+    expect(warning).toMatch(
+      /^AuthorizationPolicy mesh-system\/nobody \(DENY\) of west refuses what the probe in east asks/,
+    );
+  });
+});
+
+describe("a gateway that closes what it takes", () => {
+  const closed = refused(503, `${RESET}connection termination`);
+  test.each<[string, GatewayView, RegExp]>([
+    [
+      "does not know the name",
+      view("gw", { names: new Set(["outbound_.80_._.other"]) }),
+      /it hands on 1 name, and not probe-west\.probe/,
+    ],
+    ["hands on nothing at all", view("gw", { names: new Set() }), /it hands on nothing/],
+    ["knows the name", view("gw"), /does not expose the service, or has no endpoint/],
+    [
+      "has refused a listener",
+      view("gw", { names: new Set(), refused: ["duplicate filter chain"] }),
+      /It has refused what istiod gave it: duplicate filter chain\./,
+    ],
+  ])("and %s", (_, gateways, cause) => {
+    expect(judge(closed, { gateways: [gateways] }).cause).toMatch(cause);
   });
 });
 

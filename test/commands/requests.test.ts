@@ -41,5 +41,10 @@ test.each([2, 4])(
 );
 
 test("a pair is called ten times, in a large mesh less often", () => {
-  expect([2, 11, 12, 21, 64].map(callsPerPair)).toEqual([10, 10, 9, 5, 3]);
+  expect([2, 11, 12, 21, 64].map((clusters) => callsPerPair(clusters))).toEqual([10, 10, 9, 5, 3]);
+});
+
+test("so often, that each of a gateway's pods is most likely met", () => {
+  expect([1, 2, 3, 5, 100].map((ways) => callsPerPair(2, ways))).toEqual([10, 10, 15, 28, 40]);
+  expect(callsPerPair(64, 2)).toBe(8);
 });

@@ -367,6 +367,94 @@ test("pods that were evicted stay, and are not taken for the mesh's", async () =
   expect(gateway?.evidence).toBe("1 gateway pod is ready and injected.");
 });
 
+describe("a probe among the rules of others", () => {
+  const probeIn = (report: Outcome["report"], cluster = "cluster1") =>
+    report.checks.find(({ id, subject }) => id === "traffic.probe" && subjectName(subject) === cluster);
+  const namespaces: Json[] = [];
+  /** Keeps what a cluster's probe runs in, and refuses what it is told to. */
+  const watch = (refuses?: { path: RegExp; message: string; status: number }) =>
+    one().intercept(({ method, path }) => {
+      if (method !== "POST") return undefined;
+      if (/\/pods\?(?!dryRun)/.test(path))
+        namespaces.push(
+          ...one()
+            .list("v1", "Namespace")
+            .filter(({ metadata }) => /probe/.test(metadata.name)),
+        );
+      if (!refuses?.path.test(path)) return undefined;
+      const { status, message } = refuses;
+      return { status, body: { kind: "Status", code: status, reason: "Forbidden", message } };
+    });
+  const configured = (mesh: string) => {
+    const config = object(one(), "v1", "ConfigMap", "istio");
+    const changes = ({ data }: Json) => {
+      data.mesh = `${data.mesh}\n${mesh}`;
+    };
+    return changed(one(), config, changes);
+  };
+  afterEach(() => {
+    one().intercept(undefined);
+    namespaces.length = 0;
+  });
+
+  test("has the labels that control planes and policies ask for", async () => {
+    const mend = configured("discoverySelectors: [{ matchLabels: { istio-discovery: enabled } }]");
+    watch();
+    const probe = { labels: { team: "mesh" }, annotations: { owner: "The Mesh Team" } };
+    const { report } = await runVerify(kubes, { mesh: { probe } });
+    mend();
+    expect(probeIn(report)?.verdict).toBe("passed");
+    expect(namespaces[0]?.metadata).toMatchObject({
+      labels: { "istio-discovery": "enabled", team: "mesh" },
+      annotations: { owner: "The Mesh Team" },
+    });
+  });
+
+  test.each([
+    [
+      "no namespace of its own can be looked at",
+      () => {
+        const mend = configured(
+          "discoverySelectors: [{ matchExpressions: [{ key: kubernetes.io/metadata.name, operator: In, values: [apps] }] }]",
+        );
+        return mend;
+      },
+      /no labels of a namespace of its own fit their discoverySelectors/,
+      /get configmaps/,
+    ],
+    [
+      "a policy refuses its namespace",
+      () => {
+        const message = `admission webhook "owners.example.com" denied the request: no owner`;
+        watch({ path: /\/namespaces\?/, status: 400, message });
+        return () => {};
+      },
+      /the cluster's own rules refuse it: .*no owner/,
+      /Set what the webhook owners\.example\.com asks for by the input `probe`/,
+    ],
+    [
+      "a quota has no room for it",
+      () => {
+        const message = 'pods "probe" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1';
+        watch({ path: /\/pods\?(?!dryRun)/, status: 403, message });
+        return () => {};
+      },
+      /the cluster's own rules refuse it: .*exceeded quota/,
+      /the ResourceQuota small/,
+    ],
+  ])("says nothing of the mesh where %s", async (_, make, cause, hint) => {
+    const mend = make();
+    const { report } = await runVerify(kubes, { verification: { traffic: true, patience: 0 } });
+    mend();
+    expect(probeIn(report)).toMatchObject({
+      verdict: "unknown",
+      cause: expect.stringMatching(cause),
+      hint: expect.stringMatching(hint),
+    });
+    expect(probeNamespaces()).toEqual([]);
+  });
+});
+
 describe("a webhook that cannot be called", () => {
   const REASON = `Post "https://istiod.${NAMESPACE}.svc:443/inject?timeout=10s": dial tcp 10.0.0.1:443: connect: connection refused`;
   /** Has it not answered the first so many requests for a kind that it is asked about, a dry run and the real one apart. */

@@ -12,6 +12,7 @@ export function classOf({ method, path }: Sent): string {
   for (const name of ["resourceVersion", "sinceTime"]) parameters.delete(name);
   const named = place
     .replace(/istio-mesh-probe-[0-9a-f]{8}/g, "istio-mesh-probe-…")
+    .replace(/\/proxy\/[0-9a-f]{32}\//, "/proxy/…/")
     .replace(/\/pods\/istiod-[^/:]+/, "/pods/istiod-…")
     .replace(/(istio-remote-secret-token)-\d+$/, "$1-…")
     .replace(/cluster[12]\b/g, "cluster…");

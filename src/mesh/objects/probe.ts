@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { type LabelSelector, labelsFor } from "../label-selector.ts";
 import type { MeshSpec } from "../spec.ts";
 import { labelFor } from "./names.ts";
 import type { KubernetesObject } from "./object.ts";
@@ -8,6 +9,8 @@ import { MANAGED_BY, MANAGER, ownership } from "./ownership.ts";
 export const PROBE_POD = "probe";
 /** Where a probe answers requests from the mesh. No gateway listens on this port. */
 export const ANSWER_PORT = 8080;
+/** Where it answers what comes without HTTP as far as the mesh knows: each connection of its own, from end to end. */
+export const CONNECTION_PORT = 8082;
 /** Where it takes ours, through the API server: left out of the mesh, so that STRICT mTLS does not refuse them. */
 export const CALLER_PORT = 8081;
 /** Response header with the caller's certificates, as the answering probe's sidecar saw them. */
@@ -23,6 +26,8 @@ export interface ProbeSpec {
   readonly namespace: string;
   /** When the namespace may be removed by others. */
   readonly expires: Date;
+  /** What the probes' callers know, and nobody else in the cluster: without it a probe sends nothing, and tells nothing. */
+  readonly key: string;
 }
 
 /** Service, and service account, of one cluster's probe. */
@@ -30,49 +35,78 @@ export function probeName(cluster: string): string {
   return labelFor("probe-", cluster);
 }
 
-/** Path at the caller's port that asks for a request to a cluster's probe. */
-export function callPath(target: string): string {
-  return `to/${probeName(target)}`;
+/** Path at the caller's port that asks for an HTTP request to a cluster's probe, which the proxies may try again. */
+export function callPath({ key }: ProbeSpec, target: string): string {
+  return `${key}/to/${probeName(target)}`;
+}
+
+/** The same for a connection of its own to it: no proxy keeps it for the next request, and none tries it again. */
+export function connectPath({ key }: ProbeSpec, target: string): string {
+  return `${key}/connect/${probeName(target)}`;
 }
 
 /** Path at the caller's port for what the sidecar knows of the endpoints of a cluster's probe. */
-export function endpointsPath(namespace: string, target: string): string {
+export function endpointsPath({ key, namespace }: ProbeSpec, target: string): string {
   const name = `outbound\\|${ANSWER_PORT}\\|.*\\|${probeName(target)}\\.${namespace}\\.`;
   const query = new URLSearchParams({ include_eds: "", resource: RESOURCE, name_regex: `${name}.*` });
-  return `endpoints?${query}`;
+  return `${key}/endpoints?${query}`;
+}
+
+/** The same for how its connections to all that it knows have gone, a line for each number. */
+export function clustersPath({ key }: ProbeSpec): string {
+  return `${key}/clusters`;
 }
 
 const RESOURCE = "dynamic_endpoint_configs";
 
-/** The probe's namespace. The label chooses the revision that injects, `default` included. */
-export function probeNamespace(mesh: MeshSpec, { namespace, expires }: ProbeSpec, revision: string): KubernetesObject {
+/** The labels that a probe's namespace has whatever the mesh asks for. The revision is the one that injects, `default` included. */
+function namespaceLabels(mesh: MeshSpec, revision: string): Record<string, string> {
+  return {
+    ...mesh.probe?.labels,
+    ...ownership(mesh, "probe"),
+    "istio.io/rev": revision,
+    // The sidecar's init container needs NET_ADMIN wherever Istio's CNI plugin does not do its work.
+    "pod-security.kubernetes.io/enforce": "privileged",
+  };
+}
+
+/**
+ * The labels of a probe's namespace with which every control plane looks at it; `undefined` where there are none such.
+ * @param discovery the discoverySelectors of each
+ */
+export function discoverableLabels(
+  mesh: MeshSpec,
+  { namespace }: ProbeSpec,
+  revision: string,
+  discovery: readonly (readonly LabelSelector[])[],
+): Record<string, string> | undefined {
+  // Kubernetes' own, on every namespace.
+  const own = { ...namespaceLabels(mesh, revision), "kubernetes.io/metadata.name": namespace };
+  return labelsFor(discovery, own);
+}
+
+/** The probe's namespace. @param labels as `discoverableLabels` gives them */
+export function probeNamespace(
+  mesh: MeshSpec,
+  { namespace, expires }: ProbeSpec,
+  labels: Readonly<Record<string, string>>,
+): KubernetesObject {
   return {
     apiVersion: "v1",
     kind: "Namespace",
     metadata: {
       name: namespace,
-      labels: {
-        ...ownership(mesh, "probe"),
-        "istio.io/rev": revision,
-        // The sidecar's init container needs NET_ADMIN wherever Istio's CNI plugin does not do its work.
-        "pod-security.kubernetes.io/enforce": "privileged",
-      },
-      annotations: { [EXPIRES]: expires.toISOString() },
+      labels,
+      annotations: { ...mesh.probe?.annotations, [EXPIRES]: expires.toISOString() },
     },
   };
 }
 
-/** What the probe's pod needs before it starts. */
+/** What is in the probe's namespace beside its pod, but for the Services and the configuration. */
 export function probeObjects(mesh: MeshSpec, { namespace }: ProbeSpec, cluster: string): KubernetesObject[] {
   const metadata = (name: string) => ({ name, namespace, labels: ownership(mesh, "probe") });
   return [
     { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata(probeName(cluster)) },
-    {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: metadata(PROBE_POD),
-      data: { "envoy.yaml": stringify(envoyConfig(mesh, namespace, cluster), { aliasDuplicateObjects: false }) },
-    },
     // A mesh whose default is to deny would refuse the probes' requests, which says nothing about the way.
     {
       apiVersion: "security.istio.io/v1",
@@ -80,17 +114,40 @@ export function probeObjects(mesh: MeshSpec, { namespace }: ProbeSpec, cluster: 
       metadata: metadata(PROBE_POD),
       spec: { action: "ALLOW", rules: [{ from: [{ source: { namespaces: [namespace] } }] }] },
     },
-    ...mesh.clusters.map(({ name }) => ({
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: metadata(probeName(name)),
-      spec: {
-        // It exists in all clusters and selects nothing but this one's probe, so that an answer proves the way there.
-        selector: selector(name),
-        ports: [{ name: "http", port: ANSWER_PORT, targetPort: ANSWER_PORT }],
-      },
-    })),
   ];
+}
+
+/** The Services by which each cluster's probe is called. */
+export function probeServices(mesh: MeshSpec, { namespace }: ProbeSpec): KubernetesObject[] {
+  return mesh.clusters.map(({ name }) => ({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: {
+      name: probeName(name),
+      namespace,
+      labels: ownership(mesh, "probe"),
+      // The mesh's default may be to keep Services in their own namespaces, where the gateway is not.
+      annotations: { "networking.istio.io/exportTo": "*" },
+    },
+    spec: {
+      // It exists in all clusters and selects nothing but this one's probe, so that an answer proves the way there.
+      selector: selector(name),
+      ports: [
+        { name: "http", port: ANSWER_PORT, targetPort: ANSWER_PORT },
+        { name: "tcp", port: CONNECTION_PORT, targetPort: CONNECTION_PORT },
+      ],
+    },
+  }));
+}
+
+/** The probe's configuration. @param ipv6 whether pods have IPv6 addresses first, or alone */
+export function probeConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: boolean): KubernetesObject {
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: PROBE_POD, namespace: probe.namespace, labels: ownership(mesh, "probe") },
+    data: { "envoy.yaml": stringify(envoyConfig(mesh, probe, cluster, ipv6), { aliasDuplicateObjects: false }) },
+  };
 }
 
 function selector(cluster: string): Record<string, string> {
@@ -115,8 +172,11 @@ export function probePod(
     metadata: {
       name: PROBE_POD,
       namespace,
-      labels: { ...ownership(mesh, "probe"), ...selector(cluster) },
+      labels: { ...mesh.probe?.labels, ...ownership(mesh, "probe"), ...selector(cluster) },
       annotations: {
+        // Whatever workloads of the mesh are told of their callers, this one is told as whom it was called.
+        "proxy.istio.io/config": JSON.stringify({ proxyHeaders: { forwardedClientCert: "APPEND_FORWARD" } }),
+        ...mesh.probe?.annotations,
         "traffic.sidecar.istio.io/excludeInboundPorts": String(CALLER_PORT),
         // It is small and short-lived; the usual request would not fit on a full node.
         "sidecar.istio.io/proxyCPU": "10m",
@@ -133,7 +193,7 @@ export function probePod(
           image: image ?? "placeholder.invalid/probe",
           command: ["/usr/local/bin/envoy"],
           args: ["-c", "/etc/probe/envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
-          ports: [{ containerPort: ANSWER_PORT }, { containerPort: CALLER_PORT }],
+          ports: [ANSWER_PORT, CONNECTION_PORT, CALLER_PORT].map((containerPort) => ({ containerPort })),
           resources: { requests: { cpu: "10m", memory: "32Mi" } },
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -152,49 +212,85 @@ export function probePod(
   };
 }
 
-/** Envoy's static configuration: one listener that answers, one that calls the other probes through the sidecar. */
-function envoyConfig(mesh: MeshSpec, namespace: string, cluster: string) {
+/** Envoy's static configuration: listeners that answer, and one that calls the other probes through the sidecar. */
+function envoyConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: boolean) {
   const targets = mesh.clusters.map(({ name }) => name);
+  const { key, namespace } = probe;
+  const any = ipv6 ? "::" : "0.0.0.0";
+  const answer = {
+    // Else the header in which the sidecar names the caller is dropped.
+    forward_client_cert_details: "ALWAYS_FORWARD_ONLY",
+    routes: [
+      {
+        match: { prefix: "/" },
+        direct_response: { status: 200, body: { inline_string: cluster } },
+        response_headers_to_add: [header(CLIENT_HEADER, "%REQ(x-forwarded-client-cert)%")],
+      },
+    ],
+  };
+  const call = (path: string, to: string) => ({
+    match: { path: `/${path}` },
+    route: { cluster: to, auto_host_rewrite: true, prefix_rewrite: "/", timeout: "5s" },
+  });
+  const sidecar = (prefix_rewrite: string) => ({
+    cluster: "sidecar",
+    prefix_rewrite,
+    timeout: "5s",
+    // It listens on one of the two.
+    retry_policy: { retry_on: "connect-failure", num_retries: 2 },
+  });
   return {
     static_resources: {
       listeners: [
-        listener("answer", ANSWER_PORT, {
-          // Else the header in which the sidecar names the caller is dropped.
-          forward_client_cert_details: "ALWAYS_FORWARD_ONLY",
+        listener("answer", any, ANSWER_PORT, answer),
+        listener("connection", any, CONNECTION_PORT, answer),
+        listener("call", any, CALLER_PORT, {
           routes: [
-            {
-              match: { prefix: "/" },
-              direct_response: { status: 200, body: { inline_string: cluster } },
-              response_headers_to_add: [header(CLIENT_HEADER, "%REQ(x-forwarded-client-cert)%")],
-            },
-          ],
-        }),
-        listener("call", CALLER_PORT, {
-          routes: [
-            ...targets.map((target) => ({
-              match: { path: `/${callPath(target)}` },
-              route: { cluster: probeName(target), auto_host_rewrite: true, prefix_rewrite: "/", timeout: "5s" },
-            })),
+            ...targets.flatMap((target) => [
+              call(callPath(probe, target), probeName(target)),
+              call(connectPath(probe, target), connectionTo(target)),
+            ]),
             {
               match: {
-                path: "/endpoints",
+                path: `/${key}/endpoints`,
                 // Of all that the sidecar could tell, only the endpoints are let out.
                 query_parameters: [{ name: "resource", string_match: { exact: RESOURCE } }],
               },
-              route: { cluster: "sidecar", prefix_rewrite: "/config_dump", timeout: "5s" },
+              route: sidecar("/config_dump"),
             },
+            { match: { path: `/${clustersPath(probe)}` }, route: sidecar("/clusters") },
           ],
         }),
       ],
       clusters: [
-        ...targets.map((target) =>
-          upstream(probeName(target), "STRICT_DNS", `${probeName(target)}.${namespace}.svc`, ANSWER_PORT),
-        ),
-        upstream("sidecar", "STATIC", "127.0.0.1", 15000),
+        ...targets.flatMap((target) => {
+          const host = `${probeName(target)}.${namespace}.svc`;
+          return [
+            upstream(probeName(target), "STRICT_DNS", [[host, ANSWER_PORT]]),
+            { ...upstream(connectionTo(target), "STRICT_DNS", [[host, CONNECTION_PORT]]), ...ONE_REQUEST_EACH },
+          ];
+        }),
+        upstream("sidecar", "STATIC", [
+          ["127.0.0.1", 15000],
+          ["::1", 15000],
+        ]),
       ],
     },
   };
 }
+
+const connectionTo = (target: string) => `${probeName(target)}-connection`;
+
+/** Each request on a connection of its own, which the sidecar hands on as it is. */
+const ONE_REQUEST_EACH = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      common_http_protocol_options: { max_requests_per_connection: 1 },
+      explicit_http_config: { http_protocol_options: {} },
+    },
+  },
+};
 
 function header(key: string, value: string) {
   return { header: { key, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD", keep_empty_value: true };
@@ -202,13 +298,14 @@ function header(key: string, value: string) {
 
 function listener(
   name: string,
+  address: string,
   port: number,
   { routes, ...options }: { routes: unknown[]; [option: string]: unknown },
 ) {
   const type = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
   return {
     name,
-    address: socketAddress("0.0.0.0", port),
+    address: socketAddress(address, port),
     filter_chains: [
       {
         filters: [
@@ -229,18 +326,21 @@ function listener(
   };
 }
 
-function upstream(name: string, type: string, host: string, port: number) {
+function upstream(name: string, type: string, hosts: readonly (readonly [host: string, port: number])[]) {
   return {
     name,
     type,
     connect_timeout: "5s",
     load_assignment: {
       cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(host, port) } }] }],
+      endpoints: [
+        { lb_endpoints: hosts.map(([host, port]) => ({ endpoint: { address: socketAddress(host, port) } })) },
+      ],
     },
   };
 }
 
 function socketAddress(address: string, port_value: number) {
-  return { socket_address: { address, port_value } };
+  // On both families where it is IPv6's.
+  return { socket_address: { address, port_value, ...(address === "::" ? { ipv4_compat: true } : {}) } };
 }

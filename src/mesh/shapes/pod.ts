@@ -16,6 +16,7 @@ export interface Pod {
     readinessGates?: unknown[];
     containers: Container[];
     initContainers?: Container[];
+    imagePullSecrets?: { name: string }[];
   };
   status?: {
     phase?: string;

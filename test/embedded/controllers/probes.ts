@@ -15,13 +15,22 @@ const unavailable = (body: string): ProxyResponse => ({ status: 503, headers: EN
 export function probes(kube: Kube, istiods: Istiods): void {
   kube.onProxy(async (request): Promise<ProxyResponse | undefined> => {
     const pod = kube.get({ apiVersion: "v1", kind: "Pod", namespace: request.namespace, name: request.pod });
-    if (request.port !== CALLER_PORT || !configOf(kube, pod)) return undefined;
-    if (request.path === "/endpoints") return dump(kube, istiods, pod, request);
-    const [, service] = /^\/to\/(.+)$/.exec(request.path) ?? [];
-    if (!service) return { status: 404, headers: ENVOY, body: "" };
+    const config = request.port === CALLER_PORT ? configOf(kube, pod) : undefined;
+    if (!config) return undefined;
+    const [, , asked, service] = request.path.split("/");
+    if (!routesOf(config, "call").some(({ match }) => match.path === request.path)) {
+      return { status: 404, headers: ENVOY, body: "" };
+    }
+    if (asked === "endpoints") return dump(kube, istiods, pod, request);
+    if (asked === "clusters" || !service) return { status: 200, headers: ENVOY, body: "" };
     const [endpoint] = await endpoints(istiods, pod, service);
     return endpoint ? call(kube, pod, endpoint) : unavailable("no healthy upstream");
   });
+}
+
+function routesOf(config: Json, listener: string): Json[] {
+  const { filter_chains } = config.static_resources.listeners.find(({ name }: Json) => name === listener);
+  return filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes;
 }
 
 /** Configurations by their text: every request asks for two of them. */
@@ -83,8 +92,7 @@ function call(kube: Kube, source: Json, { known, pod, gateway }: Endpoint): Prox
       `${RESET} reset reason: ${FAILURE} TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed:TLS_error_end`,
     );
   }
-  const direct = configOf(there, pod)?.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
-  const [route] = direct.route_config.virtual_hosts[0].routes;
+  const [route] = routesOf(configOf(there, pod), "answer") as [Json];
   const identity = ({ metadata, spec }: Json) =>
     `spiffe://cluster.local/ns/${metadata.namespace}/sa/${spec.serviceAccountName}`;
   return {

@@ -1,0 +1,210 @@
+import { isIP } from "node:net";
+import { clip } from "../cluster/errors.ts";
+import type { Policy, RootPolicies } from "../facts/policies.ts";
+import { ANSWER_PORT, probeName } from "../mesh/objects/probe.ts";
+import type { Finding } from "../mesh/report.ts";
+import { count, listed } from "../mesh/words.ts";
+import { type Attempt, type Circumstances, identities, identityOf, isSilent, silence, told } from "./attempt.ts";
+import { failed, passed, unknown } from "./finding.ts";
+
+/** Why a request was not answered as it should be, from the answer and from all that was looked into. */
+export function refusal(attempt: Attempt, circumstances: Circumstances): Finding {
+  const { pair, namespace, trustDomain, first, endpoints, host, gateway, seconds, istioNamespace } = attempt;
+  const { source, target } = pair;
+  const { status, body } = first;
+  if (status === undefined) {
+    return unknown(
+      `The probe in ${source} could not be asked through its API server: ${clip(body, 300)}`,
+      "The kubeconfig's user needs `get` on pods/proxy, and the API server must reach its nodes.",
+    );
+  }
+  const list = typeof endpoints === "string" ? undefined : endpoints;
+  const addresses = list?.map(({ address, port }) => `${address}:${port}`).join(", ");
+  const remotes = `In ${source}: istioctl remote-clusters -i ${istioNamespace}`;
+  if (status === 200 && body.trim() !== target) {
+    return failed(
+      `${body.trim() || "Somebody else"} answered ${source} in place of ${target}.`,
+      "Two clusters seem to run under one name; compare their global.multiCluster.clusterName.",
+    );
+  }
+  if (status === 200) {
+    return failed(
+      `${target} answered ${source}, but saw it as ${identities(first.client).join(", ")} instead of ${identityOf(source, namespace, trustDomain)}.`,
+      "Look for a PeerAuthentication or DestinationRule that turns mTLS off: kubectl get peerauthentications,destinationrules -A",
+    );
+  }
+  if (status === 403) return forbidden(attempt, circumstances);
+  const policy = policyAgainst(attempt, circumstances);
+  if (policy) return policy;
+  if (list && list.length === 0 && host === undefined) {
+    return failed(
+      `${source}'s proxies are not told of a Service in another namespace than their own, or not of this one: they do not know ${probeName(target)}.${namespace} at all.`,
+      `Look for a Sidecar that holds for all workloads, for defaultServiceExportTo in the mesh configuration, and at what istiod says: kubectl get sidecars.networking.istio.io -A; kubectl -n ${istioNamespace} logs -l app=istiod`,
+    );
+  }
+  if (list && list.length === 0) {
+    return failed(
+      `${source}'s proxies have no endpoint in ${target}: its istiod has not read ${target}, or not lately.`,
+      `${remotes}; and if that says synced: kubectl -n ${istioNamespace} rollout restart deployment -l app=istiod`,
+    );
+  }
+  if (list?.every(({ port }) => port === ANSWER_PORT)) {
+    const names = gateway.filter((address) => isIP(address) === 0);
+    if (names.length > 0 && names.length === gateway.length) {
+      return failed(
+        `${source}'s proxies were given the pods' own addresses in ${target} (${addresses}) instead of its gateway: the name ${names.join(", ")} of the gateway does not resolve where ${source}'s istiod runs.`,
+        `Does ${source}'s DNS know it? kubectl -n ${istioNamespace} logs -l app=istiod --tail=-1 | grep -i resolve. istiod asks again after 30 seconds, and resolves names only with RESOLVE_HOSTNAME_GATEWAYS=true, which is the default.`,
+      );
+    }
+    return failed(
+      `${source}'s proxies were given the pods' own addresses in ${target} (${addresses}) instead of its gateway: ${source}'s istiod knows no gateway for ${target}'s network.`,
+      `In ${target}: kubectl get service -A -l topology.istio.io/network --show-labels (it needs the network's label and an address).`,
+    );
+  }
+  if (/CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body)) return untrusted(attempt);
+  const views = (circumstances.gateways ?? []).filter(({ problem }) => !problem);
+  const ports = new Set((list ?? []).map(({ port }) => port));
+  const refused = views.flatMap((view) => view.refused);
+  if (
+    /connection refused|connection failure|connection timeout|timed out|timeout|delayed connect|no route/i.test(body) ||
+    status === 504
+  ) {
+    const where = gateway.length > 0 ? gateway.join(", ") : (addresses ?? "its gateway");
+    const silent = (circumstances.gateways ?? []).filter(isSilent);
+    const mute = silent.length > 0 ? ` ${listed(silent.map((each) => `Its pod ${each.pod} ${silence(each)}`))}.` : "";
+    return failed(
+      `The gateway of ${target} at ${addresses ?? where} does not take connections: ${told(first)}${mute}`,
+      `Allow TCP 15443 to ${where} (firewall, security group, NetworkPolicy) and see that the gateway's pods are ready. From a node of another cluster: nc -vz ${list?.[0]?.address ?? where} ${list?.[0]?.port ?? 15443}`,
+    );
+  }
+  if (/connection termination|reset|disconnect/i.test(body)) {
+    const sni = host && `outbound_.${ANSWER_PORT}_._.${host}`;
+    const ignorant = sni && views.length > 0 && views.every(({ names }) => !names.has(sni));
+    const hosts = new Set(views.flatMap(({ names }) => [...names])).size;
+    const why = ignorant
+      ? `it hands on ${hosts === 0 ? "nothing" : `${count(hosts, "name")}, and not ${host}`}`
+      : "it does not expose the service, or has no endpoint for it";
+    const own = refused.length > 0 ? ` It has refused what istiod gave it: ${clip(refused[0] ?? "", 200)}.` : "";
+    return failed(
+      `The gateway of ${target} at ${addresses ?? "its address"} takes the connection and closes it: ${why}.${own} ${told(first)}`,
+      `Does a Gateway with AUTO_PASSTHROUGH, port ${[...ports][0] ?? 15443} and *.local select it? kubectl get gateways.networking.istio.io -A -o yaml`,
+    );
+  }
+  return failed(
+    `${source}'s requests are not answered by ${target}, for ${Math.round(seconds)} s. ${told(first)}`,
+    `${remotes}; istioctl proxy-config endpoints deployment/DEPLOYMENT -n NAMESPACE, of one that calls.`,
+  );
+}
+
+/** Which side does not accept the other's certificate, by OpenSSL's words for its own refusal and for an alert. */
+function untrusted({ pair, first, istioNamespace }: Attempt): Finding {
+  const { source, target } = pair;
+  const { body } = first;
+  const who = /ALERT/i.test(body)
+    ? `${target} does not accept ${source}'s certificate`
+    : /SAN|subject alt/i.test(body)
+      ? `${source} does not take the one that answers in ${target} for the probe, by its certificate`
+      : `${source} does not accept ${target}'s certificate`;
+  return failed(
+    `The certificates are not accepted on the way from ${source} to ${target}: ${who}. ${told(first)}`,
+    `Compare the roots in effect: kubectl -n ${istioNamespace} get configmap istio-ca-root-cert -o jsonpath='{.data.root-cert\\.pem}' | openssl x509 -noout -fingerprint -sha256`,
+  );
+}
+
+/** The target's own proxy has refused it: all the way there is proved, and that somebody does not want it. */
+function forbidden({ pair, first, endpoints }: Attempt, { policies }: Circumstances): Finding {
+  const { source, target } = pair;
+  const through = typeof endpoints === "string" ? [] : endpoints;
+  if (through.length === 0 || through.some(({ port }) => port === ANSWER_PORT)) {
+    return failed(
+      `${target} refuses ${source}'s request: ${clip(first.body, 200)}.`,
+      "An AuthorizationPolicy with action DENY or CUSTOM is in the way: kubectl get authorizationpolicies -A",
+    );
+  }
+  const of = policies?.get(target);
+  const denying = ofKind(of, "AuthorizationPolicy").filter(
+    ({ spec }) => /^(DENY|CUSTOM)$/.test(spec?.action ?? "") && holdsForAll(spec),
+  );
+  const who =
+    denying.length > 0
+      ? `AuthorizationPolicy ${listed(denying.map(({ metadata, spec }) => `${of?.namespace}/${metadata.name} (${spec?.action})`))}`
+      : "a policy";
+  return {
+    ...passed(
+      `${source}'s request came through ${through.map(({ address, port }) => `${address}:${port}`).join(", ")} to ${target}'s own proxy, which refused it: ${clip(first.body, 100)}.`,
+    ),
+    warning: `${who} of ${target} refuses what the probe in ${source} asks, so only the way to it is proved. Whether your workloads are let in is up to that policy: kubectl get authorizationpolicies -A`,
+  };
+}
+
+/** What of the mesh's own rules for all workloads leaves no way between networks; told alike for each pair that it concerns. */
+function policyAgainst({ pair, namespace, host }: Attempt, { policies }: Circumstances): Finding | undefined {
+  const { source, target } = pair;
+  const name = host ?? `${probeName(target)}.${namespace}.svc.cluster.local`;
+  for (const cluster of [source, target]) {
+    const of = policies?.get(cluster);
+    const rule = of && ruleFor(ofKind(of, "DestinationRule"), name);
+    const mode = rule && tlsModeOf(rule);
+    if (of && rule && mode && mode !== "ISTIO_MUTUAL") {
+      const ref = `${of.namespace}/${rule.metadata.name}`;
+      return failed(
+        `DestinationRule ${ref} in ${cluster} sets tls.mode ${mode} for ${rule.spec?.host}: between networks there is no way but by mTLS between proxies, so what it holds for is not reached.`,
+        `Take tls out of it, or have it hold for hosts outside of the mesh alone: kubectl -n ${of.namespace} edit destinationrules.networking.istio.io ${rule.metadata.name}`,
+      );
+    }
+    const plain = ofKind(of, "PeerAuthentication").find(
+      ({ spec }) => !spec?.selector && spec?.mtls?.mode === "DISABLE",
+    );
+    if (of && plain && cluster === target) {
+      return failed(
+        `PeerAuthentication ${of.namespace}/${plain.metadata.name} in ${cluster} turns mTLS off for all workloads: between networks there is no way but by mTLS between proxies.`,
+        `Set its mode to PERMISSIVE or STRICT: kubectl -n ${of.namespace} edit peerauthentications ${plain.metadata.name}`,
+      );
+    }
+  }
+  const of = policies?.get(source);
+  const hiding = host === undefined && ofKind(of, "Sidecar").find((sidecar) => hides(sidecar, namespace, name));
+  if (of && hiding) {
+    return failed(
+      `Sidecar ${of.namespace}/${hiding.metadata.name} in ${source} hides other namespaces' Services from all workloads (egress hosts ${listed(hiding.spec?.egress?.flatMap(({ hosts = [] }) => hosts) ?? [])}), so they do not know those of other clusters either.`,
+      `Add the hosts that workloads call in other clusters, */* for all: kubectl -n ${of.namespace} edit sidecars.networking.istio.io ${hiding.metadata.name}`,
+    );
+  }
+  return undefined;
+}
+
+const ofKind = (of: RootPolicies | undefined, wanted: string): Policy[] =>
+  (of?.policies ?? []).filter(({ kind }) => kind === wanted);
+
+/** Whether a policy in the root namespace is for all workloads. */
+function holdsForAll(spec: { selector?: object; targetRefs?: unknown[] } | undefined): boolean {
+  return !spec?.selector && !spec?.targetRefs?.length;
+}
+
+/** The rule of the root namespace that istiod takes for a host: of those that are for everybody, the one whose host says most. */
+function ruleFor(rules: readonly Policy[], host: string): Policy | undefined {
+  return rules
+    .filter(({ spec }) => (!spec?.exportTo?.length || spec.exportTo.includes("*")) && isHost(spec?.host ?? "", host))
+    .toSorted((a, b) => (b.spec?.host ?? "").length - (a.spec?.host ?? "").length)[0];
+}
+
+function tlsModeOf({ spec }: Policy): string | undefined {
+  const { tls, portLevelSettings = [] } = spec?.trafficPolicy ?? {};
+  return portLevelSettings.find(({ port }) => port?.number === ANSWER_PORT)?.tls?.mode ?? tls?.mode;
+}
+
+/** Whether a host is that of a pattern, `*` at whose beginning stands for anything. */
+function isHost(pattern: string, host: string): boolean {
+  return pattern.startsWith("*") ? host.endsWith(pattern.slice(1)) : pattern === host;
+}
+
+/** Whether a Sidecar for all workloads hides a Service from those of its own namespace. */
+function hides({ spec }: Policy, namespace: string, host: string): boolean {
+  if (spec?.workloadSelector || !spec?.egress?.length) return false;
+  return !spec.egress
+    .flatMap(({ hosts = [] }) => hosts)
+    .some((each) => {
+      const [where = "", ...rest] = each.split("/");
+      return ["*", ".", namespace].includes(where) && isHost(rest.join("/"), host);
+    });
+}

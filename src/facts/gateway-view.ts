@@ -1,0 +1,108 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import { Failure } from "../mesh/failure.ts";
+import type { ObjectRef } from "../mesh/objects/object.ts";
+
+/** What one pod of a gateway says of itself. */
+export interface GatewayView {
+  readonly pod: string;
+  readonly node: string | undefined;
+  /** Why nothing is known of it; all else is empty then. */
+  readonly problem?: string;
+  /** Its proxy was asked and did not answer, in seconds. */
+  readonly silent?: number;
+  /** On which it listens. */
+  readonly ports: readonly number[];
+  /** The names that it hands on, as they are in TLS. */
+  readonly names: ReadonlySet<string>;
+  /** The listeners that it refused, with its own words. */
+  readonly refused: readonly string[];
+  /** How many connections it has handed on to the Services of a namespace. */
+  readonly connections: number;
+}
+
+/** A gateway's Envoy answers at once, or it is not well. Milliseconds. */
+const WITHIN = 4_000;
+
+interface Dump {
+  configs?: {
+    name?: string;
+    active_state?: {
+      listener?: {
+        address?: { socket_address?: { port_value?: number } };
+        filter_chains?: { filter_chain_match?: { server_names?: string[] } }[];
+      };
+    };
+    error_state?: { details?: string };
+  }[];
+}
+
+/**
+ * Asks a gateway's pod for its listeners and its connections. Takes `get` and `create` on pods/exec in its namespace. Whatever
+ * keeps it from answering is part of what is known.
+ * @param towards the namespace whose Services' connections are counted
+ */
+export async function readGateway(
+  cluster: Cluster,
+  pod: { readonly metadata: { readonly name: string; readonly namespace?: string }; spec?: { nodeName?: string } },
+  towards: string,
+): Promise<GatewayView> {
+  const { name, namespace = "default" } = pod.metadata;
+  const ref = { apiVersion: "v1", kind: "Pod", namespace, name };
+  const known = { pod: name, node: pod.spec?.nodeName };
+  const start = performance.now();
+  try {
+    const [listeners, clusters] = await Promise.all([
+      ask(cluster, ref, "config_dump?resource=dynamic_listeners"),
+      ask(cluster, ref, "clusters"),
+    ]);
+    const { configs = [] } = JSON.parse(listeners) as Dump;
+    const active = configs.flatMap(({ active_state }) => active_state?.listener ?? []);
+    return {
+      ...known,
+      ports: active.flatMap(({ address }) => address?.socket_address?.port_value ?? []),
+      names: new Set(
+        active
+          .flatMap(({ filter_chains = [] }) => filter_chains)
+          .flatMap(({ filter_chain_match }) => filter_chain_match?.server_names ?? []),
+      ),
+      refused: configs.flatMap(({ error_state }) => error_state?.details ?? []),
+      connections: connectionsIn(clusters, (of) => of.includes(`.${towards}.svc.`)).reduce(
+        (n, { made }) => n + made,
+        0,
+      ),
+    };
+  } catch (error) {
+    if (!(error instanceof Failure || error instanceof SyntaxError)) throw error;
+    const problem = error instanceof Failure ? error.message : "its answer cannot be read";
+    // What is refused is refused at once.
+    const silent = performance.now() - start >= WITHIN ? { silent: WITHIN / 1000 } : {};
+    return { ...known, problem, ...silent, ports: [], names: new Set(), refused: [], connections: 0 };
+  }
+}
+
+async function ask(cluster: Cluster, pod: ObjectRef, path: string): Promise<string> {
+  const { stdout } = await cluster.exec(pod, "istio-proxy", ["pilot-agent", "request", "GET", path], WITHIN);
+  return stdout;
+}
+
+/** How an Envoy's connections to an address have gone, since it runs. */
+export interface Connections {
+  readonly address: string;
+  readonly made: number;
+  readonly failed: number;
+}
+
+/** What Envoy's `/clusters` says, `CLUSTER::ADDRESS::NUMBER::VALUE` a line, of the clusters that are meant. */
+export function connectionsIn(text: string, isMeant: (cluster: string) => boolean): Connections[] {
+  const found = new Map<string, { made: number; failed: number }>();
+  for (const line of text.split("\n")) {
+    const [cluster = "", address = "", name, value] = line.split("::");
+    if (value === undefined || !isMeant(cluster)) continue;
+    const numbers = found.get(address) ?? { made: 0, failed: 0 };
+    if (name === "cx_total") numbers.made += Number(value);
+    else if (name === "cx_connect_fail") numbers.failed += Number(value);
+    else continue;
+    found.set(address, numbers);
+  }
+  return [...found].map(([address, numbers]) => ({ address, ...numbers }));
+}
