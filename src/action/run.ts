@@ -150,14 +150,13 @@ const CALL = 6_000;
 
 function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic" | "services"> {
   return {
-    call: async (kubeconfig) => {
+    call: async (kubeconfig, ask) => {
       const read = readKubeconfig(kubeconfig, undefined, { foreign: true });
-      if ("problem" in read) return { problem: `The kubeconfig ${read.problem}.` };
+      if ("problem" in read) return { problem: `The kubeconfig ${read.problem}.`, by: "nobody" };
       const watcher = retriesOnly((_, text) => log.retrying(read.server, text));
       const cluster = connect("", read, new Deadline(Math.min(CALL, deadline.remaining())), watcher);
       try {
-        const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
-        return { uid: found?.metadata.uid ?? "" };
+        return await ask(cluster);
       } catch (error) {
         return problemOf(error);
       } finally {

@@ -30,7 +30,7 @@ import {
 } from "./istiod.ts";
 import { type Part, part, unanswered } from "./part.ts";
 import { isActive } from "./pods.ts";
-import { apiServerAddress } from "./survey.ts";
+import { apiServerAddress, clusterCa } from "./survey.ts";
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
@@ -83,6 +83,8 @@ export interface Observation {
   readonly remoteSecrets: Part<readonly Secret[]>;
   /** What each replica of istiod says. */
   readonly views: Part<readonly IstiodView[]>;
+  /** The CA that the API server is known by in its own cluster, PEM. */
+  readonly rootCa: Part<string | undefined>;
   /** URLs of the API server that are known to be right. */
   readonly servers: Part<readonly string[]>;
   /** Bindings that this action made. */
@@ -194,6 +196,7 @@ export async function observe(
     kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
     remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
     views: part(istiodPods.then((running) => istiodViews(cluster, namespace, running))),
+    rootCa: part(clusterCa(cluster, mesh)),
     servers: part(servers),
     bindings: part(list<Binding>(rbac, "ClusterRoleBinding", { labelSelector: ours })),
     serviceAccounts: part(list("v1", "ServiceAccount", { namespace })),
@@ -232,6 +235,7 @@ export function unseen(spec: ClusterSpec): Observation {
     kubernetesGateways: part,
     remoteSecrets: part,
     views: part,
+    rootCa: part,
     servers: part,
     bindings: part,
     serviceAccounts: part,

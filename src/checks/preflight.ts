@@ -29,15 +29,11 @@ export function checkRemoteSecrets(mesh: MeshSpec, { spec }: Member, survey: Sur
   const others = mesh.clusters.map(({ name }) => name).filter((name) => name !== spec.name);
   const duplicates = survey.remoteSecrets.flatMap((secret) =>
     Object.keys(secret.data ?? {})
-      .filter((key) => key === spec.name || (others.includes(key) && secret.metadata.name !== remoteSecretName(key)))
+      .filter((key) => others.includes(key) && secret.metadata.name !== remoteSecretName(key))
       .map((key) => ({ key, secret: secret.metadata.name })),
   );
   if (duplicates.length === 0) return passed("No remote secret is in the way.");
-  const list = duplicates.map(({ key, secret }) =>
-    key === spec.name
-      ? `${secret} is for ${key}, which is this cluster itself`
-      : `${secret} is for ${key} under another name`,
-  );
+  const list = duplicates.map(({ key, secret }) => `${secret} is for ${key} under another name`);
   return failed(
     "Secrets labelled istio/multiCluster=true",
     `A remote secret is in the way, for istiod takes a cluster once only: ${list.join("; ")}.`,

@@ -1,18 +1,28 @@
 import type { Cluster } from "../cluster/cluster.ts";
+import { ApiError, Distrusted } from "../cluster/errors.ts";
 import { isLoopback } from "../cluster/kubeconfig.ts";
+import { envOf } from "../facts/config.ts";
 import { DEBUG_SWITCH } from "../facts/debug.ts";
+import { sameAuthority } from "../mesh/certificates/chain.ts";
+import { readableIn } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
-import { ownership } from "../mesh/objects/ownership.ts";
 import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
-import { type Login, parseRemoteKubeconfig, type RemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import {
+  INSECURE_OPTIONS,
+  type Login,
+  parseRemoteKubeconfig,
+  type RemoteKubeconfig,
+  unfit,
+} from "../mesh/remote-kubeconfig.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { earlyWarning, span, tokenClaims } from "../mesh/token.ts";
 import { count } from "../mesh/words.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import { managesAll, NOT_REGISTERED, statusOf } from "./istiod.ts";
-import { matches, type Observation } from "./observation.ts";
+import type { Observation } from "./observation.ts";
+import { readable } from "./part.ts";
+import { lackingOwnRights } from "./reader.ts";
 import type { TokenStatus } from "./tokens.ts";
 
 /** An observer, and the target that its istiod is to read. */
@@ -27,7 +37,45 @@ export interface Access {
   /** What the target's API server says of the token. Throws a `Failure` where it could not be asked. */
   readonly review: () => TokenStatus;
   /** A call from here with nothing but the secret, made where something about it is in doubt. */
-  readonly call?: { readonly uid: string } | { readonly problem: string };
+  readonly call?: Answer | Problem;
+}
+
+/** What the API server answered to who logged in by a remote secret. */
+export interface Answer {
+  /** UID of its `kube-system`. */
+  readonly uid: string;
+  /** The rights that istiod would miss; absent: it was not asked for them. */
+  readonly lacking?: readonly string[];
+}
+
+export interface Problem {
+  readonly problem: string;
+  /** `nobody`: there was no answer, which may be a matter of the way from here; `certificate`: it was not the expected one. */
+  readonly by: "nobody" | "certificate" | "answer";
+}
+
+/** Makes a call with nothing but a remote secret's kubeconfig. */
+export type Call = (kubeconfig: string, ask: (cluster: Cluster) => Promise<Answer>) => Promise<Answer | Problem>;
+
+/** What there is to ask who is called with a remote secret. @param rights whether its user's are to be looked at, too */
+export const askWho =
+  (rights: boolean) =>
+  async (cluster: Cluster): Promise<Answer> => {
+    const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
+    const uid = found?.metadata.uid ?? "";
+    return rights ? { uid, lacking: await lackingOwnRights(cluster) } : { uid };
+  };
+
+/** What an observer's istiod does not refuse in remote secrets. */
+export function allowedIn({ istiod }: Observation): ReadonlySet<string> {
+  return new Set((envOf(readable(istiod), INSECURE_OPTIONS) ?? "").split(","));
+}
+
+/** Whether the CA in a remote secret is none of those that the target's API server is known by in its own cluster. */
+export function hasOtherCa({ ca }: RemoteKubeconfig, { rootCa }: Observation): boolean {
+  const own = readableIn(readable(rootCa) ?? "");
+  const held = readableIn(ca);
+  return own.length > 0 && held.length > 0 && !held.some((each) => own.some((other) => sameAuthority(each, other)));
 }
 
 /** The remote secrets that hold a target's key: istiod goes by the key, whatever the Secret's name. */
@@ -100,7 +148,14 @@ function oneSecret({ namespace }: MeshSpec, { observer, target }: RemoteView): F
 function kubeconfigLeadsThere(mesh: MeshSpec, view: RemoteView): Finding {
   const finding = whereKubeconfigLeads(mesh, view);
   const { name } = view.target.spec;
-  if (finding.verdict !== "passed" || !remoteKubeconfig(view.observer, name)?.insecure) return finding;
+  const kubeconfig = remoteKubeconfig(view.observer, name);
+  if (finding.verdict !== "passed" || !kubeconfig) return finding;
+  if (!kubeconfig.insecure) {
+    const { call } = view.access;
+    if (!hasOtherCa(kubeconfig, view.target) || !call || "uid" in call || call.by !== "nobody") return finding;
+    const warning = `The CA in the remote secret for ${name} is another than its API server is known by in its own cluster, and whether it fits ${kubeconfig.server} could not be tried from here: ${call.problem}`;
+    return { ...finding, warning };
+  }
   const warning = `The remote secret for ${name} turns off the verification of its API server's certificate: whoever answers in its place gets what istiod logs in with.`;
   return { ...finding, warning };
 }
@@ -109,7 +164,8 @@ function whereKubeconfigLeads(mesh: MeshSpec, { observer, target, access }: Remo
   const { name } = target.spec;
   const kubeconfig = remoteKubeconfig(observer, name);
   if (!kubeconfig) return unknown(`There is no single remote secret for ${name} to look into.`, RERUN);
-  const { server, tlsServerName, problems } = kubeconfig;
+  const { server, tlsServerName } = kubeconfig;
+  const problems = unfit(kubeconfig, allowedIn(observer));
   const reading = {
     source: `remote secret for ${name}`,
     values: { server, ...(tlsServerName ? { tlsServerName } : {}) },
@@ -124,6 +180,13 @@ function whereKubeconfigLeads(mesh: MeshSpec, { observer, target, access }: Remo
     );
   }
   const call = access.call;
+  if (call && "problem" in call && call.by === "certificate" && !kubeconfig.insecure) {
+    return failed(
+      `The CA in the remote secret for ${name} is not the one of the API server at ${server}: ${call.problem} An istiod goes on as if all were well until it next connects.`,
+      RERUN,
+      reading,
+    );
+  }
   const known = target.servers().includes(server.replace(/\/+$/, ""));
   if (call && "uid" in call) {
     if (call.uid !== target.uid()) {
@@ -155,7 +218,7 @@ function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, 
   const kubeconfig = remoteKubeconfig(observer, name);
   if (!kubeconfig?.login)
     return unknown(`There is no single remote secret for ${name} with something to log in with.`, RERUN);
-  if (!kubeconfig.token) return loginIsAccepted(name, kubeconfig.login, access);
+  if (kubeconfig.login !== "token") return loginIsAccepted(name, kubeconfig.login, access);
   const claims = tokenClaims(kubeconfig.token);
   const expiry = claims.expires;
   const left = expiry ? expiry.getTime() - now.getTime() : undefined;
@@ -169,6 +232,20 @@ function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, 
       ...(left === undefined ? {} : { secondsLeft: Math.max(0, Math.round(left / 1000)) }),
     },
   };
+  if (!authenticated && access.call && "uid" in access.call && access.call.uid === target.uid()) {
+    return passed(
+      `${name} itself does not know the token in the remote secret for it, but a call with it by ${kubeconfig.server} is answered: what stands before the API server takes it.`,
+      reading,
+    );
+  }
+  const isProxys = !target.servers().includes(kubeconfig.server.replace(/\/+$/, ""));
+  if (!authenticated && isProxys && access.call && "problem" in access.call && access.call.by === "nobody") {
+    return unknown(
+      `${name} itself does not know the token in the remote secret for it, and whether ${kubeconfig.server} takes it could not be tried from here: ${access.call.problem}`,
+      "See whether istiod goes on reading it: istioctl remote-clusters",
+      reading,
+    );
+  }
   if (!authenticated) {
     const past =
       expiry && expiry <= now
@@ -191,8 +268,13 @@ function tokenIsAccepted(_: MeshSpec, { observer, target, access }: RemoteView, 
   };
 }
 
-/** What is no token cannot be reviewed: it is tried. */
+/** What is no token cannot be reviewed: it is tried, unless it is of istiod's container alone. */
 function loginIsAccepted(name: string, login: Login, { call }: Access): Finding {
+  if (login === "command" || login === "file") {
+    return skipped(
+      `istiod logs in to ${name} by a ${login} of its own container, as ${INSECURE_OPTIONS} lets it: what it gets by it cannot be tried from here. Whether it reads ${name} is told by remote.synced and remote.endpoints.`,
+    );
+  }
   const reading = { source: `a call of ${name} with the remote secret`, values: { login, ...call } };
   if (call && "uid" in call) return passed(`${name} accepts the ${login} in the remote secret for it.`, reading);
   const why = call ? `: ${call.problem}` : ".";
@@ -252,116 +334,10 @@ function istiodHasRead({ namespace }: MeshSpec, { observer, target, access }: Re
   return passed(`${names} ${states.length === 1 ? "reports" : "report"} ${name} synced${by}.`, reading);
 }
 
-/** What istiod reads of another cluster (pilot/pkg/serviceregistry/kube/controller): without these there is no endpoint. */
-const NEEDED = [
-  { group: "", resource: "services" },
-  { group: "", resource: "pods" },
-  { group: "", resource: "nodes" },
-  { group: "", resource: "namespaces" },
-  { group: "discovery.k8s.io", resource: "endpointslices" },
-] as const;
-
-/** What the account lacks of what istiod needs, as `list pods`. */
-export async function lackingRights(cluster: Cluster, username: string): Promise<string[]> {
-  const [, namespace, account] = /^system:serviceaccount:([^:]+):(.+)$/.exec(username) ?? [];
-  const groups = [
-    "system:authenticated",
-    ...(account ? ["system:serviceaccounts", `system:serviceaccounts:${namespace}`] : []),
-  ];
-  const wanted = NEEDED.flatMap((resource) => ["list", "watch"].map((verb) => ({ ...resource, verb })));
-  const answers = await Promise.all(
-    wanted.map((resourceAttributes) =>
-      cluster.create<KubernetesObject & { status?: { allowed?: boolean } }>({
-        apiVersion: "authorization.k8s.io/v1",
-        kind: "SubjectAccessReview",
-        metadata: { name: "" },
-        spec: { user: username, groups, resourceAttributes },
-      }),
-    ),
-  );
-  return wanted.filter((_, i) => !answers[i]?.status?.allowed).map(({ verb, resource }) => `${verb} ${resource}`);
-}
-
-/** Whether the accounts that the others read a target as may do so. @param lacking by the account's name */
-export function readerMayRead(lacking: ReadonlyMap<string, readonly string[]>): Finding {
-  if (lacking.size === 0)
-    return skipped("No other cluster has a token that is accepted, so there is no account to look at.");
-  const values = Object.fromEntries(
-    [...lacking].map(([user, rights]) => [user, rights.length === 0 ? "all" : `not ${rights.join(", ")}`]),
-  );
-  const reading = { source: "SubjectAccessReview", values };
-  const poor = [...lacking].filter(([, rights]) => rights.length > 0);
-  if (poor.length === 0) return passed(`${[...lacking.keys()].join(", ")} may read what istiod needs.`, reading);
-  const list = poor.map(([user, rights]) => `${user} may not ${rights.join(", ")}`).join("; ");
-  return failed(
-    `The other clusters may not read this one: ${list}. An istiod goes on with what it has read before, and misses every change.`,
-    "Run the command `install`: it binds the reader account to its role. Or see who removed it: kubectl get clusterrolebindings | grep istio-reader",
-    reading,
-  );
-}
-
-/** A remote secret for a cluster that is not in the list, or for the cluster that holds it. */
-export interface Stranger {
-  readonly secret: Secret;
-  readonly clusters: readonly string[];
-  /** This action made it for this mesh, and it holds nothing else: it may be removed. */
-  readonly ours: boolean;
-}
-
-/** The strangers among a cluster's remote secrets. That a cluster cannot be reached makes it none: the list counts. */
-export function strangersAmong(mesh: MeshSpec, name: string, remoteSecrets: readonly Secret[]): Stranger[] {
-  const others = mesh.clusters.map((cluster) => cluster.name).filter((each) => each !== name);
-  const ownLabels = ownership(mesh, "remote-secret");
-  return remoteSecrets.flatMap((secret): Stranger | [] => {
-    const keys = Object.keys(secret.data ?? {});
-    const clusters = keys.filter((key) => !others.includes(key));
-    if (clusters.length === 0) return [];
-    const ours = clusters.length === keys.length && !clusters.includes(name);
-    return { secret, clusters, ours: ours && matches(ownLabels, secret.metadata.labels) };
-  });
-}
-
-/** What is to be said of a cluster's strangers, of which there is one at least. */
-export function strangersLeft({ namespace }: MeshSpec, name: string, strangers: readonly Stranger[]): Finding {
-  const told = strangers.flatMap(({ secret, clusters }) =>
-    clusters.map((each) =>
-      each === name
-        ? `${secret.metadata.name} for ${each}, which is this cluster itself`
-        : `${secret.metadata.name} for ${each}`,
-    ),
-  );
-  const others = strangers.filter(({ ours }) => !ours).map(({ secret }) => secret.metadata.name);
-  const ways = [
-    ...(others.length < strangers.length ? ["run `install` with `prune: true`"] : []),
-    ...(others.length > 0 ? [`kubectl -n ${namespace} delete secret ${others.join(" ")}`] : []),
-  ];
-  return failed(
-    `There is a remote secret for a cluster that is not in the list: ${told.join("; ")}. istiod goes on reading it.`,
-    `If it has left the mesh: ${ways.join("; and ")}; else add it to the input \`clusters\`.`,
-  );
-}
-
-/** Whether all remote secrets are for clusters of the mesh, and none for the cluster itself. */
-export function noStrangers(
-  mesh: MeshSpec,
-  { spec, remoteSecrets }: Pick<Observation, "spec" | "remoteSecrets">,
-): Finding {
-  const secrets = remoteSecrets();
-  const entries = secrets.flatMap(({ metadata, data }) => Object.keys(data ?? {}).map((key) => [key, metadata.name]));
-  const reading = {
-    source: `Secrets labelled istio/multiCluster=true in ${mesh.namespace}`,
-    values: Object.fromEntries(entries),
-  };
-  const strangers = strangersAmong(mesh, spec.name, secrets);
-  const finding =
-    strangers.length === 0
-      ? passed("Every remote secret is for a cluster of this mesh.")
-      : strangersLeft(mesh, spec.name, strangers);
-  return { ...finding, readings: [reading] };
-}
-
-/** What a `Failure` says, for `Access.call`. */
-export function problemOf(error: unknown): { readonly problem: string } {
-  if (error instanceof Failure) return { problem: error.message };
-  throw error;
+/** What a `Failure` of a call says. */
+export function problemOf(error: unknown): Problem {
+  if (!(error instanceof Failure)) throw error;
+  const by =
+    error instanceof Distrusted ? "certificate" : error instanceof ApiError && !error.down ? "answer" : "nobody";
+  return { problem: error.message, by };
 }

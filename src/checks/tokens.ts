@@ -4,17 +4,21 @@ import type { KubernetesObject } from "../mesh/objects/object.ts";
 export interface TokenStatus {
   readonly authenticated: boolean;
   readonly username?: string;
+  readonly groups?: readonly string[];
   readonly error?: string;
 }
 
 /** Whether a token is good, by the API server that issued it. */
 export async function reviewToken(cluster: Cluster, token: string): Promise<TokenStatus> {
   const { status } = await cluster.create<
-    KubernetesObject & { status?: { authenticated?: boolean; user?: { username?: string }; error?: string } }
+    KubernetesObject & {
+      status?: { authenticated?: boolean; user?: { username?: string; groups?: string[] }; error?: string };
+    }
   >({ apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", metadata: { name: "" }, spec: { token } });
   return {
     authenticated: status?.authenticated === true,
     ...(status?.user?.username ? { username: status.user.username } : {}),
+    ...(status?.user?.groups ? { groups: status.user.groups } : {}),
     ...(status?.error ? { error: status.error } : {}),
   };
 }

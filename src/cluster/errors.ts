@@ -191,6 +191,9 @@ export class Unreachable extends Failure {
   }
 }
 
+/** Somebody answers at the API server's address, with a certificate that the kubeconfig does not make good. */
+export class Distrusted extends Failure {}
+
 /** What a load balancer answers in the place of an API server that is down; and an API server, for an extension API. */
 export const GATEWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
 
@@ -230,7 +233,7 @@ export function unreachable(cluster: string, server: string, error: unknown, pro
   const told = (what: string) => `The API server at ${server}${by} cannot be reached: ${what} (${why}).`;
   if (CERTIFICATE.test(code)) {
     const hint = "Check certificate-authority-data, server and tls-server-name in the kubeconfig.";
-    return new Failure(told("its certificate was not accepted"), hint, { cause: error });
+    return new Distrusted(told("its certificate was not accepted"), hint, { cause: error });
   }
   const [what, hint] =
     code === "ENOTFOUND"

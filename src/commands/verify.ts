@@ -3,6 +3,7 @@ import { addressesOf } from "../checks/gateway-service.ts";
 import { istiodVersion } from "../checks/istiod.ts";
 import { type Beginning, beginObserving, type Observation, observe, unseen } from "../checks/observation.ts";
 import { part, readable } from "../checks/part.ts";
+import type { Call } from "../checks/remote-access.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -18,8 +19,7 @@ import { Probes, type TrafficTools } from "../steps/traffic.ts";
 export interface VerifyTools extends TrafficTools {
   /** The user's Services that every cluster shall reach. */
   readonly services: readonly ServiceSpec[];
-  /** Calls the API server that a remote secret's kubeconfig names, and gives its kube-system's UID. */
-  call(kubeconfig: string): Promise<{ readonly uid: string } | { readonly problem: string }>;
+  readonly call: Call;
 }
 
 const OF_CLUSTER: readonly CheckId[] = [

@@ -2,7 +2,7 @@ import { parse } from "yaml";
 import { childEnvironment, message, runProgram } from "../cluster/child.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type Fields, fields } from "../mesh/fields.ts";
-import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import { parseRemoteKubeconfig, unfit } from "../mesh/remote-kubeconfig.ts";
 
 export interface RemoteSecretRequest {
   /** Path of the binary. */
@@ -100,7 +100,9 @@ export function parseRemoteSecret(
   const [key, kubeconfig] = data[0] ?? [];
   if (data.length !== 1 || key !== asked.cluster || typeof kubeconfig !== "string")
     throw wrong("the Secret's only key must be the cluster's name, for istiod takes it for that.");
-  const { server, ca, token, tlsServerName, problems } = parseRemoteKubeconfig(kubeconfig);
+  const read = parseRemoteKubeconfig(kubeconfig);
+  const { server, ca, token, tlsServerName } = read;
+  const problems = unfit(read);
   if (problems.length > 0) throw wrong(problems.join(" "));
   if (!token) throw wrong("its kubeconfig holds no token.");
   if (!ca) throw wrong("its kubeconfig holds no CA certificate.");

@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { type Fields, fields } from "./fields.ts";
+import { quoted } from "./quoted.ts";
 import { parseYaml } from "./yaml.ts";
 
 /** What a remote secret's kubeconfig says, as istiod reads it. */
@@ -17,14 +18,33 @@ export interface RemoteKubeconfig {
   readonly secrets: readonly string[];
   /** Whether whoever answers at the server's address is taken for it. */
   readonly insecure: boolean;
-  /** Why istiod would refuse it, or could not use it; never holds a part of a secret. Empty: it is fit for use. */
+  /** Why nobody could use it; never holds a part of a secret. */
   readonly problems: readonly string[];
+  /** What istiod refuses in it unless it is told not to: it looks at every user, used or not. */
+  readonly refusals: readonly Refusal[];
 }
 
-export type Login = "token" | "client certificate" | "password" | "OIDC";
+export interface Refusal {
+  /** By what name it can be allowed, in `INSECURE_OPTIONS`. */
+  readonly option: string;
+  readonly why: string;
+}
 
-/** Ways to name a file: istiod refuses them, for the file would not be in its container (pkg/kube/util.go). */
-const FILES = ["tokenFile", "client-certificate", "client-key"] as const;
+/** The variable by which istiod is told what it need not refuse, a list. */
+export const INSECURE_OPTIONS = "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS";
+
+/** Why istiod could not use it. Empty: it is fit for use. @param allowed by `INSECURE_OPTIONS` */
+export function unfit(
+  { problems, refusals }: Pick<RemoteKubeconfig, "problems" | "refusals">,
+  allowed: ReadonlySet<string> = new Set(),
+): string[] {
+  return [...problems, ...refusals.flatMap(({ option, why }) => (allowed.has(option) ? [] : why))];
+}
+
+export type Login = "token" | "client certificate" | "password" | "OIDC" | "command" | "file";
+
+/** Ways to name a file, and by what name istiod takes them: the file would have to be in its container. */
+const FILES = { tokenFile: "tokenFile", "client-certificate": "clientCertificate", "client-key": "clientKey" } as const;
 
 /** By their text: a target's is the same in all observers, and each is asked about several times. */
 const read = new Map<string, RemoteKubeconfig>();
@@ -40,7 +60,7 @@ export function parseRemoteKubeconfig(text: string): RemoteKubeconfig {
 }
 
 function parsed(text: string): RemoteKubeconfig {
-  const none = { server: "", ca: "", token: "", login: undefined, secrets: [], insecure: false };
+  const none = { server: "", ca: "", token: "", login: undefined, secrets: [], insecure: false, refusals: [] };
   const parsed = parseYaml(text);
   if ("problem" in parsed) return { ...none, problems: ["The kubeconfig is not YAML."] };
   const config = fields(parsed.value);
@@ -61,13 +81,14 @@ function parsed(text: string): RemoteKubeconfig {
     problems.push("What the kubeconfig has for its CA is no certificate.");
 
   const token = string(user?.token);
-  if (user?.exec) problems.push("The kubeconfig runs a command to log in (exec), which istiod refuses.");
-  const provider = fields(user?.["auth-provider"]).name;
-  if (user?.["auth-provider"] && provider !== "oidc")
-    problems.push("The kubeconfig logs in by an auth provider, which istiod refuses.");
-  for (const name of FILES)
-    if (user?.[name]) problems.push(`The kubeconfig names a file (${name}), which istiod refuses.`);
   const login = loginOf(user ?? {});
+  const users = (Array.isArray(config.users) ? config.users : []).map(fields);
+  const refusals = users.flatMap((each) =>
+    refusalsOf(
+      fields(each.user),
+      each.name === context.user ? "" : ` in a user that it does not use, ${quoted(string(each.name))}`,
+    ),
+  );
   if (!login && problems.length === 0) problems.push("The kubeconfig holds nothing to log in with.");
   const tlsServerName = string(cluster?.["tls-server-name"]);
   return {
@@ -76,10 +97,32 @@ function parsed(text: string): RemoteKubeconfig {
     token,
     ...(tlsServerName ? { tlsServerName } : {}),
     login,
-    secrets: [token, string(user?.password), string(user?.["client-key-data"])].filter((secret) => secret !== ""),
+    secrets: users
+      .map((each) => fields(each.user))
+      .flatMap((each) => [each.token, each.password, each["client-key-data"]].map(string))
+      .filter((secret) => secret !== ""),
     insecure: cluster?.["insecure-skip-tls-verify"] === true,
     problems,
+    refusals,
   };
+}
+
+/** What istiod does not take of a user. @param where what to say of where it is */
+function refusalsOf(user: Fields, where: string): Refusal[] {
+  const provider = string(fields(user["auth-provider"]).name);
+  const files = Object.entries(FILES).filter(([name]) => string(user[name]));
+  return [
+    ...(user.exec
+      ? [{ option: "exec", why: `The kubeconfig runs a command to log in (exec)${where}, which istiod refuses.` }]
+      : []),
+    ...(user["auth-provider"] && provider !== "oidc"
+      ? [{ option: provider, why: `The kubeconfig logs in by an auth provider${where}, which istiod refuses.` }]
+      : []),
+    ...files.map(([name, option]) => ({
+      option,
+      why: `The kubeconfig names a file (${name})${where}, which istiod refuses.`,
+    })),
+  ];
 }
 
 /** As client-go goes by it: a token counts beside a certificate. */
@@ -87,7 +130,10 @@ function loginOf(user: Fields): Login | undefined {
   if (string(user.token)) return "token";
   if (string(user["client-certificate-data"]) && string(user["client-key-data"])) return "client certificate";
   if (string(user.username) && string(user.password)) return "password";
-  return fields(user["auth-provider"]).name === "oidc" ? "OIDC" : undefined;
+  if (fields(user["auth-provider"]).name === "oidc") return "OIDC";
+  if (user.exec || user["auth-provider"]) return "command";
+  const file = (name: keyof typeof FILES) => string(user[name]) || string(user[`${name}-data`]);
+  return string(user.tokenFile) || (file("client-certificate") && file("client-key")) ? "file" : undefined;
 }
 
 /**

@@ -6,20 +6,24 @@ import { expiredProbes, nothingLeft } from "../checks/leftovers.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable } from "../checks/part.ts";
 import { distinct } from "../checks/preflight.ts";
+import { lackingRights, readerMayRead } from "../checks/reader.ts";
 import {
   type Access,
-  lackingRights,
-  noStrangers,
+  allowedIn,
+  askWho,
+  type Call,
+  hasOtherCa,
   type RemoteView,
-  readerMayRead,
   remoteChecks,
   remoteKubeconfig,
   remoteSecretText,
 } from "../checks/remote-access.ts";
+import { noStrangers } from "../checks/strangers.ts";
 import { reviewToken, type TokenStatus } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
+import { unfit } from "../mesh/remote-kubeconfig.ts";
 import type { Finding, Subject } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { tokenClaims } from "../mesh/token.ts";
@@ -95,7 +99,7 @@ export async function judgePairs(
   mesh: MeshSpec,
   members: readonly Member[],
   seenOf: SeenOf,
-  call: (kubeconfig: string) => Promise<NonNullable<Access["call"]>>,
+  call: Call,
 ): Promise<void> {
   const member = (name: string) => members.find(({ spec }) => spec.name === name) as Member;
   const reviews = new Map<string, Promise<Part<TokenStatus>>>();
@@ -107,10 +111,10 @@ export async function judgePairs(
     return known;
   };
 
-  const calls = new Map<string, ReturnType<typeof call>>();
+  const calls = new Map<string, ReturnType<Call>>();
   /** So is its kubeconfig called, where it is in doubt. */
-  const callOnce = (kubeconfig: string) => {
-    const known = calls.get(kubeconfig) ?? call(kubeconfig);
+  const callOnce: Call = (kubeconfig, ask) => {
+    const known = calls.get(kubeconfig) ?? call(kubeconfig, ask);
     calls.set(kubeconfig, known);
     return known;
   };
@@ -126,32 +130,58 @@ export async function judgePairs(
       }
       const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), callOnce);
       judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access });
-      const status = readable(access.review);
-      return status?.username ? { target: pair.target, username: status.username } : undefined;
+      return { target: pair.target, ...readerOf(observer, pair.target, access) };
     }),
   );
 
   await Promise.all(
     members.map(async (target) => {
       const { name } = target.spec;
-      const readers = [...new Set(users.flatMap((user) => (user?.target === name ? user.username : [])))];
-      const lacking = await part(
-        Promise.all(readers.map(async (reader) => [reader, await lackingRights(target.cluster, reader)] as const)),
+      const own = users.filter((user) => user.target === name);
+      const readers = new Map(own.flatMap(({ status }) => (status?.username ? [[status.username, status]] : [])));
+      const rights = await part(
+        Promise.all(
+          [...readers].map(async ([user, status]) => [user, await lackingRights(target.cluster, status)] as const),
+        ),
       );
       const { answered } = await seenOf(target);
+      const tried = own.flatMap(({ login = "", lacking }) => (lacking ? [[login, lacking] as const] : []));
+      const untried = own.flatMap(({ login, lacking }) => (login && !lacking ? login : []));
       const finding = answered
-        ? judged(() => readerMayRead(new Map(lacking())))
+        ? judged(() => readerMayRead(new Map([...rights(), ...tried]), untried))
         : unknown(`It could not be looked at: ${name} did not answer.`, "");
       run.judge("remote.reader", { cluster: name }, finding);
     }),
   );
 }
 
+interface Reader {
+  /** Of a token that the target knows. */
+  readonly status?: TokenStatus;
+  /** What else is logged in with, in words, and what it lacks, where it could be tried. */
+  readonly login?: string;
+  readonly lacking?: readonly string[];
+}
+
+/** As whom an observer's istiod reads the target; nothing where it does not, or not in a way that can be tried. */
+function readerOf(observer: Observation, target: string, { review, call }: Access): Reader {
+  const status = readable(review);
+  if (status?.authenticated) return { status };
+  const kubeconfig = readable(() => remoteKubeconfig(observer, target));
+  const kind = kubeconfig?.login;
+  if (!kubeconfig || !kind || kind === "command" || kind === "file") return {};
+  if (unfit(kubeconfig, allowedIn(observer)).length > 0) return {};
+  const login = `the ${kind} in ${observer.spec.name}'s remote secret`;
+  if (call && "uid" in call && call.lacking) return { login, lacking: call.lacking };
+  // A token that is refused is told as that.
+  return kind === "token" ? {} : { login };
+}
+
 async function tryAccess(
   observer: Observation,
   target: Observation,
   review: (token: string) => Promise<Part<TokenStatus>>,
-  call: (kubeconfig: string) => Promise<NonNullable<Access["call"]>>,
+  call: Call,
 ): Promise<Access> {
   const { name } = target.spec;
   const kubeconfig = readable(() => remoteKubeconfig(observer, name));
@@ -163,12 +193,13 @@ async function tryAccess(
   const known = readable(target.servers)?.includes(kubeconfig.server) ?? false;
   const synced = readable(observer.views)?.every((view) => statusOf(view, name) === "synced") ?? false;
   const text = remoteSecretText(observer, name);
-  const { token, problems } = kubeconfig;
-  const doubtful = (!known || !synced || !token) && problems.length === 0 && text !== undefined;
-  const [reviewed, called] = await Promise.all([
-    token ? review(token) : none(`There is no token for ${name} to look at.`),
-    doubtful ? call(text) : undefined,
-  ]);
+  const { token } = kubeconfig;
+  const reviewed = token ? await review(token) : none(`There is no token for ${name} to look at.`);
+  const isAccepted = readable(reviewed)?.authenticated === true;
+  const isFit =
+    unfit(kubeconfig, allowedIn(observer)).length === 0 && !["command", "file"].includes(kubeconfig.login ?? "");
+  const doubtful = !known || !synced || !isAccepted || hasOtherCa(kubeconfig, target);
+  const called = isFit && doubtful && text !== undefined ? await call(text, askWho(!isAccepted)) : undefined;
   return { review: reviewed, ...(called ? { call: called } : {}) };
 }
 

@@ -1,4 +1,4 @@
-import { strangersAmong, strangersLeft } from "../checks/remote-access.ts";
+import { strangersAmong, strangersLeft } from "../checks/strangers.ts";
 import type { Survey } from "../checks/survey.ts";
 import { reviewToken } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
@@ -7,7 +7,7 @@ import { Failure } from "../mesh/failure.ts";
 import { isDnsLabel } from "../mesh/objects/names.ts";
 import { refOf } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
-import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
+import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig, unfit } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { lifetime, span, tokenClaims } from "../mesh/token.ts";
 import { credentials } from "./reader.ts";
@@ -49,7 +49,7 @@ export function isCurrent(
   const remote = remoteOf(observer, spec.name);
   if (
     !remote ||
-    remote.problems.length > 0 ||
+    unfit(remote).length > 0 ||
     remote.insecure ||
     remote.server !== target.apiServer.url ||
     remote.tlsServerName !== (spec.tlsServerName ?? kubeconfig.tlsServerName) ||
@@ -200,6 +200,6 @@ export function strangersOf(mesh: MeshSpec, name: string, remoteSecrets: readonl
   const removed = strangers.filter(({ ours }) => prune && ours);
   const left = strangers.filter((each) => !removed.includes(each));
   if (left.length === 0) return { removed };
-  const { cause = "", hint } = strangersLeft(mesh, name, left);
+  const { cause = "", hint } = strangersLeft(mesh, left);
   return { removed, left: new Failure(cause, hint) };
 }

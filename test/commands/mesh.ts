@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "../../src/action/inputs.ts";
-import { problemOf } from "../../src/checks/remote-access.ts";
+import { type Call, problemOf } from "../../src/checks/remote-access.ts";
 import type { Right } from "../../src/checks/rights.ts";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
 import type { Wait } from "../../src/cluster/cluster.ts";
@@ -182,7 +182,7 @@ export async function runCommand(
       services: setup.verification?.services ?? [],
       // Embedded clusters answer at once, or not at all.
       patience: setup.verification?.patience ?? 500,
-      call: (kubeconfig) => callTarget(kubeconfig, progress),
+      call: (kubeconfig, ask) => callTarget(kubeconfig, ask, progress),
       probing: (namespace) => probing.push(namespace),
       isOver: () => deadline.passed,
       lastly: ({ spec, cluster, kubeconfig }) =>
@@ -248,13 +248,12 @@ function listening(text: string): Kubeconfig {
 }
 
 /** As the action's own, on the network between the embedded clusters. */
-async function callTarget(text: string, watcher: Watcher): Promise<{ uid: string } | { problem: string }> {
+async function callTarget(text: string, ask: Parameters<Call>[1], watcher: Watcher): ReturnType<Call> {
   const { server } = readKubeconfig(text) as Kubeconfig;
-  if (!dial(server)) return { problem: `Nobody answers at ${server}.` };
+  if (!dial(server)) return { problem: `Nobody answers at ${server}.`, by: "nobody" };
   const cluster = connect("", listening(text), new Deadline(1_000), watcher);
   try {
-    const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
-    return { uid: found?.metadata.uid ?? "" };
+    return await ask(cluster);
   } catch (error) {
     return problemOf(error);
   } finally {

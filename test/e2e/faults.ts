@@ -241,6 +241,14 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
       },
     },
     {
+      name: "the own remote secret of a cluster beside the others",
+      expected: [],
+      make: async () => {
+        await target.apply([plain(await source.get("secret", secretName))]);
+        return () => kubectl(target, "delete", "secret", secretName, "-n", SYSTEM);
+      },
+    },
+    {
       name: "istiod down",
       expected: [{ id: "control-plane.istiod", subject: broken, cause: /scaled to zero|not ready as a whole/ }],
       make: () => scale("istiod"),

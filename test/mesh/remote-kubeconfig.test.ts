@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { parseRemoteKubeconfig, remoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
+import { parseRemoteKubeconfig, remoteKubeconfig, unfit } from "../../src/mesh/remote-kubeconfig.ts";
 
 const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 const given = { server: "https://10.0.0.2:6443", ca: CA, token: "header.claims.signature" };
@@ -21,7 +21,7 @@ const user = (fields: object) => kubeconfig((it) => Object.assign(it.users[0]!.u
 const cluster = (fields: object) => kubeconfig((it) => Object.assign(it.clusters[0]!.cluster, fields));
 
 test("a remote secret's kubeconfig is read as it was made", () => {
-  const wanted = { ...given, login: "token", secrets: [given.token], insecure: false, problems: [] };
+  const wanted = { ...given, login: "token", secrets: [given.token], insecure: false, problems: [], refusals: [] };
   expect(parseRemoteKubeconfig(kubeconfig())).toEqual(wanted);
   const named = remoteKubeconfig("west", { ...given, tlsServerName: "api" });
   expect(parseRemoteKubeconfig(named)).toEqual({ ...wanted, tlsServerName: "api" });
@@ -45,7 +45,7 @@ test.each<[string, string, object]>([
   ["the system's CAs", cluster({ "certificate-authority-data": undefined }), { ca: "" }],
   ["no look at the certificate", cluster({ "insecure-skip-tls-verify": true }), { insecure: true }],
 ])("with %s istiod takes it", (_, text, expected) => {
-  expect(parseRemoteKubeconfig(text)).toMatchObject({ ...expected, problems: [] });
+  expect(parseRemoteKubeconfig(text)).toMatchObject({ ...expected, problems: [], refusals: [] });
 });
 
 test.each<[string, string, string[]]>([
@@ -100,5 +100,27 @@ test.each<[string, string, string[]]>([
     ["The kubeconfig holds nothing to log in with."],
   ],
 ])("with %s istiod cannot use it", (_, text, problems) => {
-  expect(parseRemoteKubeconfig(text).problems).toEqual(problems);
+  expect(unfit(parseRemoteKubeconfig(text))).toEqual(problems);
+});
+
+const other = (fields: object) =>
+  kubeconfig((it) => it.users.push({ name: "admin", user: { token: "of-admin", ...fields } }));
+
+test("istiod looks at users that are not used, too, and what is secret of them is withheld", () => {
+  const read = parseRemoteKubeconfig(other({ exec: { command: "aws" }, tokenFile: "/t" }));
+  expect(read.secrets).toEqual([given.token, "of-admin"]);
+  expect(unfit(read)).toEqual([
+    'The kubeconfig runs a command to log in (exec) in a user that it does not use, "admin", which istiod refuses.',
+    'The kubeconfig names a file (tokenFile) in a user that it does not use, "admin", which istiod refuses.',
+  ]);
+});
+
+test.each<[string, string, string, string]>([
+  ["a command", user({ token: undefined, exec: { command: "aws" } }), "exec", "command"],
+  ["an auth provider", user({ token: undefined, "auth-provider": { name: "gcp" } }), "gcp", "command"],
+  ["a token in a file", user({ token: undefined, tokenFile: "/t" }), "tokenFile", "file"],
+])("%s is fit for use where istiod is told so", (_, text, option, login) => {
+  const read = parseRemoteKubeconfig(text);
+  expect([unfit(read, new Set([option])), read.login]).toEqual([[], login]);
+  expect(unfit(read, new Set(["openstack"]))).toHaveLength(1);
 });
