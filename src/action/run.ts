@@ -118,7 +118,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       run.plan(...planVerify(inputs.mesh, inputs.services));
       await verify(run, inputs.mesh, members, { ...looks, ...tools });
     } else if (inputs.command === "rotate") {
-      await rotate(run, inputs.mesh, members, { verification, lock });
+      await rotate(run, inputs.mesh, members, { verification, lock, call: tools.call });
     } else if (inputs.command === "uninstall") {
       await uninstall(run, inputs.mesh, members, inputs.uninstallScope, lock);
     } else if (inputs.command === "plan") {
@@ -131,6 +131,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
         prune: inputs.prune,
         verification,
         lock,
+        call: tools.call,
       });
     }
     return run.report();

@@ -1,4 +1,5 @@
 import { revisionOf } from "../checks/istiod.ts";
+import type { Call } from "../checks/remote-access.ts";
 import { installRights, merged, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
@@ -39,6 +40,7 @@ export interface Tools {
   /** The root CA that the user provided. */
   readonly root: RootCa | undefined;
   readonly lock: Lock;
+  readonly call: Call;
   /** Whether remote secrets of ours for clusters that are not on the list are removed. */
   readonly prune: boolean;
   /** How the mesh is verified at the end; `undefined`: it is not. */
@@ -177,7 +179,17 @@ async function installed(
   const reader = perCluster((member) => ensureReader(run, mesh, member, controlPlane(member), survey(member)));
   const secretsFor = perCluster((target) => {
     const observers = served.filter((member) => member !== target);
-    return shareRemoteSecret(run, mesh, target, observers, surveys, tools.istioctl, reader(target), trusted);
+    return shareRemoteSecret(
+      run,
+      mesh,
+      target,
+      observers,
+      surveys,
+      tools.istioctl,
+      reader(target),
+      tools.call,
+      trusted,
+    );
   });
 
   const confirmed = perCluster((observer) => {

@@ -1,5 +1,6 @@
 import { installRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
+import { reviewsOnce } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -34,6 +35,7 @@ export async function plan(
   if (trust.warning) run.warn(trust.warning);
   if (trust.rootSha256) run.trusts(trust.rootSha256);
 
+  const reviews = reviewsOnce();
   await Promise.all(
     served.map(async (member) => {
       const others = served.filter((other) => other !== member);
@@ -41,7 +43,7 @@ export async function plan(
       const transition = transitions.get(member.spec.name) as Transition;
       const intent = { survey: survey(member), trust, transition, istioctl: tools.istioctl };
       await attempt(planObjects(run, mesh, member, intent));
-      await attempt(planRemoteSecrets(run, mesh, member, others, surveys, prune));
+      await attempt(planRemoteSecrets(run, mesh, member, others, surveys, prune, reviews));
     }),
   );
 }

@@ -1,4 +1,5 @@
 import { ISTIOD } from "../checks/istiod.ts";
+import type { Call } from "../checks/remote-access.ts";
 import { merged, rotateRights, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
@@ -13,6 +14,7 @@ import { planVerify, type VerifyTools, verify } from "./verify.ts";
 
 export interface RotateTools {
   readonly lock: Lock;
+  readonly call: Call;
   /** How the mesh is verified at the end; `undefined`: it is not. */
   readonly verification: VerifyTools | undefined;
   /** How long an istiod may take to show that it took up a new token, in milliseconds, where not the usual time. */
@@ -49,7 +51,7 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
 
   const token = perCluster((target) => newToken(run, mesh, target, survey(target), others(target).map(survey)));
   const secretsFor = perCluster((target) =>
-    replaceRemoteSecrets(run, mesh, target, others(target), surveys, token(target)),
+    replaceRemoteSecrets(run, mesh, target, others(target), surveys, token(target), tools.call),
   );
   const adopted = perCluster((observer) => {
     const targets = others(observer);

@@ -19,7 +19,7 @@ import {
   remoteSecretText,
 } from "../checks/remote-access.ts";
 import { noStrangers } from "../checks/strangers.ts";
-import { reviewToken, type TokenStatus } from "../checks/tokens.ts";
+import { reviewsOnce, type TokenStatus } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -102,15 +102,7 @@ export async function judgePairs(
   call: Call,
 ): Promise<void> {
   const member = (name: string) => members.find(({ spec }) => spec.name === name) as Member;
-  const reviews = new Map<string, Promise<Part<TokenStatus>>>();
-  /** One token serves all observers of a target, so it is reviewed once. */
-  const review = (target: Member, token: string) => {
-    const key = `${target.spec.name} ${token}`;
-    const known = reviews.get(key) ?? part(reviewToken(target.cluster, token));
-    reviews.set(key, known);
-    return known;
-  };
-
+  const review = reviewsOnce();
   const calls = new Map<string, ReturnType<Call>>();
   /** So is its kubeconfig called, where it is in doubt. */
   const callOnce: Call = (kubeconfig, ask) => {
@@ -128,7 +120,7 @@ export async function judgePairs(
         const { expires } = tokenClaims(token);
         if (expires) run.tokenExpires(expires);
       }
-      const access = await tryAccess(observer, target, (token) => review(member(pair.target), token), callOnce);
+      const access = await tryAccess(observer, target, (token) => part(review(member(pair.target), token)), callOnce);
       judgeAll<RemoteView>(run, pair, remoteChecks(mesh), { observer, target, access });
       return { target: pair.target, ...readerOf(observer, pair.target, access) };
     }),

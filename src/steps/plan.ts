@@ -1,5 +1,6 @@
 import { isActive } from "../checks/pods.ts";
 import type { Survey } from "../checks/survey.ts";
+import type { Reviews } from "../checks/tokens.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { GATEWAY_NAME } from "../mesh/objects/gateway.ts";
@@ -32,12 +33,15 @@ export function planRemoteSecrets(
   targets: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
   prune: boolean,
+  reviews: Reviews,
 ): Promise<void> {
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
   return run.step("plan.remote-secrets", { cluster: observer.spec.name }, [], async (step) => {
     const trial = new Trial(observer.cluster, survey(observer));
-    for (const target of targets) {
-      if (await isUpToDate(mesh, survey(observer), survey(target), target)) continue;
+    const current = await Promise.all(
+      targets.map((target) => isUpToDate(mesh, survey(observer), survey(target), target, reviews)),
+    );
+    for (const target of targets.filter((_, i) => !current[i])) {
       const note = `It is made with a token of ${target.spec.name}'s reader.`;
       trial.apply(remoteSecret(mesh, target.spec.name, NOT_MADE), note);
     }

@@ -1,6 +1,7 @@
+import { askWho, type Call } from "../checks/remote-access.ts";
 import { strangersAmong, strangersLeft } from "../checks/strangers.ts";
 import type { Survey } from "../checks/survey.ts";
-import { reviewToken } from "../checks/tokens.ts";
+import { type Reviews, reviewsOnce, reviewToken } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -87,6 +88,7 @@ export function shareRemoteSecret(
   surveys: ReadonlyMap<string, Survey>,
   istioctl: Istioctl,
   reader: Promise<Secret>,
+  call: Call,
   namespaceReady: (observer: Member) => Promise<void>,
 ): Map<string, Promise<Written>> {
   const { name } = target.spec;
@@ -100,6 +102,7 @@ export function shareRemoteSecret(
     run.secret(made.token);
     return remoteSecret(mesh, name, made.kubeconfig);
   };
+  const reviews = reviewsOnce();
   let made: Promise<Secret> | undefined;
 
   return new Map(
@@ -111,13 +114,13 @@ export function shareRemoteSecret(
         [reader, namespaceReady(observer)],
         async (step) => {
           const known = surveys.get(observer.spec.name) as Survey;
-          if (await isUpToDate(mesh, known, survey, target)) {
+          if (await isUpToDate(mesh, known, survey, target, reviews)) {
             const { expires } = tokenClaims(remoteOf(known, name)?.token ?? "");
             const end = expires ? `, its token good until ${expires.toISOString()}` : "";
             const value = written(remoteSecretOf(known, name) as Secret, false);
             return { value, evidence: `Its remote secret for ${name} is current${end}.` };
           }
-          made ??= make();
+          made ??= make().then((secret) => proved(run, target, survey, secret, call));
           const { object, action } = await step.apply(observer.cluster, await made);
           return {
             value: written(object, action === "updated"),
@@ -130,16 +133,49 @@ export function shareRemoteSecret(
 }
 
 /** Whether `install` leaves the observer's remote secret for the target as it is. */
-export async function isUpToDate(mesh: MeshSpec, observer: Survey, target: Survey, member: Member): Promise<boolean> {
-  return (
-    isCurrent(mesh, observer, target, member) && (mesh.tokenTtl === undefined || (await isAccepted(member, observer)))
-  );
+export async function isUpToDate(
+  mesh: MeshSpec,
+  observer: Survey,
+  target: Survey,
+  member: Member,
+  reviews: Reviews,
+): Promise<boolean> {
+  if (!isCurrent(mesh, observer, target, member)) return false;
+  return mesh.tokenTtl === undefined || isAccepted(member, observer, reviews);
 }
 
 /** Whether the target accepts the token that an observer holds: one that was revoked looks like any other. */
-export async function isAccepted(target: Member, observer: Survey): Promise<boolean> {
+export async function isAccepted(target: Member, observer: Survey, reviews: Reviews): Promise<boolean> {
   const token = remoteOf(observer, target.spec.name)?.token ?? "";
-  return token !== "" && (await reviewToken(target.cluster, token)).authenticated;
+  return token !== "" && (await reviews(target, token)).authenticated;
+}
+
+/**
+ * The remote secret once a call with nothing but it has led to the target: what is wrong with its URL, CA or token would else
+ * be seen after minutes, by istiod. Where nobody answers here, which may be a matter of the way from here, it is only told.
+ */
+export async function proved(
+  run: Run,
+  { spec: { name } }: Member,
+  { uid, apiServer }: Survey,
+  secret: Secret,
+  call: Call,
+): Promise<Secret> {
+  const answer = await call(secretText(secret, name) ?? "", askWho(false));
+  const input = "Set the input `api-server` of that cluster to a URL by which the others reach its API server itself.";
+  if ("problem" in answer) {
+    if (answer.by === "nobody") {
+      const told = `The remote secret for ${name} could not be tried from here before it is handed out: ${answer.problem}`;
+      run.say("remoteAccess", { cluster: name }, told);
+      return secret;
+    }
+    throw new Failure(`The remote secret for ${name} would not do, and was given to nobody: ${answer.problem}`, input);
+  }
+  if (answer.uid === undefined || answer.uid === uid) return secret;
+  throw new Failure(
+    `The remote secret for ${name} would lead to another cluster, and was given to nobody: at ${apiServer.url} the UID of kube-system is ${answer.uid}, not ${uid}.`,
+    input,
+  );
 }
 
 /** The remote secret for a target, from a token that the target was seen to accept. */

@@ -1,4 +1,6 @@
+import type { Call } from "../checks/remote-access.ts";
 import type { Survey } from "../checks/survey.ts";
+import { reviewsOnce } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type ObjectRef, refOf } from "../mesh/objects/object.ts";
@@ -9,7 +11,15 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { tokenClaims } from "../mesh/token.ts";
 import { makeReaderToken } from "./reader.ts";
 import { type Written, written } from "./reading.ts";
-import { isAccepted, isCurrent, makeRemoteSecret, remoteOf, remoteSecretOf, standsWith } from "./remote-access.ts";
+import {
+  isAccepted,
+  isCurrent,
+  makeRemoteSecret,
+  proved,
+  remoteOf,
+  remoteSecretOf,
+  standsWith,
+} from "./remote-access.ts";
 import type { Run } from "./run.ts";
 
 /**
@@ -49,8 +59,10 @@ export function replaceRemoteSecrets(
   observers: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
   token: Promise<Secret>,
+  call: Call,
 ): Map<string, Promise<Written>> {
   const { name } = target.spec;
+  const reviews = reviewsOnce();
   let made: Promise<Secret> | undefined;
   return new Map(
     observers.map((observer) => [
@@ -61,10 +73,12 @@ export function replaceRemoteSecrets(
         const seen = surveys.get(observer.spec.name) as Survey;
         const holds = `its remote secret for ${name} holds the token of ${readerToken.metadata.name}`;
         const existing = remoteSecretOf(seen, name);
-        if (existing && isCurrent(mesh, seen, survey, target) && (await isAccepted(target, seen))) {
+        if (existing && isCurrent(mesh, seen, survey, target) && (await isAccepted(target, seen, reviews))) {
           return { value: written(existing, true), evidence: `An earlier run has written it: ${holds}.` };
         }
-        made ??= makeRemoteSecret(run, mesh, target, survey, readerToken);
+        made ??= makeRemoteSecret(run, mesh, target, survey, readerToken).then((secret) =>
+          proved(run, target, survey, secret, call),
+        );
         const { object } = await step.apply(observer.cluster, await made);
         const { expires } = tokenClaims(parseRemoteKubeconfig(secretText(object, name) ?? "").token);
         const end = expires ? `, good until ${expires.toISOString()}` : "";

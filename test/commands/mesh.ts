@@ -177,12 +177,13 @@ export async function runCommand(
       lastly: ({ spec, cluster, kubeconfig }) =>
         deadline.passed ? { cluster: connect(spec.name, kubeconfig, new Deadline(1_000), progress) } : { cluster },
     });
+    const call: Call = (kubeconfig, ask) => callTarget(kubeconfig, ask, progress);
     const verification = (traffic: boolean): VerifyTools => ({
       traffic,
       services: setup.verification?.services ?? [],
       // Embedded clusters answer at once, or not at all.
       patience: setup.verification?.patience ?? 500,
-      call: (kubeconfig, ask) => callTarget(kubeconfig, ask, progress),
+      call,
       probing: (namespace) => probing.push(namespace),
       isOver: () => deadline.passed,
       lastly: ({ spec, cluster, kubeconfig }) =>
@@ -205,9 +206,10 @@ export async function runCommand(
           prune: setup.prune ?? false,
           verification: ending,
           lock,
+          call,
           patience: setup.patience,
         });
-      else await rotate(run, mesh, members, { verification: ending, lock, patience: setup.patience });
+      else await rotate(run, mesh, members, { verification: ending, lock, call, patience: setup.patience });
     }
     const called = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return {

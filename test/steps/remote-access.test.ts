@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
+import type { Answer, Problem } from "../../src/checks/remote-access.ts";
 import type { Survey } from "../../src/checks/survey.ts";
+import { reviewsOnce } from "../../src/checks/tokens.ts";
 import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Secret } from "../../src/mesh/objects/secrets.ts";
-import { isCurrent } from "../../src/steps/remote-access.ts";
+import { isCurrent, proved } from "../../src/steps/remote-access.ts";
+import { Run } from "../../src/steps/run.ts";
 import { base64 } from "../cluster/certificates.ts";
-import { memberOf, meshOf } from "./support.ts";
+import { memberOf, meshOf, Told } from "./support.ts";
 
 describe("a remote secret is current", () => {
   const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
@@ -111,5 +114,60 @@ describe("a remote secret is current", () => {
     const of = (tlsServerName: string) => observer(remoteSecret({ tlsServerName }));
     expect(isCurrent({}, of("b.internal"), target(), member(kubeconfig, input))).toBe(true);
     expect(isCurrent({}, of(""), target(), member(kubeconfig, input))).toBe(false);
+  });
+});
+
+describe("a remote secret is tried before it is handed out", () => {
+  const mesh = meshOf(["a", "b"]);
+  const survey = { uid: "uid-b", apiServer: { url: "https://b.example" } } as unknown as Survey;
+  const made = { apiVersion: "v1", kind: "Secret", metadata: { name: "s" }, data: { b: base64("kubeconfig") } };
+
+  test.each<[string, Answer | Problem, string | RegExp]>([
+    ["it leads to the target", { uid: "uid-b" }, ""],
+    ["it is taken by who does not tell its UID", { uid: undefined }, ""],
+    [
+      "nobody answers here",
+      { problem: "No way.", by: "nobody" },
+      "could not be tried from here before it is handed out: No way.",
+    ],
+    [
+      "its CA is another",
+      { problem: "Not accepted.", by: "certificate" },
+      /^The remote secret for b would not do, .*: Not accepted\.$/,
+    ],
+    [
+      "its token is refused",
+      { problem: "Unauthorized.", by: "answer" },
+      /would not do, and was given to nobody: Unauthorized\.$/,
+    ],
+    [
+      "it leads elsewhere",
+      { uid: "uid-x" },
+      /would lead to another cluster.* UID of kube-system is uid-x, not uid-b\.$/,
+    ],
+  ])("%s", async (_, answer, wanted) => {
+    const told = new Told();
+    const member = memberOf(mesh, "b");
+    const run = new Run("install", mesh, [member], told);
+    const proof = proved(run, member, survey, made, async (text) => {
+      expect(text).toBe("kubeconfig");
+      return answer;
+    });
+    if (wanted instanceof RegExp) {
+      await expect(proof).rejects.toThrow(wanted);
+      return;
+    }
+    expect(await proof).toBe(made);
+    if (wanted) expect(told.lines).toEqual([expect.stringContaining(wanted)]);
+    else expect(told.lines).toEqual([]);
+  });
+
+  test("and a token is reviewed once, however many hold it", async () => {
+    let asked = 0;
+    const create = async <T>() => ({ status: { authenticated: ++asked > 0 } }) as T;
+    const [one, other] = [memberOf(mesh, "a", { create }), memberOf(mesh, "b", { create })];
+    const review = reviewsOnce();
+    await Promise.all([review(one, "t"), review(one, "t"), review(one, "u"), review(other, "t")]);
+    expect(asked).toBe(3);
   });
 });
