@@ -134,22 +134,64 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("vm");
 
 /***/ }),
 
-/***/ 990:
+/***/ 321:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   a: () => (/* binding */ m),
+/* harmony export */   b: () => (/* binding */ f),
+/* harmony export */   c: () => (/* binding */ h),
+/* harmony export */   e: () => (/* binding */ w)
+/* harmony export */ });
+/* unused harmony exports d, f */
+/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
+/* harmony import */ var _chunk_A3OM4RZW_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(608);
+/* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(702);
+ const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
+function m(t){return t===""?"empty":(0,_chunk_A3OM4RZW_js__WEBPACK_IMPORTED_MODULE_1__.i)(t)}function f(t){return t!==""&&/^[\w .:/\\~-]{1,100}$/.test(t)?JSON.stringify(t):"(not shown, for it looks like no name)"}function h(t){return (0,_chunk_A3OM4RZW_js__WEBPACK_IMPORTED_MODULE_1__.e)(t).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]+/g," ")}function l(t){return t.replace(/\/\/[^/]*@/,"//")}var w="The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets",s=class extends _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_2__.a{problems;constructor(i){let o=i.map(_chunk_A3OM4RZW_js__WEBPACK_IMPORTED_MODULE_1__.e);super(`The inputs cannot be used:
+${o.map(u=>`- ${u}`).join(`
+`)}`,"Nothing was changed."),this.name="InputError",this.problems=o}};
+
+
+/***/ }),
+
+/***/ 608:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   a: () => (/* binding */ T),
+/* harmony export */   b: () => (/* binding */ d),
+/* harmony export */   c: () => (/* binding */ l),
+/* harmony export */   d: () => (/* binding */ g),
+/* harmony export */   e: () => (/* binding */ f),
+/* harmony export */   f: () => (/* binding */ m),
+/* harmony export */   h: () => (/* binding */ D),
+/* harmony export */   i: () => (/* binding */ w)
+/* harmony export */ });
+/* unused harmony export g */
+/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
+ const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
+var h=[76,64],i=new Map,c=new Set;function T(t){if(c.has(t))return;c.add(t);let e=g(t);if(e.length===0)return;let n=e.map(r=>encodeURIComponent(r.toWellFormed()));for(let r of new Set([...e,...n]))S(r);l(t),t.trim()!==t&&l(t.trim())}function d(t){return c.has(t)}function l(t){let e=Buffer.from(t,"utf8").toString("base64"),n=h.flatMap(r=>e.match(new RegExp(`.{1,${r}}`,"g"))??[]);for(let r of new Set([e,...n]))r.length>=8&&S(r)}function g(t){return t.split(/[\r\n]+/).map(e=>e.trim()).filter(e=>e.length>=8&&!/^-----(BEGIN|END) [A-Z0-9 ]+-----$/.test(e))}function S(t){let e=t.slice(0,8),n=i.get(e);n?n.push(t):i.set(e,[t])}function f(t){let e="",n=0;for(let{at:r,length:s}of p(t))e+=t.slice(n,r)+"***",n=r+s;return e+t.slice(n)}function m(t){return p(t).some(({length:e})=>e>=16)}function p(t){let e=[];if(i.size===0)return e;for(let n=0;n+8<=t.length;){let r=E(i.get(t.slice(n,n+8)),t,n);r>0&&e.push({at:n,length:r}),n+=r||1}return e}function E(t,e,n){let r=0;for(let s of t??[]){let o=8;for(;o<s.length&&s[o]===e[n+o];)o++;o>r&&(o===s.length||o>=16)&&(r=o)}return r}function u(t){return typeof t=="string"?f(t):Array.isArray(t)?t.map(u):typeof t!="object"||t===null||t instanceof Date?t:Object.fromEntries(Object.entries(t).map(([e,n])=>[f(e),u(n)]))}function D(t){return f(t).replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g,"***").replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g,"***").replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi,"$1***").replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi,"$1$2***").replace(/[A-Za-z0-9+_=-]{32,}/g,a).replace(/(?<![/\w+=-])[A-Za-z0-9+][A-Za-z0-9+/=]{39,}/g,a)}function a(t){return/[A-Z]/.test(t)&&/[a-z]/.test(t)&&/\d/.test(t)?"***":t}function w(t,e=60){return JSON.stringify(t.length>e?`${t.slice(0,e)}\u2026`:t).replace(/[\u007f-\u009f\u2028\u2029]/g,r=>`\\u${r.charCodeAt(0).toString(16).padStart(4,"0")}`)}
+
+
+/***/ }),
+
+/***/ 116:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   a: () => (/* binding */ c)
 /* harmony export */ });
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
-/* harmony import */ var _chunk_R2RSI3H6_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(752);
+/* harmony import */ var _chunk_2PUGCDRM_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(321);
 /* harmony import */ var _chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(790);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function c(a,o){try{await o()}catch(r){(0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__.m)((0,_chunk_R2RSI3H6_js__WEBPACK_IMPORTED_MODULE_1__.c)(`${a}: ${r instanceof Error?r.message:String(r)}`))}}
+async function c(a,o){try{await o()}catch(r){(0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_2__.m)((0,_chunk_2PUGCDRM_js__WEBPACK_IMPORTED_MODULE_1__.c)(`${a}: ${r instanceof Error?r.message:String(r)}`))}}
 
 
 /***/ }),
 
-/***/ 321:
+/***/ 702:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
@@ -217,27 +259,6 @@ var o="folder",e="probe",r="holder";
 
 /***/ }),
 
-/***/ 752:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   a: () => (/* binding */ m),
-/* harmony export */   b: () => (/* binding */ f),
-/* harmony export */   c: () => (/* binding */ h),
-/* harmony export */   e: () => (/* binding */ w)
-/* harmony export */ });
-/* unused harmony exports d, f */
-/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
-/* harmony import */ var _chunk_ZVDLSR3D_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(211);
-/* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(321);
- const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-function m(t){return t===""?"empty":(0,_chunk_ZVDLSR3D_js__WEBPACK_IMPORTED_MODULE_1__.a)(t)}function f(t){return t!==""&&/^[\w .:/\\~-]{1,100}$/.test(t)?JSON.stringify(t):"(not shown, for it looks like no name)"}function h(t){return (0,_chunk_ZVDLSR3D_js__WEBPACK_IMPORTED_MODULE_1__.f)(t).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]+/g," ")}function l(t){return t.replace(/\/\/[^/]*@/,"//")}var w="The usual cause is a secret that is not available: its name is misspelled, or the run is for a pull request from a fork, which gets no secrets",s=class extends _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_2__.a{problems;constructor(i){let o=i.map(_chunk_ZVDLSR3D_js__WEBPACK_IMPORTED_MODULE_1__.f);super(`The inputs cannot be used:
-${o.map(u=>`- ${u}`).join(`
-`)}`,"Nothing was changed."),this.name="InputError",this.problems=o}};
-
-
-/***/ }),
-
 /***/ 473:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -256,42 +277,21 @@ var h=Object.create;var f=Object.defineProperty;var i=Object.getOwnPropertyDescr
 
 /***/ }),
 
-/***/ 211:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   a: () => (/* binding */ w),
-/* harmony export */   b: () => (/* binding */ T),
-/* harmony export */   c: () => (/* binding */ d),
-/* harmony export */   d: () => (/* binding */ l),
-/* harmony export */   e: () => (/* binding */ g),
-/* harmony export */   f: () => (/* binding */ f),
-/* harmony export */   g: () => (/* binding */ m),
-/* harmony export */   i: () => (/* binding */ D)
-/* harmony export */ });
-/* unused harmony export h */
-/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
- const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-var h=[76,64],i=new Map,c=new Set;function T(t){if(c.has(t))return;c.add(t);let e=g(t);if(e.length===0)return;let n=e.map(r=>encodeURIComponent(r.toWellFormed()));for(let r of new Set([...e,...n]))S(r);l(t),t.trim()!==t&&l(t.trim())}function d(t){return c.has(t)}function l(t){let e=Buffer.from(t,"utf8").toString("base64"),n=h.flatMap(r=>e.match(new RegExp(`.{1,${r}}`,"g"))??[]);for(let r of new Set([e,...n]))r.length>=8&&S(r)}function g(t){return t.split(/[\r\n]+/).map(e=>e.trim()).filter(e=>e.length>=8&&!/^-----(BEGIN|END) [A-Z0-9 ]+-----$/.test(e))}function S(t){let e=t.slice(0,8),n=i.get(e);n?n.push(t):i.set(e,[t])}function f(t){let e="",n=0;for(let{at:r,length:s}of p(t))e+=t.slice(n,r)+"***",n=r+s;return e+t.slice(n)}function m(t){return p(t).some(({length:e})=>e>=16)}function p(t){let e=[];if(i.size===0)return e;for(let n=0;n+8<=t.length;){let r=E(i.get(t.slice(n,n+8)),t,n);r>0&&e.push({at:n,length:r}),n+=r||1}return e}function E(t,e,n){let r=0;for(let s of t??[]){let o=8;for(;o<s.length&&s[o]===e[n+o];)o++;o>r&&(o===s.length||o>=16)&&(r=o)}return r}function u(t){return typeof t=="string"?f(t):Array.isArray(t)?t.map(u):typeof t!="object"||t===null||t instanceof Date?t:Object.fromEntries(Object.entries(t).map(([e,n])=>[f(e),u(n)]))}function D(t){return f(t).replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g,"***").replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g,"***").replace(/\b((?:bearer|basic) +)[\w.~+/=-]{8,}/gi,"$1***").replace(/\b((?:id-|refresh-|access-)?token|password|[\w-]*-data)("?\s*[:=]\s*"?)[^\s",;]{8,}/gi,"$1$2***").replace(/[A-Za-z0-9+_=-]{32,}/g,a).replace(/(?<![/\w+=-])[A-Za-z0-9+][A-Za-z0-9+/=]{39,}/g,a)}function a(t){return/[A-Z]/.test(t)&&/[a-z]/.test(t)&&/\d/.test(t)?"***":t}function w(t,e=60){return JSON.stringify(t.length>e?`${t.slice(0,e)}\u2026`:t).replace(/[\u007f-\u009f\u2028\u2029]/g,r=>`\\u${r.charCodeAt(0).toString(16).padStart(4,"0")}`)}
-
-
-/***/ }),
-
 /***/ 255:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
 /* harmony import */ var _chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(91);
-/* harmony import */ var _chunk_5EPVOZMI_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(990);
-/* harmony import */ var _chunk_R2RSI3H6_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(752);
+/* harmony import */ var _chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(116);
+/* harmony import */ var _chunk_2PUGCDRM_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(321);
 /* harmony import */ var _chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(790);
-/* harmony import */ var _chunk_ZVDLSR3D_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(211);
-/* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(321);
+/* harmony import */ var _chunk_A3OM4RZW_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(608);
+/* harmony import */ var _chunk_JMHJPXMB_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(702);
 /* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(473);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(455);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function n(){await (0,_chunk_5EPVOZMI_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>p((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_5EPVOZMI_js__WEBPACK_IMPORTED_MODULE_2__.a)("The clusters' Leases could not be given back",()=>u((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.c))),await (0,_chunk_5EPVOZMI_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>m((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function m(e){e&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_8__.rm)(e,{recursive:!0,force:!0})}async function u(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 595).then(__nccwpck_require__.bind(__nccwpck_require__, 595))).releaseLeases(e)}async function p(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 595).then(__nccwpck_require__.bind(__nccwpck_require__, 595))).removeProbes(e)}await n();
+async function n(){await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>p((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The clusters' Leases could not be given back",()=>u((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.c))),await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>m((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function m(e){e&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_8__.rm)(e,{recursive:!0,force:!0})}async function u(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 909).then(__nccwpck_require__.bind(__nccwpck_require__, 909))).releaseLeases(e)}async function p(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 909).then(__nccwpck_require__.bind(__nccwpck_require__, 909))).removeProbes(e)}await n();
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
