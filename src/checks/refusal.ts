@@ -15,7 +15,7 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
   if (status === undefined) {
     return unknown(
       `The probe in ${source} could not be asked through its API server: ${clip(body, 300)}`,
-      "The kubeconfig's user needs `get` on pods/proxy, and the API server must reach its nodes.",
+      "The kubeconfig's user needs `get` on pods/proxy, and the API server must reach pods; where it reaches their kubelets alone, `get` and `create` on pods/exec, too.",
     );
   }
   const list = typeof endpoints === "string" ? undefined : endpoints;

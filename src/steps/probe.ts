@@ -1,35 +1,26 @@
-import pLimit from "p-limit";
-import { type Attempt, type Call, isAnswer } from "../checks/attempt.ts";
 import { failed, passed, unknown } from "../checks/finding.ts";
 import { cannotPull, podTrouble, proxyImage, refuserIn } from "../checks/pods.ts";
-import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Patience } from "../cluster/retry.ts";
-import { type Connections, connectionsIn } from "../facts/gateway-view.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { KubernetesObject, ObjectRef } from "../mesh/objects/object.ts";
+import type { KubernetesObject } from "../mesh/objects/object.ts";
 import {
-  CALLER_PORT,
-  CLIENT_HEADER,
-  callPath,
-  clustersPath,
-  connectPath,
-  endpointsPath,
   PROBE_NAMESPACES,
   PROBE_POD,
   type ProbeSpec,
   probeConfig,
-  probeName,
   probeNamespace,
   probeObjects,
   probePod,
+  probeRef,
   probeServices,
 } from "../mesh/objects/probe.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
-import type { MeshSpec, TrafficPair } from "../mesh/spec.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
 
 /** How long a probe's pod may take to be ready. Milliseconds. */
 const START = 90_000;
@@ -106,7 +97,7 @@ async function createProbe(
   const [injected] = await Promise.all([
     // The pod's account has to be there, even to be tried.
     Promise.all(probeObjects(mesh, probe, spec.name).map(made)).then(() =>
-      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid), patience),
+      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid, false), patience),
     ),
     configured,
   ]);
@@ -120,8 +111,14 @@ async function createProbe(
   }
   const names = injected.spec?.imagePullSecrets?.map(({ name }) => name) ?? [];
   const withoutSecrets = await Promise.all(names.map((name) => copySecret(cluster, mesh.namespace, probe, name)));
-  await made(probePod(mesh, probe, spec.name, image, uid));
+  await made(probePod(mesh, probe, spec.name, image, uid, waitsForItself(injected)));
   return { image, revision, withoutSecrets: withoutSecrets.flatMap((why) => why ?? []) };
+}
+
+/** Whether a proxy's container does not start until the proxy is well (holdApplicationUntilProxyStarts). */
+function waitsForItself({ spec }: Pod): boolean {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  return containers.some(({ lifecycle }) => lifecycle?.postStart !== undefined);
 }
 
 const isIpv6 = (service: KubernetesObject) =>
@@ -208,147 +205,6 @@ function notStarted(mesh: MeshSpec, error: unknown): Finding {
   );
 }
 
-/** How likely it may be that one of a gateway's pods, or of its addresses, is met by no connection. */
-const MISSED = 0.01;
-const MOST_CONNECTIONS = 40;
-/** How many are under way at once: through a gateway that is frozen each takes its whole time. */
-const AT_ONCE = 8;
-
-/**
- * Requests of one pair: ten, but in a large mesh no more than about a hundred from each cluster, and never less than three;
- * and so many that each of several ways is most likely met.
- * @param ways how many pods, or addresses, the target's gateway has
- */
-export function callsPerPair(clusters: number, ways = 1): number {
-  const usual = Math.max(3, Math.min(10, Math.floor(100 / (clusters - 1))));
-  const enough = ways > 1 ? Math.ceil(Math.log(MISSED / ways) / Math.log(1 - 1 / ways)) : 1;
-  return Math.max(usual, Math.min(MOST_CONNECTIONS, enough));
-}
-
-/**
- * Sends requests from one probe to another, until one is answered or the patience (milliseconds) is used up; then some more,
- * each on a connection of its own, which no proxy keeps or tries again.
- * @param calls how many are sent in all, where the first good one is the first
- */
-export async function tryPair(
-  probe: ProbeSpec,
-  pair: TrafficPair,
-  source: Member,
-  context: Pick<Attempt, "trustDomain" | "gateway" | "istioNamespace">,
-  patience: number,
-  calls: number,
-): Promise<Attempt> {
-  const { cluster } = source;
-  const { namespace } = probe;
-  const answered = (call: Call) => isAnswer({ pair, namespace, trustDomain: context.trustDomain }, call);
-  const start = performance.now();
-  let tries = 0;
-  let first: Call | undefined;
-  const what = `${pair.target} to answer ${pair.source}`;
-  try {
-    first = await cluster.poll(what, async () => {
-      tries++;
-      const call = await ask(cluster, namespace, callPath(probe, pair.target));
-      const late = performance.now() - start > patience;
-      return answered(call) || late
-        ? { done: call }
-        : { seen: `HTTP ${call.status ?? "–"}: ${call.body.slice(0, 200)}` };
-    });
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    first = { status: undefined, body: error.message };
-  }
-  const seconds = Math.round((performance.now() - start) / 100) / 10;
-  const limit = pLimit(AT_ONCE);
-  const [more, endpoints] = await Promise.all([
-    Promise.all(
-      Array.from({ length: answered(first) ? calls - 1 : 0 }, () =>
-        limit(() => ask(cluster, namespace, connectPath(probe, pair.target))),
-      ),
-    ),
-    endpointsOf(cluster, probe, pair.target),
-  ]);
-  return { pair, namespace, ...context, first, tries, seconds, more, ...endpoints };
-}
-
-/** How the connections of a source's probe to a target's have gone, by address; `undefined` where that was not told. */
-export async function connectionsOf(
-  probe: ProbeSpec,
-  { cluster }: Member,
-  target: string,
-): Promise<Connections[] | undefined> {
-  try {
-    const { status, body } = await cluster.proxy(podOf(probe.namespace), CALLER_PORT, clustersPath(probe), isEnvoys);
-    const host = `||${probeName(target)}.${probe.namespace}.`;
-    return status === 200 ? connectionsIn(body, (name) => name.includes(host)) : undefined;
-  } catch (error) {
-    if (error instanceof Failure) return undefined;
-    throw error;
-  }
-}
-
-/** Envoy says who it is; what the API server answers in its place says nothing of the mesh. */
-const isEnvoys = ({ headers }: ProxyAnswer) => headers.server === "envoy";
-const podOf = (namespace: string): ObjectRef => ({ apiVersion: "v1", kind: "Pod", namespace, name: PROBE_POD });
-
-async function ask(cluster: Cluster, namespace: string, path: string): Promise<Call> {
-  try {
-    const answer = await cluster.proxy(podOf(namespace), CALLER_PORT, path, isEnvoys);
-    const { status, headers, body } = answer;
-    if (!isEnvoys(answer)) return { status: undefined, body: messageOf(body) };
-    const time = Number(headers["x-envoy-upstream-service-time"]);
-    const client = headers[CLIENT_HEADER];
-    return { status, body, ...(Number.isFinite(time) ? { milliseconds: time } : {}), ...(client ? { client } : {}) };
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return { status: undefined, body: error.message };
-  }
-}
-
-/** The message of a Kubernetes status, or the text as it is. */
-function messageOf(body: string): string {
-  try {
-    return (JSON.parse(body) as { message?: string }).message ?? body;
-  } catch {
-    return body;
-  }
-}
-
-interface ConfigDump {
-  configs?: {
-    endpoint_config?: {
-      cluster_name?: string;
-      endpoints?: {
-        lb_endpoints?: { endpoint?: { address?: { socket_address?: { address: string; port_value: number } } } }[];
-      }[];
-    };
-  }[];
-}
-
-/** What the source's sidecar has for the target's probe, and by which host name it knows that. */
-async function endpointsOf(
-  cluster: Cluster,
-  probe: ProbeSpec,
-  target: string,
-): Promise<Pick<Attempt, "endpoints" | "host">> {
-  const path = endpointsPath(probe, target);
-  try {
-    const { status, body } = await cluster.proxy(podOf(probe.namespace), CALLER_PORT, path, isEnvoys);
-    if (status !== 200) return { endpoints: `its sidecar answered HTTP ${status}` };
-    const { configs = [] } = JSON.parse(body) as ConfigDump;
-    const found = configs.flatMap(({ endpoint_config }) => endpoint_config ?? []);
-    const host = found[0]?.cluster_name?.split("|").at(-1);
-    const endpoints = found
-      .flatMap(({ endpoints = [] }) => endpoints)
-      .flatMap(({ lb_endpoints = [] }) => lb_endpoints)
-      .flatMap(({ endpoint }) => endpoint?.address?.socket_address ?? [])
-      .map(({ address, port_value }) => ({ address, port: port_value }));
-    return { endpoints, ...(host ? { host } : {}) };
-  } catch (error) {
-    return { endpoints: error instanceof Failure ? error.message : "its sidecar's answer cannot be read" };
-  }
-}
-
 /**
  * Removes a probe: its pod goes at once, and its namespace is asked to. Nobody waits for that, for Kubernetes leaves a
  * namespace alone for five seconds before it empties it.
@@ -356,7 +212,7 @@ async function endpointsOf(
  */
 export async function removeProbe(cluster: Cluster, namespace: string, uid?: string): Promise<void> {
   const ref = { apiVersion: "v1", kind: "Namespace", name: namespace };
-  await Promise.all([cluster.delete(podOf(namespace)), cluster.delete(ref, uid)]);
+  await Promise.all([cluster.delete(probeRef(namespace)), cluster.delete(ref, uid)]);
 }
 
 /** Creates what is this run's alone: if it is there already, an earlier try of the same request came through. */

@@ -17,15 +17,8 @@ import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/object
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
-import {
-  callsPerPair,
-  connectionsOf,
-  type Injection,
-  removeProbe,
-  type StartingProbe,
-  startProbe,
-  tryPair,
-} from "./probe.ts";
+import { type Injection, removeProbe, type StartingProbe, startProbe } from "./probe.ts";
+import { callsPerPair, connectionsOf, tryPair } from "./requests.ts";
 import type { Run } from "./run.ts";
 
 export interface TrafficTools {

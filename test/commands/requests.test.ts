@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { callsPerPair } from "../../src/steps/probe.ts";
+import { callsPerPair } from "../../src/steps/requests.ts";
 import type { LoggedRequest } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
 import { failures, runInstall } from "./mesh.ts";

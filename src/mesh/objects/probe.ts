@@ -2,17 +2,27 @@ import { stringify } from "yaml";
 import { type LabelSelector, labelsFor } from "../label-selector.ts";
 import type { MeshSpec } from "../spec.ts";
 import { labelFor } from "./names.ts";
-import type { KubernetesObject } from "./object.ts";
+import type { KubernetesObject, ObjectRef } from "./object.ts";
 import { MANAGED_BY, MANAGER, ownership } from "./ownership.ts";
 
 /** The probe's pod, in every cluster. */
 export const PROBE_POD = "probe";
+
+export function probeRef(namespace: string): ObjectRef {
+  return { apiVersion: "v1", kind: "Pod", namespace, name: PROBE_POD };
+}
+
 /** Where a probe answers requests from the mesh. No gateway listens on this port. */
 export const ANSWER_PORT = 8080;
 /** Where it answers what comes without HTTP as far as the mesh knows: each connection of its own, from end to end. */
 export const CONNECTION_PORT = 8082;
 /** Where it takes ours, through the API server: left out of the mesh, so that STRICT mTLS does not refuse them. */
 export const CALLER_PORT = 8081;
+/**
+ * The same from within the pod, for those who come by `pilot-agent request`: of the ports that it asks, the one of the proxy's
+ * own status, which this pod does without.
+ */
+export const INSIDE_PORT = 15020;
 /** Response header with the caller's certificates, as the answering probe's sidecar saw them. */
 export const CLIENT_HEADER = "x-probe-client";
 /** Annotation of the probe's namespace: RFC 3339, after which no run needs it any more. */
@@ -57,6 +67,9 @@ export function clustersPath({ key }: ProbeSpec): string {
   return `${key}/clusters`;
 }
 
+/** The files of the configuration, for a pod whose proxy is not watched, and for one where it is. */
+const ENVOY = "envoy.yaml";
+const WATCHED = "watched.yaml";
 const RESOURCE = "dynamic_endpoint_configs";
 
 /** The labels that a probe's namespace has whatever the mesh asks for. The revision is the one that injects, `default` included. */
@@ -146,7 +159,12 @@ export function probeConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, i
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { name: PROBE_POD, namespace: probe.namespace, labels: ownership(mesh, "probe") },
-    data: { "envoy.yaml": stringify(envoyConfig(mesh, probe, cluster, ipv6), { aliasDuplicateObjects: false }) },
+    data: Object.fromEntries(
+      [ENVOY, WATCHED].map((name) => {
+        const config = envoyConfig(mesh, probe, cluster, ipv6, name === WATCHED);
+        return [name, stringify(config, { aliasDuplicateObjects: false })];
+      }),
+    ),
   };
 }
 
@@ -158,6 +176,8 @@ function selector(cluster: string): Record<string, string> {
  * The probe itself: Envoy, from the image that the sidecar has, so that no other image is needed.
  * @param image `undefined` to ask, by a dry run, which image injection adds
  * @param uid the user to run as; `undefined` where the platform chooses one (OpenShift)
+ * @param watched whether the kubelet looks whether the proxy is well, as it does in other pods. Requests tell it sooner; but
+ * where the proxy's container waits for that itself, it would wait for ever
  */
 export function probePod(
   mesh: MeshSpec,
@@ -165,6 +185,7 @@ export function probePod(
   cluster: string,
   image: string | undefined,
   uid: number | undefined,
+  watched: boolean,
 ): KubernetesObject {
   return {
     apiVersion: "v1",
@@ -177,6 +198,7 @@ export function probePod(
         // Whatever workloads of the mesh are told of their callers, this one is told as whom it was called.
         "proxy.istio.io/config": JSON.stringify({ proxyHeaders: { forwardedClientCert: "APPEND_FORWARD" } }),
         ...mesh.probe?.annotations,
+        ...(watched ? {} : { "status.sidecar.istio.io/port": "0" }),
         "traffic.sidecar.istio.io/excludeInboundPorts": String(CALLER_PORT),
         // It is small and short-lived; the usual request would not fit on a full node.
         "sidecar.istio.io/proxyCPU": "10m",
@@ -192,7 +214,15 @@ export function probePod(
           name: PROBE_POD,
           image: image ?? "placeholder.invalid/probe",
           command: ["/usr/local/bin/envoy"],
-          args: ["-c", "/etc/probe/envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
+          args: [
+            "-c",
+            `/etc/probe/${watched ? WATCHED : ENVOY}`,
+            "--use-dynamic-base-id",
+            "--concurrency",
+            "1",
+            "-l",
+            "warning",
+          ],
           ports: [ANSWER_PORT, CONNECTION_PORT, CALLER_PORT].map((containerPort) => ({ containerPort })),
           resources: { requests: { cpu: "10m", memory: "32Mi" } },
           securityContext: {
@@ -213,7 +243,7 @@ export function probePod(
 }
 
 /** Envoy's static configuration: listeners that answer, and one that calls the other probes through the sidecar. */
-function envoyConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: boolean) {
+function envoyConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: boolean, watched: boolean) {
   const targets = mesh.clusters.map(({ name }) => name);
   const { key, namespace } = probe;
   const any = ipv6 ? "::" : "0.0.0.0";
@@ -239,28 +269,29 @@ function envoyConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: bo
     // It listens on one of the two.
     retry_policy: { retry_on: "connect-failure", num_retries: 2 },
   });
+  const calls = [
+    ...targets.flatMap((target) => [
+      call(callPath(probe, target), probeName(target)),
+      call(connectPath(probe, target), connectionTo(target)),
+    ]),
+    {
+      match: {
+        path: `/${key}/endpoints`,
+        // Of all that the sidecar could tell, only the endpoints are let out.
+        query_parameters: [{ name: "resource", string_match: { exact: RESOURCE } }],
+      },
+      route: sidecar("/config_dump"),
+    },
+    { match: { path: `/${clustersPath(probe)}` }, route: sidecar("/clusters") },
+  ];
   return {
     static_resources: {
       listeners: [
         listener("answer", any, ANSWER_PORT, answer),
         listener("connection", any, CONNECTION_PORT, answer),
-        listener("call", any, CALLER_PORT, {
-          routes: [
-            ...targets.flatMap((target) => [
-              call(callPath(probe, target), probeName(target)),
-              call(connectPath(probe, target), connectionTo(target)),
-            ]),
-            {
-              match: {
-                path: `/${key}/endpoints`,
-                // Of all that the sidecar could tell, only the endpoints are let out.
-                query_parameters: [{ name: "resource", string_match: { exact: RESOURCE } }],
-              },
-              route: sidecar("/config_dump"),
-            },
-            { match: { path: `/${clustersPath(probe)}` }, route: sidecar("/clusters") },
-          ],
-        }),
+        listener("call", any, CALLER_PORT, { routes: calls }),
+        // In a pod whose proxy is watched that port is taken.
+        ...(watched ? [] : [listener("inside", ipv6 ? "::1" : "127.0.0.1", INSIDE_PORT, { routes: calls })]),
       ],
       clusters: [
         ...targets.flatMap((target) => {
@@ -331,6 +362,8 @@ function upstream(name: string, type: string, hosts: readonly (readonly [host: s
     name,
     type,
     connect_timeout: "5s",
+    // The Service is new, and the proxy, which may be asked for names, just starts.
+    ...(type === "STRICT_DNS" ? { dns_failure_refresh_rate: { base_interval: "0.2s", max_interval: "1s" } } : {}),
     load_assignment: {
       cluster_name: name,
       endpoints: [

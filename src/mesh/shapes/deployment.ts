@@ -24,6 +24,7 @@ export interface Container {
   name: string;
   image?: string;
   args?: string[];
+  lifecycle?: { postStart?: unknown };
   /** Without a `value` where it is empty, or is taken from somewhere else: `valueFrom`. */
   env?: { name: string; value?: string; valueFrom?: unknown }[];
 }

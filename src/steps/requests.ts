@@ -1,0 +1,188 @@
+import pLimit from "p-limit";
+import { type Attempt, type Call, isAnswer } from "../checks/attempt.ts";
+import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
+import type { Member } from "../cluster/member.ts";
+import { type Connections, connectionsIn } from "../facts/gateway-view.ts";
+import { Failure } from "../mesh/failure.ts";
+import {
+  CALLER_PORT,
+  CLIENT_HEADER,
+  callPath,
+  clustersPath,
+  connectPath,
+  endpointsPath,
+  INSIDE_PORT,
+  type ProbeSpec,
+  probeName,
+  probeRef,
+} from "../mesh/objects/probe.ts";
+import type { TrafficPair } from "../mesh/spec.ts";
+
+/** How likely it may be that one of a gateway's pods, or of its addresses, is met by no connection. */
+const MISSED = 0.01;
+const MOST_CONNECTIONS = 40;
+/** How many are under way at once: through a gateway that is frozen each takes its whole time. */
+const AT_ONCE = 8;
+
+/**
+ * Requests of one pair: ten, but in a large mesh no more than about a hundred from each cluster, and never less than three;
+ * and so many that each of several ways is most likely met.
+ * @param ways how many pods, or addresses, the target's gateway has
+ */
+export function callsPerPair(clusters: number, ways = 1): number {
+  const usual = Math.max(3, Math.min(10, Math.floor(100 / (clusters - 1))));
+  const enough = ways > 1 ? Math.ceil(Math.log(MISSED / ways) / Math.log(1 - 1 / ways)) : 1;
+  return Math.max(usual, Math.min(MOST_CONNECTIONS, enough));
+}
+
+/**
+ * Sends requests from one probe to another, until one is answered or the patience (milliseconds) is used up; then some more,
+ * each on a connection of its own, which no proxy keeps or tries again.
+ * @param calls how many are sent in all, where the first good one is the first
+ */
+export async function tryPair(
+  probe: ProbeSpec,
+  pair: TrafficPair,
+  source: Member,
+  context: Pick<Attempt, "trustDomain" | "gateway" | "istioNamespace">,
+  patience: number,
+  calls: number,
+): Promise<Attempt> {
+  const { cluster } = source;
+  const { namespace } = probe;
+  const ask = async (path: string) => toCall(await askProbe(cluster, namespace, path));
+  const answered = (call: Call) => isAnswer({ pair, namespace, trustDomain: context.trustDomain }, call);
+  const start = performance.now();
+  let tries = 0;
+  let first: Call | undefined;
+  const what = `${pair.target} to answer ${pair.source}`;
+  try {
+    first = await cluster.poll(what, async () => {
+      tries++;
+      const call = await ask(callPath(probe, pair.target));
+      const late = performance.now() - start > patience;
+      return answered(call) || late
+        ? { done: call }
+        : { seen: `HTTP ${call.status ?? "–"}: ${call.body.slice(0, 200)}` };
+    });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    first = { status: undefined, body: error.message };
+  }
+  const seconds = Math.round((performance.now() - start) / 100) / 10;
+  const limit = pLimit(AT_ONCE);
+  const [more, endpoints] = await Promise.all([
+    Promise.all(
+      Array.from({ length: answered(first) ? calls - 1 : 0 }, () => limit(() => ask(connectPath(probe, pair.target)))),
+    ),
+    endpointsOf(cluster, probe, pair.target),
+  ]);
+  return { pair, namespace, ...context, first, tries, seconds, more, ...endpoints };
+}
+
+/** How the connections of a source's probe to a target's have gone, by address; `undefined` where that was not told. */
+export async function connectionsOf(
+  probe: ProbeSpec,
+  { cluster }: Member,
+  target: string,
+): Promise<Connections[] | undefined> {
+  const { status, body } = await askProbe(cluster, probe.namespace, clustersPath(probe));
+  const host = `||${probeName(target)}.${probe.namespace}.`;
+  return status === 200 ? connectionsIn(body, (name) => name.includes(host)) : undefined;
+}
+
+/** Envoy says who it is; what the API server answers in its place says nothing of the mesh. */
+const isEnvoys = ({ headers }: ProxyAnswer) => headers.server === "envoy";
+
+/** What a probe answered; without a status, why it could not be asked. */
+type Answer = Omit<ProxyAnswer, "status"> & { readonly status: number | undefined };
+
+/** Where the API server does not reach pods, but their kubelets: by cluster, once that was seen. */
+const FROM_WITHIN = new WeakSet<Cluster>();
+
+/**
+ * Asks a probe through the API server, or, where that does not reach pods, from within it: that takes `get` and `create` on
+ * pods/exec there.
+ */
+async function askProbe(cluster: Cluster, namespace: string, path: string): Promise<Answer> {
+  if (FROM_WITHIN.has(cluster)) return askWithin(cluster, namespace, path);
+  const answer = await askThrough(cluster, namespace, path);
+  if (answer.status !== undefined) return answer;
+  const within = await askWithin(cluster, namespace, path);
+  if (within.status === undefined) return answer;
+  FROM_WITHIN.add(cluster);
+  return within;
+}
+
+async function askThrough(cluster: Cluster, namespace: string, path: string): Promise<Answer> {
+  try {
+    const answer = await cluster.proxy(probeRef(namespace), CALLER_PORT, path, isEnvoys);
+    return isEnvoys(answer) ? answer : { ...answer, status: undefined, body: messageOf(answer.body) };
+  } catch (error) {
+    if (error instanceof Failure) return { status: undefined, headers: {}, body: error.message };
+    throw error;
+  }
+}
+
+/** By the proxy's own agent, which prints an answer's body, and of one that is no success the status and the body. */
+async function askWithin(cluster: Cluster, namespace: string, path: string): Promise<Answer> {
+  const command = ["pilot-agent", "request", "--debug-port", String(INSIDE_PORT), "GET", path];
+  try {
+    const { exitCode, stdout, stderr } = await cluster.exec(probeRef(namespace), "istio-proxy", command);
+    if (exitCode === 0) return { status: 200, headers: {}, body: stdout };
+    const [, status, body = ""] = /received unsuccessful status code (\d+): (.*)/s.exec(stderr) ?? [];
+    return status ? { status: Number(status), headers: {}, body } : { status: undefined, headers: {}, body: stderr };
+  } catch (error) {
+    if (error instanceof Failure) return { status: undefined, headers: {}, body: error.message };
+    throw error;
+  }
+}
+
+function toCall({ status, headers, body }: Answer): Call {
+  const time = Number(headers["x-envoy-upstream-service-time"]);
+  const client = headers[CLIENT_HEADER];
+  return { status, body, ...(Number.isFinite(time) ? { milliseconds: time } : {}), ...(client ? { client } : {}) };
+}
+
+/** The message of a Kubernetes status, or the text as it is. */
+function messageOf(body: string): string {
+  try {
+    return (JSON.parse(body) as { message?: string }).message ?? body;
+  } catch {
+    return body;
+  }
+}
+
+interface ConfigDump {
+  configs?: {
+    endpoint_config?: {
+      cluster_name?: string;
+      endpoints?: {
+        lb_endpoints?: { endpoint?: { address?: { socket_address?: { address: string; port_value: number } } } }[];
+      }[];
+    };
+  }[];
+}
+
+/** What the source's sidecar has for the target's probe, and by which host name it knows that. */
+async function endpointsOf(
+  cluster: Cluster,
+  probe: ProbeSpec,
+  target: string,
+): Promise<Pick<Attempt, "endpoints" | "host">> {
+  const { status, body } = await askProbe(cluster, probe.namespace, endpointsPath(probe, target));
+  if (status !== 200) return { endpoints: status ? `its sidecar answered HTTP ${status}` : body };
+  try {
+    const { configs = [] } = JSON.parse(body) as ConfigDump;
+    const found = configs.flatMap(({ endpoint_config }) => endpoint_config ?? []);
+    const host = found[0]?.cluster_name?.split("|").at(-1);
+    const endpoints = found
+      .flatMap(({ endpoints = [] }) => endpoints)
+      .flatMap(({ lb_endpoints = [] }) => lb_endpoints)
+      .flatMap(({ endpoint }) => endpoint?.address?.socket_address ?? [])
+      .map(({ address, port_value }) => ({ address, port: port_value }));
+    return { endpoints, ...(host ? { host } : {}) };
+  } catch {
+    return { endpoints: "its sidecar's answer cannot be read" };
+  }
+}
