@@ -1,4 +1,5 @@
 import { envOf, isOn } from "../facts/config.ts";
+import { clusterDomainOf } from "../facts/identity.ts";
 import { hubOf, isRetired, LASTING_HUB, retirement } from "../mesh/images.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
@@ -269,5 +270,28 @@ export function trustDomainsGoTogether(all: readonly Observation[]): Finding {
       reading,
     ),
     clusters: refusing.map(({ name }) => name),
+  };
+}
+
+/**
+ * Whether all clusters have one domain. An istiod gives the Services of every cluster its own, and a gateway knows them only by
+ * that of its own istiod.
+ */
+export function clusterDomainsGoTogether(all: readonly Observation[]): Finding {
+  const clusters = all.map(({ spec, istiod }) => ({ name: spec.name, domain: clusterDomainOf(istiod()) }));
+  const byDomain = Map.groupBy(clusters, ({ domain }) => domain);
+  const reading = {
+    source: "istiod's argument --domain",
+    values: Object.fromEntries(clusters.map(({ name, domain }) => [name, domain])),
+  };
+  if (byDomain.size === 1) return passed(`The cluster domain is ${[...byDomain.keys()][0]} everywhere.`, reading);
+  const list = [...byDomain].map(([domain, same]) => `${domain} in ${same.map(({ name }) => name).join(", ")}`);
+  return {
+    ...failed(
+      `The control planes have different cluster domains: ${list.join("; ")}. A workload asks the other cluster's gateway for a Service by its own domain's name, which the gateway does not know.`,
+      "Set the Helm value global.proxy.clusterDomain to one value everywhere.",
+      reading,
+    ),
+    clusters: clusters.map(({ name }) => name),
   };
 }

@@ -1,14 +1,19 @@
+import { matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import { MTLS_PORT } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
+import { listed } from "../mesh/words.ts";
 import { failed, passed } from "./finding.ts";
-import { mtlsPort } from "./gateway-service.ts";
-import { type Gateways, matches, type Observation } from "./observation.ts";
+import { mtlsPort, type Service, targetPort } from "./gateway-service.ts";
+import type { Gateways } from "./gateways.ts";
+import { type Part, readable } from "./part.ts";
 
 /** What one port of a gateway does with whom. */
 interface Server {
   readonly port?: { readonly number?: number | undefined; readonly protocol?: string | undefined };
+  readonly bind?: string;
   readonly tls?: { readonly mode?: string };
   readonly hosts?: readonly string[];
 }
@@ -30,75 +35,283 @@ export interface KubernetesGateway extends KubernetesObject {
   spec: { addresses?: { type?: string; value?: string }[]; listeners?: Listener[] };
 }
 
+/** A way into the network, and what stands behind it. */
+interface Way {
+  readonly service: Service;
+  /** The labels of what its selector takes: pods, or templates of pods to come. */
+  readonly labels: readonly Readonly<Record<string, string>>[];
+  readonly pods: readonly Pod[];
+  /** The pods' port that the other networks' traffic arrives at. */
+  readonly port: number;
+}
+
 /** A Gateway of either API. */
 interface Exposure {
   /** As messages name it. */
   readonly name: string;
-  /** The command to change it. */
-  readonly edit: string;
+  readonly kind: string;
+  readonly metadata: KubernetesObject["metadata"];
   readonly servers: readonly Server[];
-  /** Whether it configures the proxies of the east-west gateway. */
-  readonly selects: boolean;
+  /** Whether it configures the proxies of that way. */
+  selects(way: Way): boolean;
+  /** Whether its ports are a Service's, of which it may name no others. */
+  readonly ofService: boolean;
 }
 
-/** Whether a Gateway, of Istio's API or of Kubernetes', lets the other networks in to all Services. */
-export function servicesAreExposed({
+/** What of a cluster its exposure is judged by. */
+export interface Exposed {
+  readonly exposures: Part<readonly IstioGateway[]>;
+  readonly kubernetesGateways: Part<readonly KubernetesGateway[]>;
+  readonly gateways: Part<Gateways>;
+  /** What the host names of Services end with. */
+  readonly clusterDomain: Part<string>;
+}
+
+/**
+ * Whether the other networks are let in, by Gateways of Istio's API or of Kubernetes': on the port that their traffic arrives
+ * at, to Services, whichever those are. Of several on one port it is judged what istiod makes of them.
+ */
+export function servicesAreExposed({ exposures, kubernetesGateways, gateways, clusterDomain }: Exposed): Finding {
+  const found = gateways();
+  const ways = waysOf(found);
+  const judge = (all: readonly Exposure[]) => judgeAll(all, ways, clusterDomain());
+  const ofIstio = exposures().map(istioExposure);
+  const others = readable(kubernetesGateways);
+  if (others) return judge([...ofIstio, ...others.map(kubernetesExposure)]);
+  const finding = judge(ofIstio);
+  if (finding.verdict !== "passed") kubernetesGateways();
+  return finding;
+}
+
+/** Where not all Services are exposed: the hosts that are. `undefined`: all are, or none. */
+export function exposedHosts({
   exposures,
   kubernetesGateways,
   gateways,
-}: Pick<Observation, "exposures" | "kubernetesGateways" | "gateways">): Finding {
-  const behind = gateways();
-  const ofIstio = exposures().map((gateway) => istioExposure(gateway, behind));
-  const ports = behind.services.length > 0 ? [...new Set(behind.services.map(mtlsPort))] : [MTLS_PORT];
-  const finding = judge(ofIstio, ports);
-  if (finding.verdict === "passed") return finding;
-  // Others than the east-west gateway's are for traffic of another kind.
-  const ofKubernetes = kubernetesGateways()
-    .map((gateway) => kubernetesExposure(gateway, behind))
-    .filter(({ selects }) => selects);
-  return ofKubernetes.length > 0 ? judge([...ofKubernetes, ...ofIstio], ports) : finding;
+  clusterDomain,
+}: Exposed): string[] | undefined {
+  const all = [...exposures().map(istioExposure), ...(readable(kubernetesGateways) ?? []).map(kubernetesExposure)];
+  const domain = clusterDomain();
+  const hosts = waysOf(gateways()).flatMap((way) => passing(all, way).flatMap((each) => each.hosts));
+  const narrow = [...new Set(hosts.filter((host) => isWithin(host, domain)))];
+  return hosts.some((host) => coversAll(host, domain)) || narrow.length === 0 ? undefined : narrow;
 }
 
-/** @param ports where the other networks come in */
-function judge(exposures: readonly Exposure[], ports: readonly number[]): Finding {
-  const selecting = exposures.filter(({ selects }) => selects);
+/** The ways in; where there is none, one that might be. */
+function waysOf({ services, deployments, pods }: Gateways): Way[] {
+  const none: Service = { apiVersion: "v1", kind: "Service", metadata: { name: "" } };
+  return (services.length > 0 ? services : [none]).map((service) => {
+    const selector = service.spec?.selector ?? {};
+    const own = (each: { metadata: { namespace?: string }; labels: Readonly<Record<string, string>> }) =>
+      each.metadata.namespace === service.metadata.namespace && matches(selector, each.labels);
+    const running = pods.filter(({ metadata }) => own({ metadata, labels: metadata.labels ?? {} }));
+    const coming = deployments.flatMap(({ metadata, spec }) => {
+      const labels = spec.template.metadata?.labels ?? {};
+      return own({ metadata, labels }) ? [labels] : [];
+    });
+    const labels = [...running.map(({ metadata }) => metadata.labels ?? {}), ...coming];
+    const number = mtlsPort(service);
+    return {
+      service,
+      // Pods may be missing, and the Gateway be right all the same.
+      labels: labels.length > 0 ? labels : [selector],
+      pods: running,
+      port: targetPort(service, number, running) ?? number,
+    };
+  });
+}
+
+function judgeAll(exposures: readonly Exposure[], ways: readonly Way[], domain: string): Finding {
+  const selecting = exposures.filter((each) => ways.some((way) => each.selects(way)));
   const reading = {
     source: "Gateways that configure the east-west gateway",
     values: Object.fromEntries(selecting.map(({ name, servers }) => [name, servers])),
   };
+  const findings = ways.map((way) => judgeWay(exposures, way, domain));
+  const bad = findings.find(({ verdict }) => verdict !== "passed");
+  const evidence = [...new Set(findings.map((finding) => finding.evidence))].join(" ");
+  return { ...(bad ?? passed(evidence)), readings: [reading] };
+}
+
+function judgeWay(exposures: readonly Exposure[], way: Way, domain: string): Finding {
+  const selecting = exposures.filter((each) => each.selects(way));
   if (selecting.length === 0) {
-    const passing = exposures.filter(({ servers }) => servers.some(({ tls }) => tls?.mode === "AUTO_PASSTHROUGH"));
-    const names = passing.map(({ name }) => name).join(", ");
+    const strangers = exposures.filter(
+      ({ ofService, servers }) => !ofService && servers.some(({ tls }) => tls?.mode === AUTO_PASSTHROUGH),
+    );
+    const names = strangers.map(({ name }) => name).join(", ");
     return failed(
-      passing.length > 0
+      strangers.length > 0
         ? `${names} exposes services, but its selector does not match the east-west gateway's pods.`
         : "No Gateway exposes the services: the east-west gateway lets nobody in.",
-      "Run the command `install`, or apply Istio's expose-services Gateway (port 15443, AUTO_PASSTHROUGH, *.local).",
-      reading,
+      `Run the command \`install\`, or apply Istio's expose-services Gateway (port 15443, AUTO_PASSTHROUGH, ${exposureHosts(domain)}).`,
     );
   }
-  const problems = selecting.map((exposure) => ({ exposure, problem: problemOf(exposure, ports) }));
-  const right = problems.find(({ problem }) => problem === undefined);
-  if (right) return passed(`${right.exposure.name} exposes *.local on ${ports.join(", ")}, AUTO_PASSTHROUGH.`, reading);
-  return failed(
-    `The services are not exposed: ${problems.map(({ exposure, problem }) => `${exposure.name} ${problem}`).join("; ")}.`,
-    `${problems[0]?.exposure.edit}, or run the command \`install\`.`,
-    reading,
+  const open = passing(selecting, way);
+  const conflict = conflictAmong(open);
+  if (conflict) return conflicting(conflict, way);
+  const useful = open.filter(({ hosts }) => hosts.some((host) => coversAll(host, domain) || isWithin(host, domain)));
+  if (useful.length === 0) return useless(selecting, way, domain);
+  const names = [...new Set(useful.map(({ exposure }) => exposure.name))];
+  const does = names.length === 1 ? "exposes" : "expose";
+  const hosts = [...new Set(useful.flatMap((each) => each.hosts))];
+  const all = hosts.find((host) => coversAll(host, domain));
+  if (all) return passed(`${listed(names)} ${does} ${all} on ${way.port}, ${AUTO_PASSTHROUGH}.`);
+  const narrow = hosts.filter((host) => isWithin(host, domain));
+  return passed(
+    `${listed(names)} ${does} ${listed(narrow)} on ${way.port}, ${AUTO_PASSTHROUGH}: of this cluster the other networks reach ${listed(narrow.map((host) => reached(host, domain)))}, and nothing else.`,
   );
 }
 
-function istioExposure({ metadata, spec }: IstioGateway, { services, deployments, pods }: Gateways): Exposure {
-  // Pods may be missing, and the Gateway be right all the same.
-  const labels = [
-    ...pods.map((pod) => pod.metadata.labels ?? {}),
-    ...deployments.map((deployment) => deployment.spec.template.metadata?.labels ?? {}),
-    ...(pods.length + deployments.length === 0 ? services.map((service) => service.spec?.selector ?? {}) : []),
-  ];
+const AUTO_PASSTHROUGH = "AUTO_PASSTHROUGH";
+
+/** The hosts by which all Services are exposed: those of Istio's own page, where the cluster's domain lets them mean that. */
+export function exposureHosts(clusterDomain: string): string {
+  return `.svc.${clusterDomain}`.endsWith(".local") ? "*.local" : `*.svc.${clusterDomain}`;
+}
+
+/** A server that istiod listens by, on the port that the traffic arrives at. */
+interface Open {
+  readonly exposure: Exposure;
+  readonly server: Server;
+  /** Without the namespaces that they may be bound to. */
+  readonly hosts: readonly string[];
+}
+
+/**
+ * The servers that let mTLS pass through at the way's port, as istiod merges all those that it finds for the pods
+ * (pilot/pkg/model/gateway.go): the eldest first; of two with the same host the later one is left out, and where plain text
+ * came first, all that are encrypted are.
+ */
+function passing(exposures: readonly Exposure[], way: Way): Open[] {
+  const known = new Map<string, string>();
+  let plain: string | undefined;
+  let first = true;
+  const open: Open[] = [];
+  for (const exposure of exposures.filter((each) => each.selects(way)).toSorted(byAge)) {
+    for (const server of exposure.servers) {
+      if (portOf(server, exposure, way) !== way.port) continue;
+      const { bind = "", tls, hosts = [] } = server;
+      const scoped = hosts.map((host) => inScope(host, exposure.metadata.namespace ?? ""));
+      if (tls) {
+        if (scoped.some((host) => known.get(host) === bind)) continue;
+        for (const host of scoped) known.set(host, bind);
+      }
+      if (first && !tls) plain = bind;
+      first = false;
+      if (tls?.mode !== AUTO_PASSTHROUGH || !isTls(server) || plain === bind) continue;
+      open.push({ exposure, server, hosts: scoped.map((host) => host.slice(host.indexOf("/") + 1)) });
+    }
+  }
+  return open;
+}
+
+function byAge(a: Exposure, b: Exposure): number {
+  const key = ({ metadata }: Exposure) =>
+    [metadata.creationTimestamp ?? "", metadata.name, metadata.namespace].join(" ");
+  return key(a) < key(b) ? -1 : 1;
+}
+
+/** The pods' port that a server listens on: that of a Service's port of its number, else the number itself. */
+function portOf({ port }: Server, { ofService }: Exposure, { service, pods }: Way): number | undefined {
+  const number = port?.number ?? 0;
+  return targetPort(service, number, pods) ?? (ofService && service.spec?.ports ? undefined : number);
+}
+
+function inScope(host: string, namespace: string): string {
+  if (host.startsWith("./")) return `${namespace}/${host.slice(2)}`;
+  return host.startsWith("*/") ? host.slice(2) : host;
+}
+
+const isTls = ({ port }: Server) => port?.protocol === "TLS" || port?.protocol === "HTTPS";
+
+/** Two servers for one host: each has a filter chain for the same names, and Envoy refuses the listener as a whole. */
+function conflictAmong(open: readonly Open[]): readonly [Open, Open] | undefined {
+  for (const [i, one] of open.entries())
+    for (const other of open.slice(i + 1))
+      if (
+        (one.server.bind ?? "") === (other.server.bind ?? "") &&
+        one.hosts.some((host) => other.hosts.some((each) => isSubset(host, each) || isSubset(each, host)))
+      )
+        return [one, other];
+  return undefined;
+}
+
+/** Whether a host, which may be a pattern itself, is one of those that a pattern means (pkg/config/host). */
+function isSubset(host: string, pattern: string): boolean {
+  if (!pattern.startsWith("*")) return host === pattern;
+  return host.replace(/^\*/, "").endsWith(pattern.slice(1));
+}
+
+function conflicting([one, other]: readonly [Open, Open], { port }: Way): Finding {
+  const told = ({ exposure, hosts }: Open) => `${exposure.name} (${listed(hosts)})`;
+  const dispensable = [one, other].find(({ exposure }) => exposure.metadata.labels?.[MANAGED_BY] === MANAGER) ?? other;
+  return failed(
+    `${told(one)} and ${told(other)} let the same names in on port ${port} of the same pods: the gateway's proxy refuses the whole listener, and new pods do not become ready.`,
+    `One of them is enough. To delete ${dispensable.exposure.name}: ${commandOn("delete", dispensable.exposure)}`,
+  );
+}
+
+/** Why none of those that configure the gateway lets anybody in to a Service. */
+function useless(selecting: readonly Exposure[], way: Way, domain: string): Finding {
+  const problems = selecting.map((exposure) => ({ exposure, problem: problemOf(exposure, way, domain) }));
+  const [first] = problems as [(typeof problems)[number]];
+  return failed(
+    `The services are not exposed: ${problems.map(({ exposure, problem }) => `${exposure.name} ${problem}`).join("; ")}.`,
+    `${commandOn("edit", first.exposure)}, or run the command \`install\`.`,
+  );
+}
+
+function commandOn(verb: string, { kind, metadata }: Exposure): string {
+  return `kubectl -n ${metadata.namespace} ${verb} ${kind} ${metadata.name}`;
+}
+
+function problemOf(exposure: Exposure, way: Way, domain: string): string {
+  if (exposure.servers.length === 0) return "has no server";
+  const problems = exposure.servers.map((server) => {
+    const { port, tls, hosts = [] } = server;
+    return [
+      portOf(server, exposure, way) === way.port ? [] : `listens on port ${port?.number} instead of ${way.port}`,
+      isTls(server) ? [] : `has protocol ${port?.protocol} instead of TLS`,
+      tls?.mode === AUTO_PASSTHROUGH ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of ${AUTO_PASSTHROUGH}`,
+      hosts
+        .map((host) => host.slice(host.indexOf("/") + 1))
+        .some((host) => coversAll(host, domain) || isWithin(host, domain))
+        ? []
+        : `has hosts ${hosts.join(", ")} instead of ${exposureHosts(domain)}`,
+    ].flat();
+  });
+  // The one that is nearest to what it should be is most likely the one that was meant.
+  const nearest = problems.sort((a, b) => a.length - b.length)[0] as string[];
+  return nearest.length > 0 ? nearest.join(" and ") : "comes after another one that has the port, or its hosts";
+}
+
+/** Whether a pattern means the Services of all namespaces. */
+function coversAll(pattern: string, domain: string): boolean {
+  return pattern.startsWith("*") && `.svc.${domain}`.endsWith(pattern.slice(1));
+}
+
+/** Whether a host, or pattern, is of some Services alone. */
+function isWithin(host: string, domain: string): boolean {
+  return host.endsWith(`.svc.${domain}`) && !coversAll(host, domain);
+}
+
+/** Whom a host within the domain means. */
+function reached(host: string, domain: string): string {
+  const rest = host.slice(0, -`.svc.${domain}`.length);
+  return rest.startsWith("*.") ? `namespace ${rest.slice(2)}` : `Service ${rest.split(".").toReversed().join("/")}`;
+}
+
+function istioExposure({ metadata, spec }: IstioGateway): Exposure {
+  const { selector } = spec;
   return {
     name: `Gateway ${metadata.namespace}/${metadata.name}`,
-    edit: `kubectl -n ${metadata.namespace} edit gateways.networking.istio.io ${metadata.name}`,
+    kind: "gateways.networking.istio.io",
+    metadata,
     servers: spec.servers ?? [],
-    selects: labels.some((each) => matches(spec.selector ?? {}, each)),
+    // Without a selector it is everybody's.
+    selects: ({ labels }) => labels.some((each) => matches(selector ?? {}, each)),
+    ofService: false,
   };
 }
 
@@ -106,28 +319,28 @@ function istioExposure({ metadata, spec }: IstioGateway, { services, deployments
 const OF_GATEWAY = "gateway.networking.k8s.io/gateway-name";
 
 /** What istiod makes of it (pilot/pkg/config/kube/gateway): a Gateway of its own, which the API server does not have. */
-function kubernetesExposure(gateway: KubernetesGateway, { services, pods }: Gateways): Exposure {
+function kubernetesExposure(gateway: KubernetesGateway): Exposure {
   const { metadata, spec } = gateway;
   const { name, namespace = "" } = metadata;
   // A name without a dot is one in the Gateway's namespace.
   const hosts = (spec.addresses ?? []).map(({ value = "" }) =>
     value.includes(".") ? value : `${value}.${namespace}.svc`,
   );
-  const named = services.some(({ metadata: { name, namespace } }) =>
-    hosts.some((host) => `${host}.`.startsWith(`${name}.${namespace}.svc.`)),
-  );
-  const own = [...pods, ...services].some(
-    (each) => each.metadata.namespace === namespace && each.metadata.labels?.[OF_GATEWAY] === name,
-  );
+  const isOwn = (each: { metadata: KubernetesObject["metadata"] | Pod["metadata"] }) =>
+    each.metadata.namespace === namespace && each.metadata.labels?.[OF_GATEWAY] === name;
   return {
     name: `Gateway ${namespace}/${name} of gateway.networking.k8s.io`,
-    edit: `kubectl -n ${namespace} edit gateways.gateway.networking.k8s.io ${name}`,
+    kind: "gateways.gateway.networking.k8s.io",
+    metadata,
     servers: (spec.listeners ?? []).map((listener) => ({
       port: { number: listener.port, protocol: listener.protocol },
       tls: { mode: modeOf(listener, gateway) },
       hosts: [listener.hostname ?? "*"],
     })),
-    selects: own || named,
+    selects: ({ service, pods }) =>
+      [service, ...pods].some(isOwn) ||
+      hosts.some((host) => `${host}.`.startsWith(`${service.metadata.name}.${service.metadata.namespace}.svc.`)),
+    ofService: true,
   };
 }
 
@@ -136,23 +349,5 @@ function modeOf({ port, tls }: Listener, gateway: KubernetesGateway): string {
   if (tls?.mode !== "Passthrough") return tls?.mode ?? "(none)";
   const asked = tls.options?.["gateway.istio.io/listener-protocol"] === "auto-passthrough";
   const meant = NETWORK_LABEL in (gateway.metadata.labels ?? {}) && port === mtlsPort(gateway);
-  return asked || meant ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
-}
-
-const HOSTS = /^([^/]*\/)?(\*|\*\.local)$/;
-
-/** What keeps a Gateway from exposing the services; `undefined`: nothing. */
-function problemOf({ servers }: Exposure, ports: readonly number[]): string | undefined {
-  if (servers.length === 0) return "has no server";
-  const problems = servers.map(({ port, tls, hosts = [] }) =>
-    [
-      ports.includes(port?.number ?? 0) ? [] : `listens on port ${port?.number} instead of ${ports.join(", ")}`,
-      port?.protocol === "TLS" ? [] : `has protocol ${port?.protocol} instead of TLS`,
-      tls?.mode === "AUTO_PASSTHROUGH" ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of AUTO_PASSTHROUGH`,
-      hosts.some((host) => HOSTS.test(host)) ? [] : `has hosts ${hosts.join(", ")} instead of *.local`,
-    ].flat(),
-  );
-  // The one that is nearest to what it should be is most likely the one that was meant.
-  const nearest = problems.sort((a, b) => a.length - b.length)[0] as string[];
-  return nearest.length === 0 ? undefined : nearest.join(" and ");
+  return asked || meant ? AUTO_PASSTHROUGH : "PASSTHROUGH";
 }

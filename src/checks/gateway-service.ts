@@ -1,12 +1,13 @@
 import { GATEWAY_PORT_LABEL, MTLS_PORT, NODE_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 
 /** A Service, as far as it may be a network's gateway. The rules are istiod's (pilot/pkg/serviceregistry/kube). */
 export interface Service extends KubernetesObject {
   spec?: {
     type?: string;
     selector?: Record<string, string>;
-    ports?: { port: number }[];
+    ports?: { port: number; targetPort?: number | string }[];
     externalIPs?: string[];
   };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
@@ -20,6 +21,19 @@ export function mtlsPort({ metadata }: KubernetesObject): number {
 /** Whether the Service has that port: istiod takes none for a gateway without it. */
 export function takesMtls(service: Service): boolean {
   return service.spec?.ports?.some(({ port }) => port === mtlsPort(service)) ?? false;
+}
+
+/**
+ * The pods' port that a Service's port leads to: a number, or the name that a container has for it; `undefined` where the
+ * Service has no such port, or the pods none of that name.
+ */
+export function targetPort(service: Service, number: number, pods: readonly Pod[]): number | undefined {
+  const port = service.spec?.ports?.find((each) => each.port === number);
+  if (!port) return undefined;
+  const { targetPort = number } = port;
+  if (typeof targetPort === "number") return targetPort;
+  const containers = pods.flatMap(({ spec }) => [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])]);
+  return containers.flatMap(({ ports = [] }) => ports).find(({ name }) => name === targetPort)?.containerPort;
 }
 
 /** IPs and host names that the Services were given, or have by themselves. */

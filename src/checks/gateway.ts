@@ -1,10 +1,22 @@
+import { clusterDomainOf } from "../facts/identity.ts";
+import { matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { servicesAreExposed } from "./exposure.ts";
+import { listed } from "../mesh/words.ts";
+import { type Exposed, servicesAreExposed } from "./exposure.ts";
 import { failed, type Judgements, passed } from "./finding.ts";
-import { addressEvidence, addressesOf, isByNodes, mtlsPort, takesMtls, withoutAddress } from "./gateway-service.ts";
-import { matches, type Observation } from "./observation.ts";
+import {
+  addressEvidence,
+  addressesOf,
+  isByNodes,
+  mtlsPort,
+  type Service,
+  takesMtls,
+  withoutAddress,
+} from "./gateway-service.ts";
+import { notLookedAt } from "./gateways.ts";
+import type { Observation } from "./observation.ts";
 import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
 
 /** The checks of one cluster's way in. */
@@ -12,19 +24,36 @@ export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
   return {
     "gateway.deployment": (seen) => gatewayRuns(mesh, seen),
     "gateway.address": (seen) => gatewayHasAddress(seen),
-    "gateway.exposure": servicesAreExposed,
-    "gateway.network": (seen) => gatewayHasNetwork(seen),
+    "gateway.exposure": (seen) => servicesAreExposed(exposedOf(seen)),
+    "gateway.network": (seen) => gatewayHasNetwork(mesh, seen),
   };
+}
+
+/** What of a cluster its exposure is judged by. */
+export function exposedOf({ exposures, kubernetesGateways, gateways, istiod }: Observation): Exposed {
+  return { exposures, kubernetesGateways, gateways, clusterDomain: () => clusterDomainOf(istiod()) };
 }
 
 const named = ({ metadata }: { metadata: { namespace?: string; name: string } }) =>
   `${metadata.namespace}/${metadata.name}`;
 
-function none({ spec }: Observation): Finding {
+function none({ spec, gateways }: Observation): Finding {
+  const { addresses, others } = gateways();
+  if (addresses.length > 0)
+    return passed(
+      `The mesh configuration names ${listed(addresses)}: what is behind that is not known to this cluster.`,
+    );
   return failed(
-    `There is no east-west gateway: no Service is labelled ${NETWORK_LABEL}=${spec.network}.`,
+    `There is no east-west gateway: no Service is labelled ${NETWORK_LABEL}=${spec.network}.${ofOthers(others)}`,
     "Run the command `install`, or label the Service of the gateway that is there.",
   );
+}
+
+/** Gateways that are there and are not this network's, in a sentence of its own. */
+function ofOthers(others: readonly Service[]): string {
+  if (others.length === 0) return "";
+  const list = others.map((each) => `${named(each)} of ${each.metadata.labels?.[NETWORK_LABEL]}`);
+  return ` Of other networks, and not looked at: ${listed(list)}.`;
 }
 
 function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
@@ -73,7 +102,8 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       reading,
     );
   }
-  return passed(`${pods.length} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.`, reading);
+  const ready = `${pods.length} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.`;
+  return passed(`${ready}${ofOthers(seen.gateways().others)}`, reading);
 }
 
 function gatewayHasAddress(seen: Observation): Finding {
@@ -99,12 +129,12 @@ function gatewayHasAddress(seen: Observation): Finding {
       reading,
     );
   }
-  return passed(addressEvidence(addressesOf(services)), reading);
+  return passed(addressEvidence([...addressesOf(services), ...seen.gateways().addresses]), reading);
 }
 
-function gatewayHasNetwork(seen: Observation): Finding {
+function gatewayHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding {
   const { network } = seen.spec;
-  const { services, pods } = seen.gateways();
+  const { services, pods, hidden } = seen.gateways();
   if (services.length === 0) return none(seen);
   const labelled = [
     ...services.map((each) => ({ name: `Service ${named(each)}`, label: each.metadata.labels?.[NETWORK_LABEL] })),
@@ -118,6 +148,10 @@ function gatewayHasNetwork(seen: Observation): Finding {
   const wrong = labelled.filter(
     ({ name, label }) => label !== network && (label !== undefined || !name.startsWith("pod ")),
   );
+  if (wrong.length === 0 && hidden.length > 0) {
+    const { cause, hint } = notLookedAt(hidden[0] as Service, network, namespace);
+    return failed(cause, hint, reading);
+  }
   if (wrong.length === 0) return passed(`The gateway's Service and pods are labelled ${network}.`, reading);
   return failed(
     `The east-west gateway is not labelled for ${network}: ${wrong.map(({ name, label }) => `${name} has ${label ?? "no label"}`).join(", ")}. istiod takes it for another network's gateway.`,

@@ -1,11 +1,11 @@
 import type { ListQuery } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Identity, readIdentity } from "../facts/identity.ts";
+import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { type Bundle, readBundle } from "../facts/trust.ts";
 import { Failure } from "../mesh/failure.ts";
-import { ISTIO, NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import { GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
+import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
@@ -17,7 +17,7 @@ import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
-import { type Service, takesMtls } from "./gateway-service.ts";
+import { type Gateways, readGateways } from "./gateways.ts";
 import {
   type ControlPlanes,
   chooseIstiod,
@@ -29,20 +29,11 @@ import {
   workloadsOf,
 } from "./istiod.ts";
 import { type Part, part, unanswered } from "./part.ts";
-import { isActive } from "./pods.ts";
 import { apiServerAddress, clusterCa } from "./survey.ts";
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
   subjects?: { kind: string; name: string; namespace?: string }[];
-}
-
-/** What takes in the other networks' traffic. */
-export interface Gateways {
-  readonly services: readonly Service[];
-  readonly deployments: readonly Deployment[];
-  /** The active ones. */
-  readonly pods: readonly Pod[];
 }
 
 /** All that was read of one cluster to judge it. A part that could not be read spoils only what needs it. */
@@ -71,6 +62,8 @@ export interface Observation {
   readonly identity: Part<Identity>;
   /** By revision, of the istiods in use. */
   readonly identities: Part<ReadonlyMap<string, Identity>>;
+  /** Of the mesh's revision. */
+  readonly meshConfig: Part<MeshConfig>;
   /** The roots in effect. */
   readonly bundle: Part<Bundle>;
   readonly cacerts: Part<Secret | undefined>;
@@ -169,6 +162,7 @@ export async function observe(
   const bundle = Promise.all([chosen, known]).then(([{ istiod }, own]) => readBundle(cluster, namespace, istiod, own));
   const cacerts = get<Secret>("Secret", "cacerts", namespace);
   const selfSigned = cacerts.then((found) => (found ? undefined : get<Secret>("Secret", "istio-ca-secret", namespace)));
+  const meshConfig = chosen.then(({ revision }) => readMeshConfig(cluster, namespace, revision));
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
   ]);
@@ -191,7 +185,8 @@ export async function observe(
     bundle: part(bundle),
     cacerts: part(cacerts),
     selfSigned: part(selfSigned),
-    gateways: part(readGateways(list)),
+    meshConfig: part(meshConfig),
+    gateways: part(meshConfig.then((config) => readGateways(cluster, spec, config))),
     exposures: part(list<IstioGateway>("networking.istio.io/v1", "Gateway")),
     kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
     remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
@@ -227,6 +222,7 @@ export function unseen(spec: ClusterSpec): Observation {
     istiodPods: part,
     identity: part,
     identities: part,
+    meshConfig: part,
     bundle: part,
     cacerts: part,
     selfSigned: part,
@@ -253,52 +249,4 @@ async function settled<T extends Record<string, unknown>>(parts: T): Promise<{ [
 /** Where it could not be read, its own part says why. */
 function unknown(error: unknown): undefined {
   if (!(error instanceof Failure)) throw error;
-}
-
-/**
- * The Services that istiod takes for gateways of a network, by their label, or that call themselves so, and their pods.
- * Those of ambient meshes alone, which have another port, are in question only where there are no others.
- */
-async function readGateways(
-  list: <T extends KubernetesObject>(apiVersion: string, kind: string, rest?: Partial<ListQuery>) => Promise<T[]>,
-): Promise<Gateways> {
-  const found = await Promise.all(
-    [NETWORK_LABEL, `istio=${GATEWAY_SELECTOR.istio}`].map((labelSelector) =>
-      list<Service>("v1", "Service", { labelSelector }),
-    ),
-  );
-  const labelled = [...new Map(found.flat().map((service) => [service.metadata.uid, service])).values()];
-  const services = labelled.some(takesMtls) ? labelled.filter(takesMtls) : labelled;
-  const behind = await Promise.all(
-    services.map(async ({ metadata, spec }) => {
-      const selector = spec?.selector ?? {};
-      const namespace = metadata.namespace as string;
-      const labelSelector = Object.entries(selector)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(",");
-      if (!labelSelector) return { deployments: [], pods: [] };
-      const [pods, all] = await Promise.all([
-        list("v1", "Pod", { namespace, labelSelector }),
-        list<Deployment>("apps/v1", "Deployment", { namespace }),
-      ]);
-      const deployments = all.filter(({ spec }) => matches(selector, spec.template.metadata?.labels));
-      return { deployments, pods: (pods as unknown as Pod[]).filter(isActive) };
-    }),
-  );
-  const unique = <T extends { metadata: { uid?: string } }>(items: readonly T[]) => [
-    ...new Map(items.map((item) => [item.metadata.uid, item])).values(),
-  ];
-  return {
-    services,
-    deployments: unique(behind.flatMap(({ deployments }) => deployments)),
-    pods: unique(behind.flatMap(({ pods }) => pods)),
-  };
-}
-
-/** Whether the labels have all that the selector asks for. */
-export function matches(
-  selector: Readonly<Record<string, string>>,
-  labels: Readonly<Record<string, string>> = {},
-): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }

@@ -73,6 +73,12 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
     right(RBAC, "ClusterRoleBinding", APPLY),
     right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
     right("networking.istio.io/v1", "Gateway", APPLY, namespace),
+    // What exposes services already may be anywhere, as gateways of the clusters' own may.
+    right("networking.istio.io/v1", "Gateway", ["list"]),
+    right("gateway.networking.k8s.io/v1", "Gateway", ["list"]),
+    ...(mesh.gateway.install
+      ? []
+      : [right("v1", "Service", WATCH), right("v1", "Pod", ["list"]), right("apps/v1", "Deployment", ["list"])]),
     ...(mesh.gateway.install
       ? [
           right("policy/v1", "PodDisruptionBudget", APPLY, namespace),

@@ -1,9 +1,10 @@
+import { matches } from "../mesh/label-selector.ts";
 import { ownership } from "../mesh/objects/ownership.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { failed, passed } from "./finding.ts";
-import { matches, type Observation } from "./observation.ts";
+import type { Observation } from "./observation.ts";
 
 /** A remote secret for a cluster that is not in the list. One for the cluster that holds it istiod ignores. */
 export interface Stranger {

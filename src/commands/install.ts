@@ -19,7 +19,8 @@ import {
   installControlPlane,
   istiodSelector,
 } from "../steps/control-plane.ts";
-import { exposeServices, gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
+import { exposeServices } from "../steps/exposure.ts";
+import { gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
 import { istiodReady } from "../steps/istiod.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
@@ -141,15 +142,16 @@ async function installed(
   const gateways = perCluster((member) => {
     const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
     const root = survey(member).trust.inEffect ? Promise.resolve("") : issuing.rootSha256;
+    const revision = controlPlane(member).then((known) => known.revision);
+    revision.catch(() => {}); // told by the step itself
+    const later = laterNetwork(mesh, member.spec, survey(member));
+    const needs = mesh.gateway.install ? requested : [controlPlane(member)];
+    const address = gatewayAddress(run, mesh, member, revision, [trusted(member), ...needs], later);
+    // Through what, is known of a gateway of the cluster's own once that is there.
+    const exposed = [istiod(member), ...(mesh.gateway.install ? [] : [address])];
     return [
-      gatewayAddress(
-        run,
-        mesh,
-        member,
-        [trusted(member), ...requested],
-        laterNetwork(mesh, member.spec, survey(member)),
-      ),
-      exposeServices(run, mesh, member, [istiod(member)]),
+      address,
+      exposeServices(run, mesh, member, survey(member), revision, exposed),
       ...(mesh.gateway.install
         ? [
             runGateway(run, mesh, member, controlPlane(member), transition(member).to, root, [

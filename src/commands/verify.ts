@@ -46,6 +46,7 @@ const OF_MESH: readonly CheckId[] = [
   "cluster.distinct",
   "control-plane.versions",
   "control-plane.trust-domain",
+  "control-plane.cluster-domain",
   "trust.same-root",
 ];
 const OF_REMOTE: readonly CheckId[] = [

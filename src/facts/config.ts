@@ -2,6 +2,16 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 
+/** What a ConfigMap has, by key; nothing where there is none. Takes `get configmaps` in the namespace. */
+async function configData(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+): Promise<Readonly<Record<string, string>>> {
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
+  return (await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref))?.data ?? {};
+}
+
 /** What a ConfigMap has at a key; `undefined` where there is none. Takes `get configmaps` in the namespace. */
 export async function configText(
   cluster: Cluster,
@@ -9,8 +19,7 @@ export async function configText(
   name: string,
   key: string,
 ): Promise<string | undefined> {
-  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
-  return (await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref))?.data?.[key];
+  return (await configData(cluster, namespace, name))[key];
 }
 
 /** The name of an object of a revision's control plane, as Istio's charts have it: `istio`, `istio-canary`. */
@@ -18,9 +27,13 @@ export function ofRevision(name: string, revision: string): string {
   return revision === "default" ? name : `${name}-${revision}`;
 }
 
-/** The mesh configuration of a revision's control plane, YAML. */
-export function meshConfig(cluster: Cluster, namespace: string, revision: string): Promise<string | undefined> {
-  return configText(cluster, namespace, ofRevision("istio", revision), "mesh");
+/** The mesh configuration of a revision's control plane and its networks, YAML. */
+export async function meshConfig(
+  cluster: Cluster,
+  namespace: string,
+  revision: string,
+): Promise<{ readonly mesh?: string; readonly meshNetworks?: string }> {
+  return configData(cluster, namespace, ofRevision("istio", revision));
 }
 
 /** The Helm values that a revision's control plane injects proxies by, JSON or YAML. */

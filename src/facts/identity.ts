@@ -29,6 +29,14 @@ export interface Identity {
   readonly caAddress: string | undefined;
 }
 
+/** The domain of an istiod that is told none (pilot-discovery's flag `--domain`). */
+export const DEFAULT_CLUSTER_DOMAIN = "cluster.local";
+
+/** What the host names of Services end with for an istiod, of all clusters that it reads: the domain it is started with. */
+export function clusterDomainOf(istiod: Deployment | undefined): string {
+  return flag(istiod?.spec.template.spec.containers[0]?.args ?? [], "domain").at(-1) || DEFAULT_CLUSTER_DOMAIN;
+}
+
 /**
  * Reads the identity of the control plane of a revision: by istiod's own arguments and environment, its mesh configuration,
  * and the values that it injects by. Takes `get configmaps` in the namespace. Throws a `Failure` where the name or the mesh configuration cannot be told.

@@ -26,6 +26,19 @@ export interface MeshConfig {
   readonly caCertificates: readonly CaCertificate[];
   /** What every proxy is given of variables. */
   readonly proxyMetadata: Readonly<Record<string, unknown>>;
+  /** The ways into networks that it names, beside those that Services' labels name (`meshNetworks`). */
+  readonly networkGateways: readonly NetworkGateway[];
+}
+
+/** A way into a network by the mesh configuration. */
+export interface NetworkGateway {
+  readonly network: string;
+  /** The clusters that are in the network. */
+  readonly registries: readonly string[];
+  readonly address: string | undefined;
+  /** Instead of an address: the host name of a Service of those clusters. */
+  readonly service: string | undefined;
+  readonly port: number;
 }
 
 export interface CaCertificate {
@@ -41,8 +54,10 @@ export interface CaCertificate {
 export async function readMeshConfig(cluster: Cluster, namespace: string, revision: string): Promise<MeshConfig> {
   const written = await meshConfig(cluster, namespace, revision);
   let parsed: unknown;
+  let networks: unknown;
   try {
-    parsed = parse(written ?? "");
+    parsed = parse(written.mesh ?? "");
+    networks = parse(written.meshNetworks ?? "");
   } catch {
     throw new Failure(
       `ConfigMap ${namespace}/${ofRevision("istio", revision)} holds no YAML, so what istiod goes by is not known.`,
@@ -65,6 +80,14 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
       .map(fields)
       .map(({ pem, trustDomains }) => ({ pem: text(pem), trustDomains: strings(trustDomains) })),
     proxyMetadata: fields(defaultConfig.proxyMetadata),
+    networkGateways: Object.entries(fields(fields(networks).networks)).flatMap(([network, each]) => {
+      const { endpoints, gateways } = fields(each);
+      const registries = list(endpoints).flatMap((endpoint) => text(fields(endpoint).fromRegistry) ?? []);
+      return list(gateways).map((gateway) => {
+        const { address, registryServiceName, port } = fields(gateway);
+        return { network, registries, address: text(address), service: text(registryServiceName), port: Number(port) };
+      });
+    }),
   };
 }
 

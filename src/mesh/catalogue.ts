@@ -105,6 +105,7 @@ export const CHECKS = {
   "control-plane.versions": controlPlane("The control planes' versions go together"),
   "control-plane.images": controlPlane("The images come from a registry that stays"),
   "control-plane.trust-domain": controlPlane("All clusters have one trust domain"),
+  "control-plane.cluster-domain": controlPlane("All clusters have one domain"),
   "trust.cacerts": trust("The intermediate CA chains to its root, has its key, and is valid"),
   "trust.in-effect": trust("The CA in the Secret is the one in effect"),
   "trust.root": trust("The root in effect is valid"),

@@ -57,6 +57,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "cluster.distinct": whereNotSeen,
   "control-plane.versions": whereNotSeen,
   "control-plane.trust-domain": whereNotSeen,
+  "control-plane.cluster-domain": whereNotSeen,
   "trust.same-root": whereNotSeen,
   "control-plane.istiod": unreachable,
   "control-plane.istio": withoutIstiod,
@@ -91,7 +92,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...of(pair.target, "remote.reader", "cluster.api"),
     ...ofRemote(pair, "remote.synced"),
     // istiod keeps the last address of a gateway's Service that has none any more.
-    ...of(pair.target, "gateway.address"),
+    ...of(pair.target, "gateway.address", "gateway.network"),
   ],
   "service.reached": ({ cluster }: ServiceSubject, { clusters = [] }: Check) => [
     ...of(cluster, "cluster.api", "control-plane.istiod"),
@@ -118,6 +119,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...of(source, "trust.root", "trust.in-effect", "trust.cacerts"),
     ...of(target, "trust.root", "trust.in-effect", "trust.cacerts"),
     ...ofMesh("control-plane.trust-domain"),
+    ...ofMesh("control-plane.cluster-domain"),
     ...ofRemote({ observer: source, target }, "remote.secret", "remote.kubeconfig", "remote.token"),
     ...of(target, "remote.reader"),
     ...ofRemote({ observer: source, target }, "remote.synced"),

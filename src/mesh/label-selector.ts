@@ -58,3 +58,11 @@ function added(
   if (asked.some(([key, value]) => labels[key] !== undefined && labels[key] !== value)) return undefined;
   return { ...labels, ...Object.fromEntries(asked) };
 }
+
+/** Whether the labels have all that the selector asks for. */
+export function matches(
+  selector: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>> = {},
+): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}

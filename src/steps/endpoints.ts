@@ -7,7 +7,7 @@ import { isActive } from "../checks/pods.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Offer, readHeld, readOffer } from "../facts/endpoints.ts";
-import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
+import type { MeshConfig } from "../facts/mesh-config.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type MeshSpec, orderedPairs, type RemotePair } from "../mesh/spec.ts";
 import type { Run } from "./run.ts";
@@ -51,11 +51,6 @@ export async function compareEndpoints(
   const names = [...byName.keys()];
   const seen = new Map(await Promise.all(members.map(async (each) => [each.spec.name, await seenOf(each)] as const)));
   const seenIn = (name: string) => seen.get(name) as Observation;
-  const configs = await each(names, async (name) => {
-    const revision = readable(seenIn(name).revision);
-    return revision === undefined ? unanswered(name) : part(readMeshConfig(member(name).cluster, namespace, revision));
-  });
-
   const offers = new Map<string, Part<Offer>>();
   const found = new Map<string, Map<string, Comparison | { pod: string; problem: Failure }>>();
   /** Reads what these pairs are compared by. */
@@ -80,7 +75,7 @@ export async function compareEndpoints(
             for (const pair of its)
               note(pair, pod, () => {
                 const rules = {
-                  selectors: (configs.get(observer) as Part<MeshConfig>)().discoverySelectors,
+                  selectors: seenIn(observer).meshConfig().discoverySelectors,
                   kubernetesGateways: readable(seenIn(pair.target).kubernetesGateways) ?? [],
                   named,
                 };
@@ -127,7 +122,7 @@ export async function compareEndpoints(
   }
   return {
     offers,
-    configs,
+    configs: new Map([...seen].map(([name, { meshConfig }]) => [name, meshConfig])),
     of: (pair) => {
       // Which replicas there are must be known.
       seenIn(pair.observer).istiodPods();

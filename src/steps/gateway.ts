@@ -1,14 +1,16 @@
 import { addressEvidence, addressesOf, isByNodes, type Service, withoutAddress } from "../checks/gateway-service.ts";
+import { notLookedAt, readGateways } from "../checks/gateways.ts";
 import { cannotPull, isActive, rolledOut } from "../checks/pods.ts";
-import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { injectorValues } from "../facts/config.ts";
+import { readMeshConfig } from "../facts/mesh-config.ts";
+import { Failure } from "../mesh/failure.ts";
 import { fields } from "../mesh/fields.ts";
 import { pullPolicy } from "../mesh/images.ts";
 import { OPENSHIFT_API } from "../mesh/objects/cni.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import { exposure } from "../mesh/objects/exposure.ts";
-import { GATEWAY_NAME, GATEWAY_SELECTOR, type GatewayObjects, gateway } from "../mesh/objects/gateway.ts";
+import { GATEWAY_NAME, type GatewayObjects, gateway } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
@@ -101,36 +103,48 @@ export async function gatewayObjects(
 
 /**
  * Waits until the network's gateway, ours or the cluster's own, has an address.
+ * @param revision of the control plane, which finds the cluster's own gateway
  * @param labelled the namespace with its network label, where that had to wait for it
  */
 export function gatewayAddress(
   run: Run,
   mesh: MeshSpec,
-  { spec, cluster }: Member,
+  member: Member,
+  revision: Promise<string>,
   needs: Needs,
   labelled: KubernetesObject | undefined,
 ): Promise<void> {
+  const { spec, cluster } = member;
   return run.step("install.gateway-address", { cluster: spec.name }, needs, async (step) => {
-    const services: ListQuery = {
-      apiVersion: "v1",
-      kind: "Service",
-      namespace: mesh.namespace,
-      labelSelector: `istio=${GATEWAY_SELECTOR.istio},${NETWORK_LABEL}=${spec.network}`,
-    };
-    const addresses = await cluster.waitFor("the gateway's Service to get an address", { services }, (seen) =>
-      addressed(seen.services as Service[]),
-    );
+    const addresses = mesh.gateway.install
+      ? await addressOfOurs(mesh, member)
+      : await addressOfOwn(mesh, member, await revision);
     run.clusterReport(spec.name).gatewayAddresses = addresses;
     if (labelled) await step.apply(cluster, labelled);
     return { value: undefined, evidence: addressEvidence(addresses) };
   });
 }
 
-/** Exposes the cluster's services through the gateway. Needs istiod, whose webhook looks at the object. */
-export function exposeServices(run: Run, mesh: MeshSpec, { spec, cluster }: Member, needs: Needs): Promise<void> {
-  return run.step("install.exposure", { cluster: spec.name }, needs, async (step) => {
-    await step.apply(cluster, exposure(mesh));
-    return { value: undefined, evidence: "Gateway cross-network-gateway exposes *.local on 15443, AUTO_PASSTHROUGH." };
+const ADDRESS = "the gateway's Service to get an address";
+
+function addressOfOurs({ namespace }: MeshSpec, { cluster }: Member): Promise<string[]> {
+  const services = { apiVersion: "v1", kind: "Service", namespace, fieldSelector: `metadata.name=${GATEWAY_NAME}` };
+  return cluster.waitFor(ADDRESS, { services }, (seen) => addressed(seen.services as Service[]));
+}
+
+/** Looks for it where istiod does: in any namespace, by the network's label, or by the mesh configuration. */
+async function addressOfOwn({ namespace }: MeshSpec, { spec, cluster }: Member, revision: string): Promise<string[]> {
+  const config = await readMeshConfig(cluster, namespace, revision);
+  const services = { apiVersion: "v1", kind: "Service", labelSelector: NETWORK_LABEL };
+  return cluster.waitFor(ADDRESS, { services }, async () => {
+    const found = await readGateways(cluster, spec, config);
+    const [hidden] = found.hidden;
+    if (hidden) {
+      const { cause, hint } = notLookedAt(hidden, spec.network, namespace);
+      throw new Failure(cause, hint);
+    }
+    if (found.services.length === 0 && found.addresses.length > 0) return { done: [...found.addresses] };
+    return addressed(found.services);
   });
 }
 
@@ -190,7 +204,7 @@ export function isUninjected({ spec }: Pod): boolean {
 /** IPs and host names of the network's gateway; none of one whose addresses are its nodes'. */
 export function addressed(services: readonly Service[]): Probe<string[]> {
   const [service] = services;
-  if (!service) return { seen: "there is no Service with the network's labels" };
+  if (!service) return { seen: `there is no Service with the label ${NETWORK_LABEL} of this network` };
   const addresses = addressesOf(services);
   if (addresses.length > 0 || services.some(isByNodes)) return { done: addresses };
   const { cause, hint } = withoutAddress(service);

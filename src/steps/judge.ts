@@ -1,4 +1,9 @@
-import { controlPlaneChecks, trustDomainsGoTogether, versionsGoTogether } from "../checks/control-plane.ts";
+import {
+  clusterDomainsGoTogether,
+  controlPlaneChecks,
+  trustDomainsGoTogether,
+  versionsGoTogether,
+} from "../checks/control-plane.ts";
 import { type Judgements, judged, unknown } from "../checks/finding.ts";
 import { gatewayChecks } from "../checks/gateway.ts";
 import { statusOf } from "../checks/istiod.ts";
@@ -86,6 +91,7 @@ export async function judgeMesh(run: Run, mesh: MeshSpec, members: readonly Memb
   );
   run.judge("control-plane.versions", {}, compare(versionsGoTogether));
   run.judge("control-plane.trust-domain", {}, compare(trustDomainsGoTogether));
+  run.judge("control-plane.cluster-domain", {}, compare(clusterDomainsGoTogether));
   run.judge(
     "trust.same-root",
     {},

@@ -1,5 +1,4 @@
 import { ISTIOD, type IstiodView, istiodViews, managesAll, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
-import { matches } from "../checks/observation.ts";
 import { rolledOut } from "../checks/pods.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
@@ -7,6 +6,7 @@ import type { Member } from "../cluster/member.ts";
 import { DEBUG_SWITCH } from "../facts/debug.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
+import { matches } from "../mesh/label-selector.ts";
 import { describe } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { isTroubled } from "../checks/attempt.ts";
+import { exposedHosts } from "../checks/exposure.ts";
 import { skipped, unknown } from "../checks/finding.ts";
+import { exposedOf } from "../checks/gateway.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable } from "../checks/part.ts";
@@ -17,6 +19,7 @@ import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/object
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
+import { listed } from "../mesh/words.ts";
 import { type Injection, removeProbe, type StartingProbe, startProbe } from "./probe.ts";
 import { callsPerPair, connectionsOf, tryPair } from "./requests.ts";
 import type { Run } from "./run.ts";
@@ -156,6 +159,11 @@ export class Probes {
     if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
     const hidden = await this.#hidden(pair);
     if (hidden) return hidden;
+    const hosts = readable(() => exposedHosts(exposedOf(to.seen)));
+    if (hosts)
+      return skipped(
+        `${pair.target} exposes ${listed(hosts)} alone. The probe is in a namespace of its own, which is not among them, so no request was sent to it.`,
+      );
     const gateways = readable(to.seen.gateways);
     const context = {
       trustDomain: readable(from.seen.identity)?.trustDomain ?? "cluster.local",

@@ -10,7 +10,6 @@ import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
 import { inOrder, istio, mergeValues } from "../mesh/objects/control-plane.ts";
-import { exposure } from "../mesh/objects/exposure.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { chartReaderRole, READER } from "../mesh/objects/reader.ts";
 import { cacerts } from "../mesh/objects/secrets.ts";
@@ -20,6 +19,7 @@ import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { cniObjects } from "./cni.ts";
 import { expectedRevision, manifest } from "./control-plane.ts";
+import { planExposure } from "./exposure.ts";
 import { gatewayObjects } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
 import { changeOf, type ObjectChange } from "./run.ts";
@@ -67,7 +67,11 @@ export async function tryInstall(
     const { early, binding, late } = await gatewayObjects(mesh, member, revision, transition.to);
     for (const object of [...early, binding, ...late]) trial.apply(object);
   }
-  trial.apply(exposure(mesh));
+  const exposing = planExposure(mesh, member, survey, revision);
+  // Told at the end, among all else that stands in the way.
+  trial.add(exposing.then(() => []));
+  const exposure = await exposing.catch(() => undefined);
+  if (exposure?.object) trial.apply(exposure.object);
 
   const reader = await readerObjects(mesh, cluster, survey, revision, coming);
   if (reader.account) trial.apply(reader.account);

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { type IstioGateway, type KubernetesGateway, servicesAreExposed } from "../../src/checks/exposure.ts";
-import type { Gateways } from "../../src/checks/observation.ts";
+import {
+  exposedHosts,
+  type IstioGateway,
+  type KubernetesGateway,
+  servicesAreExposed,
+} from "../../src/checks/exposure.ts";
+import type { Gateways } from "../../src/checks/gateways.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 
 type Server = NonNullable<IstioGateway["spec"]["servers"]>[number];
@@ -47,21 +52,31 @@ function behind(labels: Record<string, string>, own: Record<string, string> = {}
   return {
     services: [{ apiVersion: "v1", kind: "Service", metadata, spec: { selector: labels } }],
     deployments: [],
-    pods: [{ metadata }],
+    pods: [{ metadata: { ...metadata, labels: { ...labels, ...own } } }],
+    others: [],
+    hidden: [],
+    addresses: [],
   };
 }
 const OURS = behind(SELECTOR);
 const ISTIODS = behind({ "gateway.networking.k8s.io/gateway-name": "eastwest" });
 
-const judge = (gateways: Gateways, exposures: IstioGateway[], others: KubernetesGateway[] | Failure = []) =>
-  servicesAreExposed({
+const facts = (
+  gateways: Gateways,
+  exposures: IstioGateway[],
+  others: KubernetesGateway[] | Failure = [],
+  domain = "cluster.local",
+) =>
+  ({
     gateways: () => gateways,
+    clusterDomain: () => domain,
     exposures: () => exposures,
     kubernetesGateways: () => {
       if (others instanceof Failure) throw others;
       return others;
     },
-  });
+  }) satisfies Parameters<typeof servicesAreExposed>[0];
+const judge = (...given: Parameters<typeof facts>) => servicesAreExposed(facts(...given));
 
 describe("services are exposed", () => {
   const ofNetwork = { labels: { "topology.istio.io/network": "network1" } };
@@ -136,9 +151,9 @@ describe("services are not exposed", () => {
     [
       "in another mode, of another protocol, to other hosts",
       OURS,
-      [istio({ port: { number: 15443, protocol: "HTTPS" }, hosts: ["shop.example.com"] })],
+      [istio({ port: { number: 15443, protocol: "TCP" }, hosts: ["shop.example.com"] })],
       [],
-      /protocol HTTPS instead of TLS and has TLS mode \(none\) .* and has hosts shop\.example\.com instead/,
+      /protocol TCP instead of TLS and has TLS mode \(none\) .* and has hosts shop\.example\.com instead/,
       /edit/,
     ],
     [
@@ -167,4 +182,172 @@ describe("services are not exposed", () => {
   test("is not said where the other API cannot be read", () => {
     expect(() => judge(OURS, [], new Failure("forbidden"))).toThrow("forbidden");
   });
+});
+
+describe("several Gateways on one port", () => {
+  const passing = (name: string, ...hosts: string[]): IstioGateway => {
+    const gateway = istio({ ...server, hosts });
+    return {
+      ...gateway,
+      metadata: { ...gateway.metadata, name, creationTimestamp: `2026-01-0${name.at(-1)}T00:00:00Z` },
+    };
+  };
+  const terminating = (name: string, host: string): IstioGateway => {
+    const gateway = passing(name, host);
+    return { ...gateway, spec: { ...gateway.spec, servers: [{ ...server, hosts: [host], tls: { mode: "SIMPLE" } }] } };
+  };
+  const plainText = (name: string): IstioGateway => {
+    const gateway = passing(name, "*");
+    const servers = [{ port: { number: 15443, protocol: "HTTP" }, hosts: ["*"] }];
+    return { ...gateway, spec: { ...gateway.spec, servers } };
+  };
+
+  test.each<[string, IstioGateway[], RegExp]>([
+    [
+      "for the same host, of which the later is left out",
+      [passing("b2", "*.local"), passing("a1", "*.local")],
+      /^Gateway mesh\/a1 exposes \*\.local/,
+    ],
+    [
+      "for different namespaces",
+      [passing("a1", "*.a.svc.cluster.local"), passing("b2", "*.b.svc.cluster.local")],
+      /^Gateway mesh\/a1, Gateway mesh\/b2 expose/,
+    ],
+    [
+      "of which one is for something else",
+      [passing("a1", "*.local"), terminating("b2", "shop.example.com")],
+      /^Gateway mesh\/a1 exposes/,
+    ],
+    [
+      "one of which comes with plain text later",
+      [passing("a1", "*.local"), plainText("b2")],
+      /^Gateway mesh\/a1 exposes/,
+    ],
+  ])("%s, are right", (_, gateways, evidence) => {
+    const finding = judge(OURS, gateways);
+    expect(finding.verdict, finding.cause).toBe("passed");
+    expect(finding.evidence).toMatch(evidence);
+  });
+
+  test.each<[string, IstioGateway[], RegExp]>([
+    [
+      "for all and for some",
+      [passing("a1", "*"), passing("b2", "*.local")],
+      /^Gateway mesh\/a1 \(\*\) and Gateway mesh\/b2 \(\*\.local\) let the same names in on port 15443 of the same pods/,
+    ],
+    [
+      "for all and for a namespace",
+      [passing("b2", "*.a.svc.cluster.local"), passing("a1", "*.local")],
+      /^Gateway mesh\/a1 \(\*\.local\) and Gateway mesh\/b2/,
+    ],
+    [
+      "for the same host, bound to a namespace by one of them",
+      [passing("a1", "mesh/*"), passing("b2", "*")],
+      /let the same names in/,
+    ],
+    [
+      "of which the elder has the host for something else",
+      [terminating("a1", "*.local"), passing("b2", "*.local")],
+      /b2 comes after another one that has the port, or its hosts/,
+    ],
+    [
+      "of which the elder is plain text",
+      [plainText("a1"), passing("b2", "*.local")],
+      /b2 comes after another one that has the port/,
+    ],
+  ])("%s, are told as what istiod makes of them", (_, gateways, cause) => {
+    const finding = judge(OURS, gateways);
+    expect(finding.verdict).toBe("failed");
+    expect(finding.cause).toMatch(cause);
+  });
+
+  test("are mended by deleting ours, where one of them is", () => {
+    const ours = passing("a1", "*.local");
+    const labelled = {
+      ...ours,
+      metadata: { ...ours.metadata, labels: { "app.kubernetes.io/managed-by": "istio-mesh-action" } },
+    };
+    const { hint } = judge(OURS, [labelled, passing("b2", "*")]);
+    expect(hint).toMatch(/: kubectl -n mesh delete gateways\.networking\.istio\.io a1$/);
+  });
+});
+
+describe("the port that the traffic arrives at", () => {
+  const leadingTo = (
+    targetPort: number | string,
+    labels: Record<string, string> = { "networking.istio.io/gatewayPort": "443" },
+  ): Gateways => {
+    const gateways = behind(SELECTOR, labels);
+    const [service, pod] = [gateways.services[0]!, gateways.pods[0]!];
+    const ports = [{ name: "mtls", containerPort: 15443 }];
+    return {
+      ...gateways,
+      services: [{ ...service, spec: { ...service.spec, ports: [{ port: 443, targetPort }] } }],
+      pods: [{ ...pod, spec: { containers: [{ name: "istio-proxy", ports }] } }],
+    };
+  };
+  const on = (number: number) => [istio({ ...server, port: { number, protocol: "TLS" } })];
+
+  test.each<[string, Gateways, IstioGateway[], string]>([
+    ["is where the Service's port leads", leadingTo(15443), on(15443), "passed"],
+    ["is the Service's port, too, which istiod translates", leadingTo(15443), on(443), "passed"],
+    ["may have a name", leadingTo("mtls"), on(15443), "passed"],
+    ["is no other one", leadingTo(15443), on(15444), "failed"],
+    ["is not the Service's, where that leads elsewhere", leadingTo(8443), on(15443), "failed"],
+  ])("%s", (_, gateways, exposures, verdict) => {
+    expect(judge(gateways, exposures).verdict).toBe(verdict);
+  });
+});
+
+describe("the hosts", () => {
+  const to = (...hosts: string[]) => [istio({ ...server, hosts })];
+
+  test.each<[string, string[], string, RegExp, string[] | undefined]>([
+    [
+      "of all Services",
+      ["*.svc.cluster.local"],
+      "cluster.local",
+      /exposes \*\.svc\.cluster\.local on 15443/,
+      undefined,
+    ],
+    [
+      "of a namespace, on purpose",
+      ["*.team-a.svc.cluster.local"],
+      "cluster.local",
+      /reach namespace team-a, and nothing else\.$/,
+      ["*.team-a.svc.cluster.local"],
+    ],
+    [
+      "of a Service",
+      ["web.team-a.svc.cluster.local"],
+      "cluster.local",
+      /reach Service team-a\/web, and nothing else/,
+      ["web.team-a.svc.cluster.local"],
+    ],
+    ["of some, and of all", ["*.team-a.svc.cluster.local", "*"], "cluster.local", /exposes \* on/, undefined],
+    ["of another domain", ["*.svc.corp.io"], "corp.io", /exposes \*\.svc\.corp\.io/, undefined],
+    ["of another domain, as a whole", ["*.io"], "corp.io", /exposes \*\.io/, undefined],
+  ])("%s", (_, hosts, domain, evidence, narrow) => {
+    const finding = judge(OURS, to(...hosts), [], domain);
+    expect(finding.verdict, finding.cause).toBe("passed");
+    expect(finding.evidence).toMatch(evidence);
+    expect(exposedHosts(facts(OURS, to(...hosts), [], domain))).toEqual(narrow);
+  });
+
+  test("of no Service of the cluster's domain expose nothing", () => {
+    expect(judge(OURS, to("*.local"), [], "corp.io").cause).toMatch(
+      /has hosts \*\.local instead of \*\.svc\.corp\.io\.$/,
+    );
+  });
+});
+
+test("each of several gateways of the network has to be exposed", () => {
+  const two = behind({ app: "second" });
+  const both: Gateways = {
+    ...OURS,
+    services: [...OURS.services, { ...two.services[0]!, metadata: { ...two.services[0]!.metadata, name: "second" } }],
+    pods: [...OURS.pods, ...two.pods],
+  };
+  expect(judge(both, [istio(server)]).verdict).toBe("failed");
+  expect(judge(both, [istio(server), istio(server, { app: "second" })]).verdict).toBe("passed");
 });

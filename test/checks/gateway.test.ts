@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { gatewayChecks } from "../../src/checks/gateway.ts";
 import type { Service } from "../../src/checks/gateway-service.ts";
+import type { Gateways } from "../../src/checks/gateways.ts";
 import type { Observation } from "../../src/checks/observation.ts";
 import { meshOf } from "../steps/support.ts";
 
@@ -8,7 +9,7 @@ const checks = gatewayChecks(meshOf(["east", "west"]));
 const judge = (...services: Service[]) =>
   checks["gateway.address"]!({
     spec: { name: "east", network: "network1" },
-    gateways: () => ({ services, deployments: [], pods: [] }),
+    gateways: () => ({ services, deployments: [], pods: [], others: [], hidden: [], addresses: [] }),
   } as unknown as Observation);
 
 interface Given {
@@ -79,6 +80,8 @@ describe("a gateway's network", () => {
       gateways: () => ({
         services: [service({ labels: ofService ? { [LABEL]: ofService } : {} })],
         deployments: [],
+        others: [],
+        hidden: [],
         pods: [{ metadata: { name: "gateway", labels: ofPod ? { [LABEL]: ofPod } : {} } }],
       }),
     } as unknown as Observation).verdict;
@@ -95,5 +98,33 @@ describe("a gateway's network", () => {
     ["is not its Service's", undefined, "network1", "failed"],
   ])("%s", (_, ofService, ofPod, verdict) => {
     expect(judged(ofService, ofPod)).toBe(verdict);
+  });
+});
+
+describe("gateways that are not the network's", () => {
+  const vms = service({ labels: { "topology.istio.io/network": "vms" } });
+  const seen = (gateways: Partial<Gateways>) =>
+    ({
+      spec: { name: "east", network: "network1" },
+      gateways: () => ({ services: [], deployments: [], pods: [], others: [], hidden: [], addresses: [], ...gateways }),
+    }) as unknown as Observation;
+
+  test("are named where there is no other", () => {
+    const { cause } = checks["gateway.network"]!(seen({ others: [vms] }));
+    expect(cause).toMatch(
+      /^There is no east-west gateway: .*network1\. Of other networks, and not looked at: mesh\/eastwest of vms\.$/,
+    );
+  });
+
+  test("are not asked for where the mesh configuration names an address", () => {
+    const finding = checks["gateway.address"]!(seen({ addresses: ["192.0.2.1:443"] }));
+    expect([finding.verdict, finding.evidence]).toEqual(["passed", expect.stringContaining("192.0.2.1:443")]);
+  });
+
+  test("are those where istiod does not look", () => {
+    const own = service({ labels: { "topology.istio.io/network": "network1" } });
+    const finding = checks["gateway.network"]!(seen({ services: [own], hidden: [own] }));
+    expect(finding.cause).toMatch(/^istiod takes no Service of namespace mesh for a gateway, .*discoverySelectors/);
+    expect(finding.hint).toContain("kubectl label namespace mesh");
   });
 });

@@ -21,6 +21,8 @@ const CONFIG: MeshConfig = {
   clusterLocal: [],
   defaultServiceExportTo: [],
   proxyMetadata: {},
+  networkGateways: [],
+  caCertificates: [],
 };
 const HTTP = { name: "http", port: 80 };
 const web = (more: Json = {}, annotations: Record<string, string> = {}): KubernetesObject => ({

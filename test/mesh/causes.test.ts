@@ -36,6 +36,7 @@ describe("a request that is not answered is explained by", () => {
     ["the target's probe", "traffic.probe", B],
     ["different roots", "trust.same-root", MESH],
     ["different trust domains", "control-plane.trust-domain", MESH],
+    ["different cluster domains", "control-plane.cluster-domain", MESH],
     ["the source's root", "trust.root", A],
     ["the target's CA that is not in effect", "trust.in-effect", B],
     ["no remote secret for the target", "remote.secret", READS],
@@ -108,16 +109,18 @@ describe("an explanation", () => {
     expect(found !== undefined).toBe(is);
   });
 
-  test.each<[CheckId]>([["trust.same-root"], ["control-plane.versions"], ["control-plane.trust-domain"]])(
-    "of a comparison that could not be made is the cluster that could not be read: %s",
-    (id) => {
-      const silent = check("cluster.api", B);
-      const more = { verdict: "unknown", clusters: ["b"] } as const;
-      expect(because(check(id, MESH, more), silent)).toEqual({ id: "cluster.api", subject: B });
-      // What differs, differs all the same.
-      expect(because(check(id, MESH, { clusters: ["b"] }), silent)).toBeUndefined();
-    },
-  );
+  test.each<[CheckId]>([
+    ["trust.same-root"],
+    ["control-plane.versions"],
+    ["control-plane.trust-domain"],
+    ["control-plane.cluster-domain"],
+  ])("of a comparison that could not be made is the cluster that could not be read: %s", (id) => {
+    const silent = check("cluster.api", B);
+    const more = { verdict: "unknown", clusters: ["b"] } as const;
+    expect(because(check(id, MESH, more), silent)).toEqual({ id: "cluster.api", subject: B });
+    // What differs, differs all the same.
+    expect(because(check(id, MESH, { clusters: ["b"] }), silent)).toBeUndefined();
+  });
 
   test("does not go round in a circle, whatever fails", () => {
     const names = ["a", "b", "c"];
@@ -136,7 +139,7 @@ describe("an explanation", () => {
           ? "source,target"
           : /^remote\.(secret|kubeconfig|token|synced)$/.test(id)
             ? "observer,target"
-            : /same-root|versions|trust-domain|distinct/.test(id)
+            : /same-root|versions|-domain|distinct/.test(id)
               ? ""
               : "cluster";
       return subjects.filter((subject) => Object.keys(subject).join() === keys);

@@ -55,6 +55,7 @@ const OF_MESH: readonly CheckId[] = [
   "cluster.distinct",
   "control-plane.versions",
   "control-plane.trust-domain",
+  "control-plane.cluster-domain",
   "trust.same-root",
 ];
 const OF_REMOTES: readonly CheckId[] = [

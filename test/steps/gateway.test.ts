@@ -35,7 +35,7 @@ describe("the gateway's address", () => {
   });
 
   test.each<[string, Service[], string]>([
-    ["no Service", [], "there is no Service with the network's labels"],
+    ["no Service", [], "there is no Service with the label topology.istio.io/network of this network"],
     ["no address", [service("LoadBalancer")], "Service istio-eastwestgateway has no address"],
     [
       "an address without anything in it",

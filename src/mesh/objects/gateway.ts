@@ -7,7 +7,7 @@ import { ownership } from "./ownership.ts";
 export const GATEWAY_NAME = "istio-eastwestgateway";
 /** On the gateway's pods: the Istio version that they were made for. They are made anew for another one. */
 export const VERSION_ANNOTATION = "istio-mesh-action/istio-version";
-/** By this label the exposure selects the gateway's pods, and istiod finds the network's gateway Service. */
+/** By this label the exposure selects the gateway's pods. */
 export const GATEWAY_SELECTOR = { istio: "eastwestgateway" } as const;
 
 const SERVICE_ACCOUNT = "istio-eastwestgateway-service-account";

@@ -27,4 +27,5 @@ export interface Container {
   lifecycle?: { postStart?: unknown };
   /** Without a `value` where it is empty, or is taken from somewhere else: `valueFrom`. */
   env?: { name: string; value?: string; valueFrom?: unknown }[];
+  ports?: { name?: string; containerPort: number }[];
 }

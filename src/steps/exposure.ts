@@ -1,0 +1,132 @@
+import { type Exposed, exposureHosts, type IstioGateway, servicesAreExposed } from "../checks/exposure.ts";
+import { mtlsPort } from "../checks/gateway-service.ts";
+import { type Gateways, readGateways } from "../checks/gateways.ts";
+import type { Survey } from "../checks/survey.ts";
+import type { Member } from "../cluster/member.ts";
+import { clusterDomainOf } from "../facts/identity.ts";
+import { readMeshConfig } from "../facts/mesh-config.ts";
+import { Failure } from "../mesh/failure.ts";
+import { fields, text } from "../mesh/fields.ts";
+import { matches } from "../mesh/label-selector.ts";
+import { type ExposureOf, exposure } from "../mesh/objects/exposure.ts";
+import { GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
+import { describe, refOf } from "../mesh/objects/object.ts";
+import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
+import { listed } from "../mesh/words.ts";
+import type { Needs, Run } from "./run.ts";
+
+/** What is to be applied so that the cluster's services are exposed, if anything is, and what there is to say of it. */
+export interface ExposurePlan {
+  readonly object?: IstioGateway;
+  readonly evidence: string;
+}
+
+/** Exposes the cluster's services through the gateway. Needs istiod, whose webhook looks at the object. */
+export function exposeServices(
+  run: Run,
+  mesh: MeshSpec,
+  member: Member,
+  survey: Survey,
+  revision: Promise<string>,
+  needs: Needs,
+): Promise<void> {
+  return run.step("install.exposure", { cluster: member.spec.name }, needs, async (step) => {
+    const { object, evidence } = await planExposure(mesh, member, survey, await revision);
+    if (object) await step.apply(member.cluster, object);
+    return { value: undefined, evidence };
+  });
+}
+
+/**
+ * Whether a Gateway of ours is needed, and which: none where what others made does the job. It throws a `Failure` where one
+ * of ours and one of theirs would let the same names in, for then the gateway lets nobody in.
+ */
+export async function planExposure(
+  mesh: MeshSpec,
+  member: Member,
+  survey: Survey,
+  revision: string,
+): Promise<ExposurePlan> {
+  const { spec, cluster } = member;
+  const domain = clusterDomain(spec, survey);
+  const gateways = mesh.gateway.install
+    ? gatewaysToBe(mesh, spec)
+    : await readGateways(cluster, spec, await readMeshConfig(cluster, mesh.namespace, revision));
+  return decideExposure(mesh, domain, gateways, survey);
+}
+
+/** See `planExposure`. @param found the Gateways of either API, of whomever */
+export function decideExposure(
+  mesh: Pick<MeshSpec, "id" | "namespace">,
+  domain: string,
+  gateways: Gateways,
+  { exposures, kubernetesGateways }: Pick<Survey, "exposures" | "kubernetesGateways">,
+): ExposurePlan {
+  const judge = (all: readonly IstioGateway[]) =>
+    servicesAreExposed({
+      exposures: () => all,
+      kubernetesGateways: () => kubernetesGateways,
+      gateways: () => gateways,
+      clusterDomain: () => domain,
+    } satisfies Exposed);
+  if (gateways.services.length === 0)
+    return { evidence: "There is no gateway of this network in the cluster that services could be exposed through." };
+  const hosts = exposureHosts(domain);
+  const object = exposure(mesh, hosts, whereIn(gateways)) as IstioGateway;
+  const there = exposures.find((each) => describe(refOf(each)) === describe(refOf(object)));
+  const isOurs = there?.metadata.labels?.[MANAGED_BY] === MANAGER;
+  const theirs = exposures.filter((each) => each !== there || !isOurs);
+  const byOthers = judge(theirs);
+  if (byOthers.verdict === "passed" && !isOurs) return { evidence: byOthers.evidence };
+  const together = judge([
+    ...theirs.filter((each) => each !== there),
+    { ...object, metadata: { ...there?.metadata, ...object.metadata } },
+  ]);
+  if (together.verdict === "failed") throw new Failure(together.cause ?? "", together.hint);
+  const port = object.spec.servers?.[0]?.port?.number;
+  return { object, evidence: `Gateway ${object.metadata.name} exposes ${hosts} on ${port}, AUTO_PASSTHROUGH.` };
+}
+
+/** The gateway that this run makes, as it will be. */
+function gatewaysToBe(mesh: MeshSpec, spec: ClusterSpec): Gateways {
+  const { early, late } = gateway(mesh, spec, "default");
+  return {
+    services: early.filter(({ kind }) => kind === "Service"),
+    deployments: late.filter(({ kind }) => kind === "Deployment") as unknown as Deployment[],
+    pods: [],
+    others: [],
+    hidden: [],
+    addresses: [],
+  };
+}
+
+/** By what a Gateway selects the pods of all the gateways that there are, and on which port. */
+function whereIn({ services, pods }: Gateways): ExposureOf {
+  const ports = [...new Set(services.map(mtlsPort))];
+  const labels = [
+    ...services.map(({ spec }) => spec?.selector ?? {}),
+    ...pods.map(({ metadata }) => metadata.labels ?? {}),
+  ];
+  const [first = {}, ...others] = labels;
+  const common = Object.entries(first).filter(([key, value]) => others.every((each) => each[key] === value));
+  const selector = labels.every((each) => matches(GATEWAY_SELECTOR, each))
+    ? GATEWAY_SELECTOR
+    : Object.fromEntries(common);
+  const [port] = ports;
+  if (port === undefined || ports.length > 1 || Object.keys(selector).length === 0) {
+    const names = listed(services.map((each) => `${each.metadata.namespace}/${each.metadata.name}`));
+    throw new Failure(
+      `The gateways ${names} have no label in common, or not one port: no one Gateway can expose the services through all of them.`,
+      "Apply a Gateway of networking.istio.io for each of them: TLS, AUTO_PASSTHROUGH, as Istio's expose-services has it. It is left as it is then.",
+    );
+  }
+  return { selector, port };
+}
+
+/** The domain that the host names of the cluster's Services have, once the control plane is as it is to be. */
+export function clusterDomain({ values }: ClusterSpec, { controlPlanes }: Survey): string {
+  const given = text(fields(fields(fields(values).global).proxy).clusterDomain);
+  return given ?? clusterDomainOf(controlPlanes.istiod);
+}
