@@ -22,7 +22,6 @@ const CONFIG: MeshConfig = {
   defaultServiceExportTo: [],
   proxyMetadata: {},
   networkGateways: [],
-  caCertificates: [],
 };
 const HTTP = { name: "http", port: 80 };
 const web = (more: Json = {}, annotations: Record<string, string> = {}): KubernetesObject => ({
