@@ -117,11 +117,11 @@ export async function ownCniNamespace(mesh: MeshSpec, cluster: Cluster): Promise
 
 /** The names under which `install` would make what is removed here: what has one of them and is not ours is worth a word. */
 function ourNames(mesh: MeshSpec, scope: UninstallScope, { spec }: Member): ObjectRef[] {
-  const { early, binding, late } = gateway(mesh, spec, "default");
+  const { early, late } = gateway(mesh, spec, "default");
   const objects = [
     exposure(mesh),
     readerToken(mesh),
-    ...(scope === "all" ? [cacerts(mesh, {}), ...early, binding, ...late] : []),
+    ...(scope === "all" ? [cacerts(mesh, {}), ...early, ...late] : []),
   ];
   return objects.map(refOf);
 }

@@ -60,8 +60,7 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
   const { namespace } = mesh;
   return [
     right("v1", "Namespace", APPLY),
-    // The watch is for the gateway's Role, which grants it: nobody may grant what they do not have.
-    right("v1", "Secret", [...APPLY, "list", ...(mesh.gateway.install ? ["watch"] : [])], namespace),
+    right("v1", "Secret", [...APPLY, "list"], namespace),
     right("v1", "ConfigMap", READ, namespace),
     right("v1", "ServiceAccount", APPLY, namespace),
     right("v1", "Service", [...APPLY, "list", "watch"], namespace),
@@ -83,8 +82,6 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
       ? [
           right("policy/v1", "PodDisruptionBudget", APPLY, namespace),
           right("autoscaling/v2", "HorizontalPodAutoscaler", APPLY, namespace),
-          right(RBAC, "Role", APPLY, namespace),
-          right(RBAC, "RoleBinding", APPLY, namespace),
         ]
       : []),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),

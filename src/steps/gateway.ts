@@ -30,9 +30,8 @@ export function requestGatewayAddress(
 ): Promise<void> {
   return run.step("install.gateway-service", { cluster: spec.name }, needs, async (step) => {
     // Nothing of these depends on the revision or the version.
-    const { early, binding } = gateway(mesh, spec, "default");
+    const { early } = gateway(mesh, spec, "default");
     await Promise.all(early.map((object) => step.apply(cluster, object)));
-    await step.apply(cluster, binding);
     return { value: undefined, evidence: `Service ${mesh.namespace}/${GATEWAY_NAME} asks for an address.` };
   });
 }

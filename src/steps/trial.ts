@@ -64,8 +64,8 @@ export async function tryInstall(
   for (const object of await cniObjects(mesh, spec, cluster, survey.cni)) trial.apply(object);
 
   if (mesh.gateway.install) {
-    const { early, binding, late } = await gatewayObjects(mesh, member, revision, transition.to);
-    for (const object of [...early, binding, ...late]) trial.apply(object);
+    const { early, late } = await gatewayObjects(mesh, member, revision, transition.to);
+    for (const object of [...early, ...late]) trial.apply(object);
   }
   const exposing = planExposure(mesh, member, survey, revision);
   // Told at the end, among all else that stands in the way.

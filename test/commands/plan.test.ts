@@ -213,15 +213,15 @@ describe("the same of clusters that were joined", () => {
     const lost = { apiVersion, kind: "Secret", namespace: NAMESPACE };
     expect(kubes[0].delete({ ...lost, name: "istio-remote-secret-cluster2" })).toBe(true);
     expect(kubes[1].delete({ ...lost, name: TOKEN })).toBe(true);
-    const rbac = { apiVersion: "rbac.authorization.k8s.io/v1", namespace: NAMESPACE };
-    expect(kubes[1].delete({ ...rbac, kind: "RoleBinding", name: `${GATEWAY}-sds` })).toBe(true);
+    const budget = { apiVersion: "policy/v1", kind: "PodDisruptionBudget", namespace: NAMESPACE, name: GATEWAY };
+    expect(kubes[1].delete(budget)).toBe(true);
     const metadata = { name: "early", namespace: NAMESPACE, labels: { app: GATEWAY } };
     kubes[0].put({ apiVersion, kind: "Pod", metadata, spec: { containers: [{ name: "istio-proxy", image: "auto" }] } });
     const { plan } = await planHolds(kubes);
     expect(changed(plan)).toEqual([
       inNamespace(1, "Pod", "early", "deleted"),
       inNamespace(1, "Secret", "istio-remote-secret-cluster2", "created"),
-      inNamespace(2, "RoleBinding", `${GATEWAY}-sds`, "created"),
+      inNamespace(2, "PodDisruptionBudget", GATEWAY, "created"),
       inNamespace(2, "Secret", TOKEN, "created"),
     ]);
   });
@@ -387,7 +387,7 @@ test("the built action fails the step for a plan with changes where it shall, an
     runAction({ inputs: { ...inputs, "fail-on-change": failOnChange }, timeoutMs: 60_000 });
   const [told, failed] = await Promise.all([run("false"), run("true")]);
   expect([told.exitCode, failed.exitCode]).toEqual([0, 1]);
-  const sentence = "26 objects would be created in cluster1, cluster2.";
+  const sentence = "22 objects would be created in cluster1, cluster2.";
   const errors = ({ annotations }: RunResult) => annotations.filter(({ level }) => level === "error");
   expect(errors(told)).toEqual([]);
   expect(errors(failed)).toEqual([
@@ -396,6 +396,6 @@ test("the built action fails the step for a plan with changes where it shall, an
   for (const { outputs, log, summary } of [told, failed]) {
     expect(outputs).toMatchObject({ result: "passed", changed: "true" });
     expect(log.at(-1)?.text).toMatch(new RegExp(`^${sentence} Nothing was changed\\. [\\d.]+ s\\.$`));
-    expect(summary).toContain("would change 26 objects in mesh mesh1");
+    expect(summary).toContain("would change 22 objects in mesh mesh1");
   }
 });

@@ -11,7 +11,6 @@ export const VERSION_ANNOTATION = "istio-mesh-action/istio-version";
 export const GATEWAY_SELECTOR = { istio: "eastwestgateway" } as const;
 
 const SERVICE_ACCOUNT = "istio-eastwestgateway-service-account";
-const SECRET_READER = "istio-eastwestgateway-sds";
 
 /** What the gateway's pods are selected and injected by: nobody else may set it on them. */
 export const OWN_POD_LABELS: readonly string[] = [
@@ -35,10 +34,17 @@ export const NODE_SELECTOR = "traffic.istio.io/nodeSelector";
 /** The gateway's objects; `early` may exist before istiod does, `late` needs istiod's injection webhook. */
 export interface GatewayObjects {
   readonly early: KubernetesObject[];
-  /** After `early`: whoever does not hold the Role's rights may only bind a Role that exists. */
-  readonly binding: KubernetesObject;
   readonly late: KubernetesObject[];
 }
+
+/**
+ * A pod that ends goes on serving while it has connections, and takes new ones for as long as load balancers may send them; by
+ * itself it would cut them all after five seconds (pilot-agent, pkg/envoy/agent.go). What passes through it is encrypted, so
+ * it can ask nobody to leave: connections that clients keep are cut at the end of the grace. Seconds, each less than the next:
+ * Envoy takes new connections for 45 (`drainDuration`).
+ */
+const DRAIN = 10;
+const GRACE = 60;
 
 /** The user of Istio's proxy images. */
 const PROXY_USER = 1337;
@@ -68,21 +74,6 @@ export function gateway(
   });
 
   const serviceAccount = { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata(SERVICE_ACCOUNT) };
-
-  const role = {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "Role",
-    metadata: metadata(SECRET_READER),
-    rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get", "watch", "list"] }],
-  };
-
-  const roleBinding = {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "RoleBinding",
-    metadata: metadata(SECRET_READER),
-    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: SECRET_READER },
-    subjects: [{ kind: "ServiceAccount", name: SERVICE_ACCOUNT, namespace: mesh.namespace }],
-  };
 
   const port = (name: string, number: number) => ({ name, port: number, targetPort: number, protocol: "TCP" });
   const gatewayService = {
@@ -116,7 +107,8 @@ export function gateway(
     metadata: metadata(GATEWAY_NAME),
     spec: {
       selector: { matchLabels: selector },
-      strategy: { rollingUpdate: { maxSurge: "100%", maxUnavailable: "25%" } },
+      // No pod goes before another one is ready in its place.
+      strategy: { rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } },
       template: {
         metadata: {
           annotations: {
@@ -138,6 +130,7 @@ export function gateway(
         },
         spec: {
           serviceAccountName: SERVICE_ACCOUNT,
+          terminationGracePeriodSeconds: GRACE,
           // What PodSecurity `restricted` asks for beside the container's own.
           securityContext: {
             runAsNonRoot: true,
@@ -159,6 +152,8 @@ export function gateway(
               env: [
                 { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: cluster.network },
                 { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
+                { name: "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", value: "true" },
+                { name: "MINIMUM_DRAIN_DURATION", value: `${DRAIN}s` },
               ],
               ports: [
                 containerPort(15021),
@@ -185,17 +180,6 @@ export function gateway(
                 privileged: false,
                 readOnlyRootFilesystem: true,
               },
-              volumeMounts: [
-                { name: "ingressgateway-certs", mountPath: "/etc/istio/ingressgateway-certs", readOnly: true },
-                { name: "ingressgateway-ca-certs", mountPath: "/etc/istio/ingressgateway-ca-certs", readOnly: true },
-              ],
-            },
-          ],
-          volumes: [
-            { name: "ingressgateway-certs", secret: { secretName: "istio-ingressgateway-certs", optional: true } },
-            {
-              name: "ingressgateway-ca-certs",
-              secret: { secretName: "istio-ingressgateway-ca-certs", optional: true },
             },
           ],
         },
@@ -226,8 +210,7 @@ export function gateway(
 
   return {
     // A cloud takes its time to give a load balancer an address: the sooner it is asked for, the better.
-    early: [serviceAccount, role, gatewayService],
-    binding: roleBinding,
+    early: [serviceAccount, gatewayService],
     late: [deployment, disruptionBudget, autoscaler],
   };
 }

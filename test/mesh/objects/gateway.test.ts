@@ -10,8 +10,8 @@ const mesh = meshOf(["a"]);
 const cluster: ClusterSpec = { name: "a", network: "network1", values: {} };
 
 function objects(options: Partial<GatewaySpec> = {}, revision = "default", of = cluster) {
-  const { early, binding, late } = gateway({ ...mesh, gateway: { ...usual, ...options } }, of, revision);
-  return [...early, binding, ...late];
+  const { early, late } = gateway({ ...mesh, gateway: { ...usual, ...options } }, of, revision);
+  return [...early, ...late];
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read all sorts of fields
@@ -34,32 +34,11 @@ const metadata = (name: string) => ({
   },
 });
 
-describe("the seven objects are those of the procedure", () => {
+describe("the objects are those of the procedure, but for the right to read Secrets, which passing mTLS through does not take", () => {
   test.each<[string, object]>([
     [
       "ServiceAccount",
       { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata("istio-eastwestgateway-service-account") },
-    ],
-    [
-      "Role",
-      {
-        apiVersion: "rbac.authorization.k8s.io/v1",
-        kind: "Role",
-        metadata: metadata("istio-eastwestgateway-sds"),
-        rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get", "watch", "list"] }],
-      },
-    ],
-    [
-      "RoleBinding",
-      {
-        apiVersion: "rbac.authorization.k8s.io/v1",
-        kind: "RoleBinding",
-        metadata: metadata("istio-eastwestgateway-sds"),
-        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "istio-eastwestgateway-sds" },
-        subjects: [
-          { kind: "ServiceAccount", name: "istio-eastwestgateway-service-account", namespace: "istio-system" },
-        ],
-      },
     ],
     [
       "Service",
@@ -112,6 +91,7 @@ describe("the seven objects are those of the procedure", () => {
     const { apiVersion, metadata: of, spec } = one("Deployment");
     expect([apiVersion, of]).toEqual(["apps/v1", metadata("istio-eastwestgateway")]);
     expect(spec.selector).toEqual({ matchLabels: selector });
+    expect(spec.strategy).toEqual({ rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } });
     // The autoscaler's, so that an apply never scales down.
     expect(spec).not.toHaveProperty("replicas");
     expect(spec.template.metadata).toEqual({
@@ -123,6 +103,7 @@ describe("the seven objects are those of the procedure", () => {
     });
     expect(spec.template.spec).toEqual({
       serviceAccountName: "istio-eastwestgateway-service-account",
+      terminationGracePeriodSeconds: 60,
       // Not the procedure's: with the container's own, what PodSecurity `restricted` asks for.
       securityContext: {
         runAsNonRoot: true,
@@ -139,6 +120,9 @@ describe("the seven objects are those of the procedure", () => {
           env: [
             { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: "network1" },
             { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
+            // Not the procedure's: all connections would be cut five seconds after the pod was asked to end.
+            { name: "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", value: "true" },
+            { name: "MINIMUM_DRAIN_DURATION", value: "10s" },
           ],
           ports: [
             { containerPort: 15021, protocol: "TCP" },
@@ -161,15 +145,7 @@ describe("the seven objects are those of the procedure", () => {
             privileged: false,
             readOnlyRootFilesystem: true,
           },
-          volumeMounts: [
-            { name: "ingressgateway-certs", mountPath: "/etc/istio/ingressgateway-certs", readOnly: true },
-            { name: "ingressgateway-ca-certs", mountPath: "/etc/istio/ingressgateway-ca-certs", readOnly: true },
-          ],
         },
-      ],
-      volumes: [
-        { name: "ingressgateway-certs", secret: { secretName: "istio-ingressgateway-certs", optional: true } },
-        { name: "ingressgateway-ca-certs", secret: { secretName: "istio-ingressgateway-ca-certs", optional: true } },
       ],
     });
   });
@@ -183,8 +159,6 @@ describe("the seven objects are those of the procedure", () => {
       "Deployment",
       "HorizontalPodAutoscaler",
       "PodDisruptionBudget",
-      "Role",
-      "RoleBinding",
       "Service",
       "ServiceAccount",
     ]);
@@ -244,9 +218,8 @@ describe("what the options change", () => {
   });
 
   test("another namespace: all of it", () => {
-    const { early, binding, late } = gateway({ ...mesh, namespace: "mesh" }, cluster, "default");
-    for (const object of [...early, binding, ...late]) expect(object.metadata.namespace).toBe("mesh");
-    expect(JSON.stringify(binding)).not.toContain("istio-system");
+    const { early, late } = gateway({ ...mesh, namespace: "mesh" }, cluster, "default");
+    for (const object of [...early, ...late]) expect(object.metadata.namespace).toBe("mesh");
   });
 
   test("the Service", () => {
@@ -289,16 +262,14 @@ describe("the order", () => {
     expect(JSON.stringify(deployment)).not.toContain("1337");
   });
 
-  test("what needs istiod's webhook comes late, the Role before its binding", () => {
-    const { early, binding, late } = gateway(mesh, cluster, "default");
-    expect(early.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["ServiceAccount", "Role", "Service"]));
-    expect(binding.kind).toBe("RoleBinding");
+  test("what needs istiod's webhook comes late", () => {
+    const { early, late } = gateway(mesh, cluster, "default");
+    expect(early.map(({ kind }) => kind)).toEqual(["ServiceAccount", "Service"]);
     expect(late.map(({ kind }) => kind)).toContain("Deployment");
   });
 
   test("what comes early does not depend on the revision", () => {
-    const { early, binding } = gateway(mesh, cluster, "canary");
-    expect({ early, binding }).toMatchObject({ early: gateway(mesh, cluster, "default").early });
+    expect(gateway(mesh, cluster, "canary").early).toEqual(gateway(mesh, cluster, "default").early);
   });
 });
 

@@ -11,13 +11,12 @@ import { meshOf } from "../../steps/support.ts";
 
 const mesh = meshOf(["a", "b"]);
 const [spec] = mesh.clusters as [(typeof mesh.clusters)[number]];
-const { early, binding, late } = gateway(mesh, spec, "default");
+const { early, late } = gateway(mesh, spec, "default");
 const made = [
   namespace(mesh, spec, true),
   istio(mesh, spec),
   exposure(mesh),
   ...early,
-  binding,
   ...late,
   cniNamespace(mesh),
   istioCni(mesh, {}),
@@ -33,6 +32,8 @@ const OF_MANIFESTS = [
   "v1 ConfigMap",
   "networking.k8s.io/v1 NetworkPolicy",
   "rbac.authorization.k8s.io/v1 ClusterRole",
+  "rbac.authorization.k8s.io/v1 Role",
+  "rbac.authorization.k8s.io/v1 RoleBinding",
   ...["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy"].map(
     (kind) => `admissionregistration.k8s.io/v1 ${kind}`,
   ),
