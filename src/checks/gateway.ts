@@ -5,7 +5,7 @@ import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import { type Exposed, servicesAreExposed } from "./exposure.ts";
-import { failed, type Judgements, passed } from "./finding.ts";
+import { failed, type Judgements, passed, skipped } from "./finding.ts";
 import {
   addressEvidence,
   addressesOf,
@@ -24,7 +24,7 @@ export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
   return {
     "gateway.deployment": (seen) => gatewayRuns(mesh, seen),
     "gateway.address": (seen) => gatewayHasAddress(seen),
-    "gateway.exposure": (seen) => servicesAreExposed(exposedOf(seen)),
+    "gateway.exposure": (seen) => gatewayExposes(seen),
     "gateway.network": (seen) => gatewayHasNetwork(mesh, seen),
   };
 }
@@ -40,7 +40,7 @@ const named = ({ metadata }: { metadata: { namespace?: string; name: string } })
 function none({ spec, gateways }: Observation): Finding {
   const { addresses, others } = gateways();
   if (addresses.length > 0)
-    return passed(
+    return skipped(
       `The mesh configuration names ${listed(addresses)}: what is behind that is not known to this cluster.`,
     );
   return failed(
@@ -106,9 +106,16 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
   return passed(`${ready}${ofOthers(seen.gateways().others)}`, reading);
 }
 
+function gatewayExposes(seen: Observation): Finding {
+  const { services, addresses } = seen.gateways();
+  return services.length === 0 && addresses.length > 0 ? none(seen) : servicesAreExposed(exposedOf(seen));
+}
+
 function gatewayHasAddress(seen: Observation): Finding {
   const { services } = seen.gateways();
-  if (services.length === 0) return none(seen);
+  const { addresses } = seen.gateways();
+  if (services.length === 0)
+    return addresses.length > 0 ? passed(`${addressEvidence(addresses)} The mesh configuration names it.`) : none(seen);
   const values = Object.fromEntries(services.map((each) => [named(each), addressesOf([each])]));
   const reading = { source: "status.loadBalancer and externalIPs of the gateway's Service", values };
   const deaf = services.find((each) => !takesMtls(each));
@@ -129,7 +136,7 @@ function gatewayHasAddress(seen: Observation): Finding {
       reading,
     );
   }
-  return passed(addressEvidence([...addressesOf(services), ...seen.gateways().addresses]), reading);
+  return passed(addressEvidence([...addressesOf(services), ...addresses]), reading);
 }
 
 function gatewayHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding {

@@ -24,7 +24,6 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
 import { type CniPlan, planCni } from "./cni.ts";
-import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { type FoundOperator, findOperator } from "./found-operator.ts";
 import { type ControlPlanes, chooseIstiod, ISTIOD, revisionOf, type Workloads, workloadsOf } from "./istiod.ts";
 import { type Part, part, readable } from "./part.ts";
@@ -59,9 +58,6 @@ export interface Survey {
   /** The Sail Operator, where it is to install the control plane. */
   readonly operator: FoundOperator | undefined;
   readonly cni: CniPlan;
-  /** Gateways of Istio's API, and of Kubernetes', in all namespaces; none where an API is not served. */
-  readonly exposures: readonly IstioGateway[];
-  readonly kubernetesGateways: readonly KubernetesGateway[];
 }
 
 /** Reads what the preflight and the steps after it need to know of a cluster; throws a `Failure` where it cannot. */
@@ -107,8 +103,6 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     clusterReader,
     operator,
     cni,
-    exposures,
-    kubernetesGateways,
   ] = await Promise.all([
     clusterUid(cluster),
     peerServer(spec.apiServer, kubeconfig.server, cluster),
@@ -127,8 +121,6 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     cluster.get({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", name: CLUSTER_READER }),
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
     istiosThere.then((all) => planCni(mesh, { spec, cluster }, all)),
-    cluster.list<IstioGateway>({ apiVersion: "networking.istio.io/v1", kind: "Gateway" }),
-    cluster.list<KubernetesGateway>({ apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" }),
   ]);
   const signs = otherCa(controlPlanes.istiod, mesh.namespace, caAddress);
   return {
@@ -154,8 +146,6 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     hasClusterReader: clusterReader !== undefined,
     operator,
     cni,
-    exposures,
-    kubernetesGateways,
   };
 }
 

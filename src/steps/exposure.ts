@@ -1,4 +1,10 @@
-import { type Exposed, exposureHosts, type IstioGateway, servicesAreExposed } from "../checks/exposure.ts";
+import {
+  type Exposed,
+  exposureHosts,
+  type IstioGateway,
+  type KubernetesGateway,
+  servicesAreExposed,
+} from "../checks/exposure.ts";
 import { mtlsPort } from "../checks/gateway-service.ts";
 import { type Gateways, readGateways } from "../checks/gateways.ts";
 import type { Survey } from "../checks/survey.ts";
@@ -51,18 +57,26 @@ export async function planExposure(
 ): Promise<ExposurePlan> {
   const { spec, cluster } = member;
   const domain = clusterDomain(spec, survey);
-  const gateways = mesh.gateway.install
-    ? gatewaysToBe(mesh, spec)
-    : await readGateways(cluster, spec, await readMeshConfig(cluster, mesh.namespace, revision));
-  return decideExposure(mesh, domain, gateways, survey);
+  // Those of all namespaces: any of them may select the gateway's pods.
+  const [gateways, exposures, kubernetesGateways] = await Promise.all([
+    mesh.gateway.install
+      ? gatewaysToBe(mesh, spec)
+      : readMeshConfig(cluster, mesh.namespace, revision).then((config) => readGateways(cluster, spec, config)),
+    cluster.list<IstioGateway>({ apiVersion: "networking.istio.io/v1", kind: "Gateway" }),
+    cluster.list<KubernetesGateway>({ apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" }),
+  ]);
+  return decideExposure(mesh, domain, gateways, { exposures, kubernetesGateways });
 }
 
-/** See `planExposure`. @param found the Gateways of either API, of whomever */
+/** See `planExposure`. */
 export function decideExposure(
   mesh: Pick<MeshSpec, "id" | "namespace">,
   domain: string,
   gateways: Gateways,
-  { exposures, kubernetesGateways }: Pick<Survey, "exposures" | "kubernetesGateways">,
+  {
+    exposures,
+    kubernetesGateways,
+  }: { readonly exposures: readonly IstioGateway[]; readonly kubernetesGateways: readonly KubernetesGateway[] },
 ): ExposurePlan {
   const judge = (all: readonly IstioGateway[]) =>
     servicesAreExposed({

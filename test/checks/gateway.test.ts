@@ -119,6 +119,8 @@ describe("gateways that are not the network's", () => {
   test("are not asked for where the mesh configuration names an address", () => {
     const finding = checks["gateway.address"]!(seen({ addresses: ["192.0.2.1:443"] }));
     expect([finding.verdict, finding.evidence]).toEqual(["passed", expect.stringContaining("192.0.2.1:443")]);
+    for (const id of ["gateway.deployment", "gateway.exposure", "gateway.network"] as const)
+      expect(checks[id]!(seen({ addresses: ["192.0.2.1:443"] })).verdict).toBe("skipped");
   });
 
   test("are those where istiod does not look", () => {

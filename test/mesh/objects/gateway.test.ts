@@ -155,13 +155,7 @@ describe("the objects are those of the procedure, but for the right to read Secr
       objects()
         .map(({ kind }) => kind)
         .toSorted(),
-    ).toEqual([
-      "Deployment",
-      "HorizontalPodAutoscaler",
-      "PodDisruptionBudget",
-      "Service",
-      "ServiceAccount",
-    ]);
+    ).toEqual(["Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ServiceAccount"]);
   });
 });
 
