@@ -149,7 +149,6 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   });
   reportTaken("values", [...taken], report);
   unique(entries, "name", (entry) => entry.name, report);
-  unique(entries, "network", (entry) => entry.network, report);
   unique(
     entries,
     "kubeconfig",

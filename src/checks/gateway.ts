@@ -2,10 +2,10 @@ import { clusterDomainOf } from "../facts/identity.ts";
 import { matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { Finding } from "../mesh/report.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import { hasOtherNetworks, type MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import { type Exposed, servicesAreExposed } from "./exposure.ts";
-import { failed, type Judgements, passed, skipped } from "./finding.ts";
+import { failed, type Judgement, type Judgements, passed, skipped } from "./finding.ts";
 import {
   addressEvidence,
   addressesOf,
@@ -19,13 +19,21 @@ import { notLookedAt } from "./gateways.ts";
 import type { Observation } from "./observation.ts";
 import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
 
-/** The checks of one cluster's way in. */
+/** The checks of one cluster's way in. A mesh in one network needs none. */
 export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
+  const asked =
+    (judge: Judgement<Observation>): Judgement<Observation> =>
+    (seen) =>
+      hasOtherNetworks(mesh, seen.spec.network)
+        ? judge(seen)
+        : skipped(
+            `All clusters are in network ${seen.spec.network} and reach each other's pods directly: no gateway is needed.`,
+          );
   return {
-    "gateway.deployment": (seen) => gatewayRuns(mesh, seen),
-    "gateway.address": (seen) => gatewayHasAddress(seen),
-    "gateway.exposure": (seen) => gatewayExposes(seen),
-    "gateway.network": (seen) => gatewayHasNetwork(mesh, seen),
+    "gateway.deployment": asked((seen) => gatewayRuns(mesh, seen)),
+    "gateway.address": asked((seen) => gatewayHasAddress(seen)),
+    "gateway.exposure": asked(gatewayExposes),
+    "gateway.network": asked((seen) => gatewayHasNetwork(mesh, seen)),
   };
 }
 

@@ -56,10 +56,10 @@ export function judgePair(attempt: Attempt, circumstances: Circumstances = {}): 
     );
   }
   const direct = through.filter(({ port }) => port === ANSWER_PORT);
-  if (direct.length > 0) {
+  if (direct.length > 0 && !attempt.oneNetwork) {
     return failed(
       `${target} answers ${source}, but past the gateways: ${source}'s proxies use the pods' own addresses there (${direct.map(({ address }) => address).join(", ")}).`,
-      "Either the clusters share a network, and need no gateways, or the network labels are wrong: kubectl get service,pod -A -l topology.istio.io/network --show-labels",
+      "Either the clusters share a network, which the inputs then have to say, or the network labels are wrong: kubectl get service,pod -A -l topology.istio.io/network --show-labels",
       way,
       requests,
       identity,
@@ -81,7 +81,7 @@ export function judgePair(attempt: Attempt, circumstances: Circumstances = {}): 
   // A gateway hands on nothing but mTLS between proxies, whatever the target tells of it.
   const whom = seenAs ? `it saw ${seenAs}` : "as whom it was called was not seen, for its proxy does not tell that";
   return passed(
-    `${good.length} of ${calls.length} requests answered by ${target} through ${gateways}, p50 ${p50} ms, p99 ${p99} ms; ${whom}.`,
+    `${good.length} of ${calls.length} requests answered by ${target} ${direct.length > 0 ? "directly, in one network, at" : "through"} ${gateways}, p50 ${p50} ms, p99 ${p99} ms; ${whom}.`,
     way,
     requests,
     identity,

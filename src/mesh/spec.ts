@@ -113,8 +113,19 @@ export interface MeshSpec {
   readonly tokenTtl?: number;
   /** What the clusters' own policies ask of the probe's namespace and pod. */
   readonly probe?: ProbeOptions;
-  /** At least two (one will do to uninstall), with unique names and networks. */
+  /** At least two (one will do to uninstall), with unique names. In one network they reach each other's pods directly. */
   readonly clusters: readonly ClusterSpec[];
+}
+
+/** Whether the mesh has another network than this one: only then a way into this one is needed. */
+export function hasOtherNetworks({ clusters }: Pick<MeshSpec, "clusters">, network: string): boolean {
+  return clusters.some((each) => each.network !== network);
+}
+
+/** Whether two of the mesh's clusters are in one network. */
+export function shareNetwork({ clusters }: Pick<MeshSpec, "clusters">, one: string, other: string): boolean {
+  const networkOf = (name: string) => clusters.find((each) => each.name === name)?.network;
+  return networkOf(one) !== undefined && networkOf(one) === networkOf(other);
 }
 
 /** The mesh once the clusters were looked at, which decides on what was not asked for. */

@@ -14,7 +14,7 @@ import { GATEWAY_NAME, type GatewayObjects, gateway } from "../mesh/objects/gate
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import { hasOtherNetworks, type MeshSpec } from "../mesh/spec.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { Refusals } from "./refused.ts";
@@ -115,6 +115,10 @@ export function gatewayAddress(
 ): Promise<void> {
   const { spec, cluster } = member;
   return run.step("install.gateway-address", { cluster: spec.name }, needs, async (step) => {
+    if (!mesh.gateway.install && !hasOtherNetworks(mesh, spec.network)) {
+      if (labelled) await step.apply(cluster, labelled);
+      return { value: undefined, evidence: `All clusters are in network ${spec.network}: no gateway is needed.` };
+    }
     const addresses = mesh.gateway.install
       ? await addressOfOurs(mesh, member)
       : await addressOfOwn(mesh, member, await revision);

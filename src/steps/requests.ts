@@ -44,7 +44,7 @@ export async function tryPair(
   probe: ProbeSpec,
   pair: TrafficPair,
   source: Member,
-  context: Pick<Attempt, "trustDomain" | "gateway" | "istioNamespace">,
+  context: Pick<Attempt, "trustDomain" | "gateway" | "oneNetwork" | "istioNamespace">,
   patience: number,
   calls: number,
 ): Promise<Attempt> {

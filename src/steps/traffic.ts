@@ -18,7 +18,7 @@ import { type LabelSelector, selectsLabels } from "../mesh/label-selector.ts";
 import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
-import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
+import { type MeshSpec, orderedPairs, shareNetwork, type TrafficPair } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import { type Injection, removeProbe, type StartingProbe, startProbe } from "./probe.ts";
 import { callsPerPair, connectionsOf, tryPair } from "./requests.ts";
@@ -159,7 +159,8 @@ export class Probes {
     if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
     const hidden = await this.#hidden(pair);
     if (hidden) return hidden;
-    const hosts = readable(() => exposedHosts(exposedOf(to.seen)));
+    const oneNetwork = shareNetwork(this.#mesh, pair.source, pair.target);
+    const hosts = oneNetwork ? undefined : readable(() => exposedHosts(exposedOf(to.seen)));
     if (hosts)
       return skipped(
         `${pair.target} exposes ${listed(hosts)} alone. The probe is in a namespace of its own, which is not among them, so no request was sent to it.`,
@@ -168,6 +169,7 @@ export class Probes {
     const context = {
       trustDomain: readable(from.seen.identity)?.trustDomain ?? "cluster.local",
       gateway: addressesOf(gateways?.services ?? []),
+      oneNetwork,
       istioNamespace: this.#mesh.namespace,
     };
     const ways = Math.max(gateways?.pods.length ?? 1, context.gateway.length);

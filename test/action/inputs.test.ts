@@ -490,11 +490,10 @@ const bad: Row[] = [
 
   // Names.
   [
-    "the same name, network and API server twice",
+    "the same name and API server twice; a network may be that of several",
     list(entry(1), entry(1)),
     [
       '`clusters[1].name` is "c1", the same as `clusters[0].name`; expected one of its own for every cluster.',
-      '`clusters[1].network` is "n1", the same as `clusters[0].network`; expected one of its own for every cluster.',
       "`clusters[1].kubeconfig` leads to the same API server as `clusters[0].kubeconfig`; expected one of its own for every cluster.",
     ],
   ],

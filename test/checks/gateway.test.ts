@@ -130,3 +130,10 @@ describe("gateways that are not the network's", () => {
     expect(finding.hint).toContain("kubectl label namespace mesh");
   });
 });
+
+test("a mesh in one network is asked for no gateway", () => {
+  const mesh = meshOf(["east", "west"]);
+  const one = { ...mesh, clusters: mesh.clusters.map((each) => ({ ...each, network: "flat" })) };
+  const seen = { spec: { name: "east", network: "flat" } } as unknown as Observation;
+  for (const judge of Object.values(gatewayChecks(one))) expect(judge(seen).verdict).toBe("skipped");
+});

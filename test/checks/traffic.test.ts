@@ -49,6 +49,12 @@ describe("a pair of clusters", () => {
     });
   });
 
+  test("in one network is proved without a gateway", () => {
+    const { verdict, evidence } = judge({ oneNetwork: true, endpoints: [{ address: "10.0.0.9", port: ANSWER_PORT }] });
+    expect(verdict).toBe("passed");
+    expect(evidence).toContain(`answered by west directly, in one network, at 10.0.0.9:${ANSWER_PORT}, p50`);
+  });
+
   const elsewhere = { ...good, client: seenAs("spiffe://cluster.local/ns/probe/sa/probe-north") };
 
   test.each<[string, Partial<Attempt>, "failed" | "unknown", RegExp, RegExp]>([

@@ -26,6 +26,8 @@ export interface ClusterOptions {
 
 /** The clusters whose gateways cannot be reached; may be changed at any time. */
 export const blocked = new Set<Kube>();
+/** Those whose pods the others reach directly; the same. */
+export const routed = new Set<Kube>();
 /** What istiod's debug interface says instead of what is so, by its path, such as `endpointShardz`; the same. */
 export const distorted = new Map<Kube, (path: string, answer: Json) => Json>();
 let clusters = 0;
@@ -36,7 +38,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Kube> 
   const number = ++clusters;
   const address = `10.200.${number >> 8}.${number & 255}`;
   const leave = join(
-    { kube, blocked: () => blocked.has(kube) },
+    { kube, blocked: () => blocked.has(kube), routed: () => routed.has(kube) },
     options.reachable === false ? undefined : `https://${address}:6443`,
   );
   const stop = kube.stop.bind(kube);

@@ -5,6 +5,8 @@ export interface Neighbour {
   readonly kube: Kube;
   /** Whether the way to its gateway is blocked. */
   readonly blocked: () => boolean;
+  /** Whether the others' pods reach its own without a gateway. */
+  readonly routed: () => boolean;
 }
 
 /** Where the addresses of API servers lead to in this process. */

@@ -88,7 +88,7 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
   });
 
   const known = async ({ id, namespace, remotes }: Istiod): Promise<Known[]> => {
-    const own = neighbourAt(kube.listening) ?? { kube, blocked: () => false };
+    const own = neighbourAt(kube.listening) ?? { kube, blocked: () => false, routed: () => true };
     const others = (await remotes.synced()).map(({ id, server }) => ({ id, neighbour: neighbourAt(server) }));
     return [{ id, neighbour: own }, ...others].flatMap(({ id, neighbour }) =>
       neighbour ? { id, neighbour, namespace } : [],

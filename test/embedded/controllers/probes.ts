@@ -80,9 +80,9 @@ async function dump(kube: Kube, istiods: Istiods, pod: Json, { query }: ProxyReq
 function call(kube: Kube, source: Json, { known, pod, gateway }: Endpoint): ProxyResponse {
   const there = known.neighbour.kube;
   if (there !== kube) {
-    // Pod networks are not routed between clusters.
-    if (!gateway) return unavailable(`${RESET} reset reason: connection timeout`);
-    const refusal = refusedAtGateway(there, gateway.service, known.neighbour.blocked());
+    // Pod networks are not routed between clusters, unless they are meant to be.
+    if (!gateway && !known.neighbour.routed()) return unavailable(`${RESET} reset reason: connection timeout`);
+    const refusal = gateway && refusedAtGateway(there, gateway.service, known.neighbour.blocked());
     if (refusal) return unavailable(refusal);
   }
   const root = (where: Kube, { metadata: { namespace } }: Json) =>

@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import type { Check } from "../../src/mesh/report.ts";
+import { routed } from "../embedded/cluster.ts";
+import { testClusters } from "./clusters.ts";
+import { clusterSpec, meshSpec, notPassed, runInstall } from "./mesh.ts";
+
+const started = testClusters();
+const pairs = (checks: readonly Check[]) =>
+  Object.fromEntries(
+    checks
+      .filter(({ id }) => id === "pair.request")
+      .map(({ subject, evidence }) => {
+        const { source, target } = subject as { source: string; target: string };
+        return [`${source} ${target}`, /directly/.test(evidence) ? "directly" : "through a gateway"];
+      }),
+  );
+
+test("two of three clusters in one network go directly, and by gateways to and from the third", async () => {
+  const kubes = await started(3);
+  for (const kube of kubes.slice(0, 2)) routed.add(kube);
+  const of = (number: number) => clusterSpec(number, { network: number === 3 ? "far" : "near" });
+  const outcome = await runInstall(kubes, {
+    mesh: { clusters: [of(1), of(2), of(3)] },
+    verification: { traffic: true },
+  });
+  expect(notPassed(outcome)).toEqual([]);
+  expect(pairs(outcome.report.checks)).toEqual({
+    "cluster1 cluster2": "directly",
+    "cluster2 cluster1": "directly",
+    "cluster1 cluster3": "through a gateway",
+    "cluster2 cluster3": "through a gateway",
+    "cluster3 cluster1": "through a gateway",
+    "cluster3 cluster2": "through a gateway",
+  });
+});
+
+test("a mesh in one network needs no gateways", async () => {
+  const kubes = await started(2);
+  for (const kube of kubes) routed.add(kube);
+  const clusters = [1, 2].map((number) => clusterSpec(number, { network: "near" }));
+  const gateway = { ...meshSpec(2).gateway, install: false };
+  const outcome = await runInstall(kubes, { mesh: { clusters, gateway }, verification: { traffic: true } });
+  expect(notPassed(outcome).filter((line) => !/^skipped gateway\./.test(line))).toEqual([]);
+  expect(Object.values(pairs(outcome.report.checks))).toEqual(["directly", "directly"]);
+  for (const kube of kubes) expect(kube.list("networking.istio.io/v1", "Gateway")).toEqual([]);
+});
