@@ -1,5 +1,7 @@
 // A verification is of any mesh, whoever made it: what this action would have made otherwise is as good.
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { type Check, subjectName } from "../../src/mesh/report.ts";
 import { type RunResult, runAction } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
@@ -18,6 +20,37 @@ interface Other {
   readonly evidence: Pick<Check, "id" | "subject"> & { readonly told: RegExp };
   /** Puts it in the place of what is there; gives what takes it away again. */
   readonly make: () => Promise<() => Promise<unknown>>;
+}
+
+const ANSWERED = /requests answered by \S+ through .*; it saw spiffe:/;
+
+/** Whether all of it is in what was found. */
+function isIn(wanted: unknown, found: unknown): boolean {
+  if (typeof wanted !== "object" || wanted === null) return wanted === found;
+  return Object.entries(wanted).every(([key, value]) => isIn(value, (found as Record<string, unknown> | null)?.[key]));
+}
+
+/** Adds to the mesh configuration of every cluster, until its istiods go by it; gives what takes it out again. */
+async function meshConfig(more: Readonly<Record<string, unknown>>): Promise<() => Promise<unknown>> {
+  const istio = ["istios.sailoperator.io", "default"];
+  const patch = (cluster: Cluster, value: object) =>
+    cluster.kubectl([
+      "patch",
+      ...istio,
+      "--type=merge",
+      "-p",
+      JSON.stringify({ spec: { values: { meshConfig: value } } }),
+    ]);
+  const until = async (cluster: Cluster, there: boolean) => {
+    while (isIn(more, parse((await cluster.get("configmap", "istio")).data.mesh)) !== there) await delay(500);
+  };
+  const none = Object.fromEntries(Object.keys(more).map((key) => [key, null]));
+  await Promise.all(clusters.map((each) => patch(each, more)));
+  await Promise.all(clusters.map((each) => until(each, true)));
+  return async () => {
+    await Promise.all(clusters.map((each) => patch(each, none)));
+    await Promise.all(clusters.map((each) => until(each, false)));
+  };
 }
 
 const OTHERS: Other[] = [
@@ -53,6 +86,44 @@ const OTHERS: Other[] = [
         const made = ["-n", SYSTEM, "-l", "gateway.networking.k8s.io/gateway-name=eastwest"];
         await target.kubectl(["wait", "--for=delete", "service,pod", ...made, "--timeout=60s"], { timeoutMs: 70_000 });
       };
+    },
+  },
+  {
+    name: "control planes that look at some namespaces alone",
+    evidence: { id: "pair.request", subject: { source: source.name, target: target.name }, told: ANSWERED },
+    make: async () => {
+      const label = (value: string) =>
+        Promise.all(clusters.map((each) => each.kubectl(["label", "namespace", SYSTEM, `istio-discovery${value}`])));
+      await label("=enabled");
+      const mend = await meshConfig({ discoverySelectors: [{ matchLabels: { "istio-discovery": "enabled" } }] });
+      return async () => {
+        await mend();
+        await label("-");
+      };
+    },
+  },
+  {
+    name: "proxies that do not tell workloads who calls them",
+    evidence: { id: "pair.request", subject: { source: source.name, target: target.name }, told: ANSWERED },
+    make: () => meshConfig({ defaultConfig: { proxyHeaders: { forwardedClientCert: "SANITIZE" } } }),
+  },
+  {
+    name: "a policy that lets in a few namespaces alone",
+    evidence: {
+      id: "pair.request",
+      subject: { source: source.name, target: target.name },
+      told: /^\S+'s request came through \S+:15443 to \S+'s own proxy, which refused it/,
+    },
+    make: async () => {
+      const name = "few";
+      const few = {
+        apiVersion: "security.istio.io/v1",
+        kind: "AuthorizationPolicy",
+        metadata: { name, namespace: SYSTEM },
+        spec: { action: "DENY", rules: [{ from: [{ source: { notNamespaces: ["apps", SYSTEM] } }] }] },
+      };
+      await target.apply([few]);
+      return () => target.kubectl(["delete", "authorizationpolicies.security.istio.io", name, "-n", SYSTEM]);
     },
   },
   {

@@ -1,5 +1,6 @@
 // Ways to break a mesh, each with the way to mend it, and what a verification must say of it.
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
@@ -32,6 +33,24 @@ export interface Hooks {
   readonly nodeShell: readonly string[] | undefined;
   /** An image of istiod that is the mesh's own, under the tag of the next minor version. */
   readonly nextIstiod: string | undefined;
+  /** Where the broken cluster's node runs on this machine: its processes are seen and can be stopped. */
+  readonly nodePids: string | undefined;
+}
+
+/** The Envoy of a pod that runs on this machine, by what its environment says. */
+function envoyOf(pod: string): number {
+  const found = readdirSync("/proc").filter((entry) => {
+    if (!/^\d+$/.test(entry)) return false;
+    try {
+      const [program = ""] = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0");
+      return program.endsWith("/envoy") && readFileSync(`/proc/${entry}/environ`, "utf8").includes(`POD_NAME=${pod}\0`);
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  });
+  if (found.length !== 1) throw new Error(`${found.length} processes are the Envoy of ${pod}`);
+  return Number(found[0]);
 }
 
 /** Drops what comes to a port of the node that the shell runs in; gives what opens it again. */
@@ -92,6 +111,22 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
     for (let i = 0; i < 120 && (await told()).trim() !== decode(data["root-cert.pem"]).trim(); i++) await delay(1_000);
   };
   const firewall = (port: number) => block(hooks.nodeShell as readonly string[], port);
+  const withoutNode = hooks.nodePids ? undefined : "E2E_NODE_PIDS is not set, so nothing on the node can be stopped";
+  /** Applies an object; mended by deleting it. */
+  const put = async (cluster: Cluster, object: KubernetesObject) => {
+    await cluster.apply([object]);
+    const { kind, apiVersion, metadata } = object;
+    const resource = `${kind.toLowerCase()}s.${apiVersion.split("/")[0]}`;
+    return () => cluster.kubectl(["delete", resource, metadata.name, "-n", metadata.namespace]);
+  };
+  /** The ordered pairs that have to do with a cluster, from it and to it, or only one of both. */
+  const requests = (cluster: Cluster, ...ways: ("from" | "to")[]) =>
+    all
+      .filter((each) => each !== cluster)
+      .flatMap(({ name }) => [
+        ...(ways.includes("from") ? [{ source: cluster.name, target: name }] : []),
+        ...(ways.includes("to") ? [{ source: name, target: cluster.name }] : []),
+      ]);
   const withoutShell = hooks.nodeShell ? undefined : "E2E_NODE_SHELL is not set, so no port can be blocked";
 
   return [
@@ -280,6 +315,86 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
         })),
       impossible: withoutShell,
       make: () => firewall(15443),
+    },
+    {
+      name: "one of two gateway pods frozen",
+      expected: requests(target, "to").map((subject) => ({
+        id: "pair.request",
+        subject,
+        cause: /pod istio-eastwestgateway-\S+ .*it is stuck/,
+      })),
+      impossible: withoutNode,
+      make: async () => {
+        const scaled = (replicas: number) =>
+          kubectl(target, "scale", "deployment", GATEWAY, "-n", SYSTEM, `--replicas=${replicas}`);
+        await scaled(2);
+        await rollout(target, GATEWAY);
+        const [pod] = await target.list("pods", "-n", SYSTEM, "-l", `app=${GATEWAY}`);
+        const envoy = envoyOf(pod.metadata.name);
+        process.kill(envoy, "SIGSTOP");
+        return async () => {
+          process.kill(envoy, "SIGCONT");
+          await scaled(1);
+          await rollout(target, GATEWAY);
+        };
+      },
+    },
+    {
+      name: "a DestinationRule that turns mTLS off for all",
+      expected: requests(target, "from", "to").map((subject) => ({
+        id: "pair.request",
+        subject,
+        cause: new RegExp(`^DestinationRule ${SYSTEM}/plain in ${target.name} sets tls.mode DISABLE for \\*.local`),
+      })),
+      make: () =>
+        put(target, {
+          apiVersion: "networking.istio.io/v1",
+          kind: "DestinationRule",
+          metadata: { name: "plain", namespace: SYSTEM },
+          spec: { host: "*.local", trafficPolicy: { tls: { mode: "DISABLE" } } },
+        }),
+    },
+    {
+      name: "a gateway whose name does not resolve",
+      expected: all
+        .filter((each) => each !== target)
+        .map(({ name }) => ({
+          id: "remote.endpoints",
+          subject: { observer: name, target: target.name },
+          cause: /gateway\.invalid.*: its name does not resolve/,
+        })),
+      // Only there an annotation keeps the address as it is set.
+      impossible: withoutNode,
+      make: async () => {
+        const { status } = await target.get("service", GATEWAY);
+        const set = (ingress: object[]) =>
+          kubectl(
+            target,
+            ...["patch", "service", GATEWAY, "-n", SYSTEM, "--subresource=status", "--type=merge"],
+            ...["-p", JSON.stringify({ status: { loadBalancer: { ingress } } })],
+          );
+        await kubectl(target, "annotate", "service", GATEWAY, "-n", SYSTEM, "lab/no-address=true");
+        await set([{ hostname: "gateway.invalid" }]);
+        return async () => {
+          await kubectl(target, "annotate", "service", GATEWAY, "-n", SYSTEM, "lab/no-address-");
+          await set(status.loadBalancer.ingress);
+        };
+      },
+    },
+    {
+      name: "a Sidecar that hides other namespaces from all workloads",
+      expected: requests(source, "from").map((subject) => ({
+        id: "pair.request",
+        subject,
+        cause: new RegExp(`^Sidecar ${SYSTEM}/default in ${source.name} hides other namespaces' Services`),
+      })),
+      make: () =>
+        put(source, {
+          apiVersion: "networking.istio.io/v1",
+          kind: "Sidecar",
+          metadata: { name: "default", namespace: SYSTEM },
+          spec: { egress: [{ hosts: [`${SYSTEM}/*`] }] },
+        }),
     },
     {
       name: "STRICT mTLS everywhere",

@@ -10,7 +10,7 @@ import { removeRestricted, restrictedKubeconfig } from "./restricted.ts";
 import { listed, runOn, untilPassed } from "./run.ts";
 import { settings } from "./settings.ts";
 
-const { kubeconfigs, istioctl, nodeShell, nextIstiod } = settings();
+const { kubeconfigs, istioctl, nodeShell, nextIstiod, nodePids } = settings();
 const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
 const [source, target] = clusters as [Cluster, Cluster];
 
@@ -115,7 +115,7 @@ describe("a fault", () => {
   beforeAll(async () => {
     if (istioctl) healthy = await istioctlViews(istioctl, clusters);
   });
-  const all = faults(source, target, clusters, { nodeShell, nextIstiod });
+  const all = faults(source, target, clusters, { nodeShell, nextIstiod, nodePids });
   const only = process.env.E2E_FAULTS;
 
   for (const fault of all.filter(({ name }) => !only || new RegExp(only).test(name))) {
