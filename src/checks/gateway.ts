@@ -15,6 +15,7 @@ import {
   takesMtls,
   withoutAddress,
 } from "./gateway-service.ts";
+import { gatewayGoesWithIstiod } from "./gateway-version.ts";
 import { notLookedAt } from "./gateways.ts";
 import type { Observation } from "./observation.ts";
 import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
@@ -34,6 +35,7 @@ export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
     "gateway.address": asked((seen) => gatewayHasAddress(seen)),
     "gateway.exposure": asked(gatewayExposes),
     "gateway.network": asked((seen) => gatewayHasNetwork(mesh, seen)),
+    "gateway.version": asked(gatewayGoesWithIstiod),
   };
 }
 

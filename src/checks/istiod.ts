@@ -115,10 +115,15 @@ export interface RemoteCluster {
 
 /** Asks every replica that runs. */
 export function istiodViews(cluster: Cluster, namespace: string, pods: readonly Pod[]): Promise<IstiodView[]> {
-  const running = pods.filter((pod) => isActive(pod) && pod.status?.phase === "Running");
   return Promise.all(
-    running.map(async ({ metadata: { name } }) => ({ pod: name, ...(await clusterz(cluster, namespace, name)) })),
+    namesOfRunning(pods).map(async (name) => ({ pod: name, ...(await clusterz(cluster, namespace, name)) })),
   );
+}
+
+/** The pods that can be asked something. */
+export function namesOfRunning(pods: readonly Pod[]): string[] {
+  const running = pods.filter((pod) => isActive(pod) && pod.status?.phase === "Running");
+  return running.map(({ metadata }) => metadata.name);
 }
 
 /** The status of a target that a replica does not know. */

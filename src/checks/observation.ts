@@ -3,6 +3,7 @@ import type { Member } from "../cluster/member.ts";
 import { type Identity, readIdentity } from "../facts/identity.ts";
 import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { readProxies } from "../facts/proxies.ts";
+import { readProxyVersions } from "../facts/proxy-versions.ts";
 import { type Bundle, readBundle } from "../facts/trust.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
@@ -15,6 +16,7 @@ import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
+import { versionOf } from "../mesh/versions.ts";
 import { type CniPlan, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { type Gateways, readGateways } from "./gateways.ts";
@@ -24,11 +26,13 @@ import {
   ISTIOD,
   type IstiodView,
   istiodViews,
+  namesOfRunning,
   revisionOf,
   type Workloads,
   workloadsOf,
 } from "./istiod.ts";
 import { type Part, part, unanswered } from "./part.ts";
+import { proxyImage } from "./pods.ts";
 import { apiServerAddress, clusterCa } from "./survey.ts";
 
 export interface Binding extends KubernetesObject {
@@ -70,6 +74,8 @@ export interface Observation {
   /** What istiod made for itself; not looked at where there is a `cacerts`. */
   readonly selfSigned: Part<Secret | undefined>;
   readonly gateways: Part<Gateways>;
+  /** What proxies say of their version, by `pod.namespace`; not asked for where the gateway's images say it. */
+  readonly proxyVersions: Part<ReadonlyMap<string, string>>;
   readonly exposures: Part<readonly IstioGateway[]>;
   /** None where that API is not served. */
   readonly kubernetesGateways: Part<readonly KubernetesGateway[]>;
@@ -163,6 +169,7 @@ export async function observe(
   const cacerts = get<Secret>("Secret", "cacerts", namespace);
   const selfSigned = cacerts.then((found) => (found ? undefined : get<Secret>("Secret", "istio-ca-secret", namespace)));
   const meshConfig = chosen.then(({ revision }) => readMeshConfig(cluster, namespace, revision));
+  const gateways = meshConfig.then((config) => readGateways(cluster, spec, config));
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
   ]);
@@ -186,7 +193,14 @@ export async function observe(
     cacerts: part(cacerts),
     selfSigned: part(selfSigned),
     meshConfig: part(meshConfig),
-    gateways: part(meshConfig.then((config) => readGateways(cluster, spec, config))),
+    gateways: part(gateways),
+    proxyVersions: part(
+      Promise.all([gateways, istiodPods]).then(([{ pods: behind }, running]) =>
+        behind.every((pod) => versionOf(proxyImage(pod) ?? ""))
+          ? new Map()
+          : readProxyVersions(cluster, namespace, namesOfRunning(running)),
+      ),
+    ),
     exposures: part(list<IstioGateway>("networking.istio.io/v1", "Gateway")),
     kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
     remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
@@ -227,6 +241,7 @@ export function unseen(spec: ClusterSpec): Observation {
     cacerts: part,
     selfSigned: part,
     gateways: part,
+    proxyVersions: part,
     exposures: part,
     kubernetesGateways: part,
     remoteSecrets: part,

@@ -11,6 +11,7 @@ import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
+import { AsBefore } from "../steps/as-before.ts";
 import { ensureCni } from "../steps/cni.ts";
 import {
   applyControlPlane,
@@ -106,9 +107,11 @@ async function installed(
   );
   const moved = served.filter((member) => transition(member).course === "wave");
   const turns = takingTurns(moved);
-  const trusted = perCluster((member) =>
-    establishTrust(run, mesh, member, survey(member), issuing, turns.before(member)),
-  );
+  const asBefore = perCluster((observer) => new AsBefore(mesh.namespace, observer, served));
+  /** What precedes all that is done to a cluster: where it moves, those before it, and a look at what its istiod holds. */
+  const turnOf = (member: Member) =>
+    moved.includes(member) ? [Promise.all(turns.before(member)).then(() => asBefore(member).read())] : [];
+  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member), issuing, turnOf(member)));
 
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.
@@ -173,7 +176,16 @@ async function installed(
 
   const upgrades = moved.map((member) => {
     const needs = [...healthy(member), ...cni(member), ...gateways(member)];
-    const done = upgraded(run, mesh, member, transition(member), survey(member), controlPlane(member), needs);
+    const done = upgraded(
+      run,
+      mesh,
+      member,
+      transition(member),
+      survey(member),
+      controlPlane(member),
+      needs,
+      asBefore(member),
+    );
     turns.end(member, done);
     return done;
   });
@@ -191,6 +203,7 @@ async function installed(
       reader(target),
       tools.call,
       trusted,
+      asBefore,
     );
   });
 
@@ -201,7 +214,17 @@ async function installed(
     const older = survey(observer).controlPlanes.inUse.map(revisionOf);
     const istiods = async () => istiodSelector(...new Set([(await controlPlane(observer)).revision, ...older]));
     const needs = [controlPlane(observer), istiod(observer)];
-    return confirmRead(run, "install.synced", mesh, observer, istiods, secrets, needs, tools.patience);
+    return confirmRead(
+      run,
+      "install.synced",
+      mesh,
+      observer,
+      istiods,
+      secrets,
+      needs,
+      tools.patience,
+      asBefore(observer),
+    );
   });
 
   await Promise.allSettled(
@@ -224,7 +247,7 @@ async function installed(
   await Promise.allSettled(
     served.map((member) => {
       const done = [reader(member), ...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)];
-      return leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done);
+      return leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done, asBefore(member), tools.patience);
     }),
   );
   if (!tools.verification) return;

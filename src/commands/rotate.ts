@@ -5,6 +5,7 @@ import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { AsBefore } from "../steps/as-before.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
 import { confirmRead } from "../steps/reading.ts";
@@ -50,13 +51,16 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
   };
 
   const token = perCluster((target) => newToken(run, mesh, target, survey(target), others(target).map(survey)));
+  const asBefore = perCluster((observer) => new AsBefore(mesh.namespace, observer, members));
   const secretsFor = perCluster((target) =>
-    replaceRemoteSecrets(run, mesh, target, others(target), surveys, token(target), tools.call),
+    replaceRemoteSecrets(run, mesh, target, others(target), surveys, token(target), tools.call, asBefore),
   );
   const adopted = perCluster((observer) => {
     const targets = others(observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
-    const steps = confirmRead(run, "rotate.adopted", mesh, observer, async () => ISTIOD, secrets, [], patience);
+    const all = async () => ISTIOD;
+    const before = asBefore(observer);
+    const steps = confirmRead(run, "rotate.adopted", mesh, observer, all, secrets, [], patience, before);
     return new Map(targets.map((target, i) => [target, steps[i]!]));
   });
   const retired = members.map((target) => {

@@ -37,6 +37,7 @@ const OF_CLUSTER: readonly CheckId[] = [
   "gateway.address",
   "gateway.exposure",
   "gateway.network",
+  "gateway.version",
   "remote.reader",
   "remote.strangers",
   "leftover.objects",

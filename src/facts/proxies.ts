@@ -32,8 +32,8 @@ export async function readProxies(cluster: Cluster): Promise<MeshProxy[]> {
   });
 }
 
-/** Injection says it in an annotation of its own, and in that of its status, which older versions have alone. */
-function revisionOf({ annotations = {} }: Pod["metadata"]): string {
+/** The revision of the istiod that injected a pod. Injection says it in an annotation of its own, and in that of its status, which older versions have alone. */
+export function revisionOf({ annotations = {} }: Pod["metadata"]): string {
   if (annotations["istio.io/rev"]) return annotations["istio.io/rev"];
   try {
     const { revision } = JSON.parse(annotations["sidecar.istio.io/status"] ?? "") as { revision?: string };

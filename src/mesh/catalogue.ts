@@ -114,6 +114,7 @@ export const CHECKS = {
   "gateway.address": gateway("The gateway's Service has an address"),
   "gateway.exposure": gateway("Services are exposed through the gateway"),
   "gateway.network": gateway("The gateway carries the network's labels"),
+  "gateway.version": gateway("The gateway's proxies are of a version that istiod supports"),
   "remote.secret": remote("There is exactly one remote secret for the other cluster"),
   "remote.kubeconfig": remote("The remote secret's kubeconfig leads to the other cluster"),
   "remote.token": remote("The remote secret's token is accepted"),

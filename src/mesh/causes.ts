@@ -72,6 +72,7 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "gateway.address": unreachable,
   "gateway.exposure": unreachable,
   "gateway.network": unreachable,
+  "gateway.version": (subject: OfCluster) => [...withoutIstiod(subject), ...of(subject.cluster, "gateway.deployment")],
   // For a cluster that could not be reached none was made.
   "remote.secret": ({ observer, target }: OfRemote) => [
     ...of(observer, "cluster.api"),

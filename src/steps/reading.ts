@@ -1,24 +1,19 @@
-import { ISTIOD, type IstiodView, istiodViews, managesAll, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
-import { rolledOut } from "../checks/pods.ts";
+import { type IstiodView, istiodViews, managesAll, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { DEBUG_SWITCH } from "../facts/debug.ts";
+import type { Held } from "../facts/endpoints.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import { Failure } from "../mesh/failure.ts";
-import { matches } from "../mesh/label-selector.ts";
-import { describe } from "../mesh/objects/object.ts";
 import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
-import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { defectOf, versionOf } from "../mesh/versions.ts";
 import { count } from "../mesh/words.ts";
+import type { AsBefore } from "./as-before.ts";
+import { defectiveVersion, fixedIn, PATIENCE, restartIstiods } from "./restart.ts";
 import type { Needs, Outcome, Run, Step } from "./run.ts";
-
-/** How long an istiod may take to show that it takes a remote secret up, in milliseconds. Mostly it takes a second. */
-const PATIENCE = 20_000;
 
 /** How a remote secret became as it is. */
 export interface Written {
@@ -41,6 +36,7 @@ export function written({ metadata }: Secret, changed: boolean): Written {
  * istiod is restarted.
  * @param istiods gives what selects the pods of istiod
  * @param secrets for each target how its remote secret became as it is
+ * @param asBefore what was held before a secret was changed, which is to be held again
  * @returns for each target, in their order, a step that is over as soon as its own is seen
  */
 export function confirmRead(
@@ -52,8 +48,9 @@ export function confirmRead(
   secrets: ReadonlyMap<string, Promise<Written>>,
   needs: Needs = [],
   patience = PATIENCE,
+  asBefore?: AsBefore,
 ): Promise<void>[] {
-  const istiod = new Istiod(namespace, observer, istiods, secrets.size, patience);
+  const istiod = new Istiod(namespace, observer, istiods, secrets.size, patience, asBefore);
   Promise.allSettled(secrets.values()).then(() => istiod.nothingMore());
   return [...secrets].map(([target, secret]) =>
     run.step(id, { observer: observer.spec.name, target }, [secret, ...needs], async (step) =>
@@ -73,6 +70,7 @@ interface Wait {
   readonly done: (outcome: Outcome<void>) => void;
   /** The pods that ran when istiod was restarted for it, or for another one meanwhile. */
   before?: ReadonlySet<string>;
+  restarted?: number;
   warning?: string;
 }
 
@@ -86,6 +84,8 @@ interface Replica {
 interface Shown {
   readonly replica: Replica;
   readonly sign?: string | undefined;
+  /** What it no longer holds of the target. */
+  readonly lost?: string | undefined;
   readonly missing?: string | undefined;
   /** It has missed the secret, as far as can be seen by now. */
   readonly blind: boolean;
@@ -101,13 +101,22 @@ class Istiod {
   /** How many other clusters it is to read. */
   readonly #remotes: number;
   readonly #patience: number;
+  readonly #asBefore: AsBefore | undefined;
   readonly #waits = new Map<string, Wait>();
   /** One poll serves all targets. */
   #poll: Promise<void> | undefined;
   /** Nothing more is written for it: one restart serves all. */
   #written = false;
 
-  constructor(namespace: string, observer: Member, selector: () => Promise<string>, remotes: number, patience: number) {
+  constructor(
+    namespace: string,
+    observer: Member,
+    selector: () => Promise<string>,
+    remotes: number,
+    patience: number,
+    asBefore: AsBefore | undefined,
+  ) {
+    this.#asBefore = asBefore;
     this.#namespace = namespace;
     this.#observer = observer;
     this.#selector = selector;
@@ -133,10 +142,12 @@ class Istiod {
     const replicas = await Promise.all(
       running.map(async (each) => ({ ...each, log: await this.#log(each.pod, waits) })),
     );
+    const held = new Map<string, Promise<Held>>();
     const missing: string[] = [];
     const blind: [Wait, Shown[]][] = [];
     for (const wait of waits) {
-      const all = replicas.map((replica) => show(replica, wait, this.#remotes));
+      const shown = replicas.map((replica) => show(replica, wait, this.#remotes));
+      const all = shown.some((each) => each.missing) ? shown : await this.#compared(shown, wait, held);
       const not = all.filter((shown) => shown.missing);
       missing.push(...not.map((shown) => shown.missing as string));
       if (not.length === 0) {
@@ -163,6 +174,24 @@ class Istiod {
     const mute = replicas.find(({ view }) => view.metrics && !managesAll(view, this.#remotes));
     if (mute && waits.every(({ since }) => now - since >= this.#patience)) throw this.#untold(mute);
     return { seen: missing.join("; ") || "a remote secret was just written" };
+  }
+
+  /**
+   * A replica that has taken up a changed secret is to hold what was held before. One that began afterwards has read all of
+   * it anew: no restart would help it.
+   */
+  #compared(all: readonly Shown[], wait: Wait, held: Map<string, Promise<Held>>): Promise<Shown[]> {
+    const { target, secret, since, restarted = since } = wait;
+    return Promise.all(
+      all.map(async (shown) => {
+        const { pod } = shown.replica;
+        const lost = secret.changed ? await this.#asBefore?.lost(target, [pod.metadata.name], held) : undefined;
+        if (!lost) return shown;
+        // Told, and no longer waited for.
+        if (isNew(pod, wait) && performance.now() - restarted >= this.#patience) return { ...shown, lost };
+        return { ...shown, lost, missing: lost, blind: !isNew(pod, wait) };
+      }),
+    );
   }
 
   async #running(): Promise<Pick<Replica, "pod" | "view">[]> {
@@ -205,52 +234,20 @@ class Istiod {
    * @param defective the version of Istio that is known to lose what it had read
    */
   async #restart(blind: readonly (readonly [Wait, readonly Shown[]])[], defective?: string): Promise<void> {
-    const { cluster, spec } = this.#observer;
-    const inNamespace = { namespace: this.#namespace, labelSelector: await this.#selector() };
-    const deployment = { apiVersion: "apps/v1", kind: "Deployment" };
-    const pod = { apiVersion: "v1", kind: "Pod" };
-    const [pods, all] = await Promise.all([
-      cluster.list({ ...pod, ...inNamespace }),
-      // A revision's Deployments and their pods do not all bear the same labels.
-      cluster.list<Deployment>({ ...deployment, namespace: this.#namespace, labelSelector: ISTIOD }),
-    ]);
-    const replicas = [
-      ...new Map(blind.flatMap(([, shown]) => shown.map(({ replica: { pod } }) => [pod.metadata.name, pod]))),
-    ];
-    const names = replicas.map(([name]) => name).join(", ");
+    const { spec } = this.#observer;
+    const replicas = new Map(
+      blind.flatMap(([, shown]) => shown.map(({ replica: { pod } }) => [pod.metadata.name, pod] as const)),
+    );
+    const names = [...replicas.keys()].join(", ");
     const targets = blind.map(([{ target }]) => target).join(", ");
     const missed = defective
-      ? `Istio ${defective}, which ${names} ${replicas.length === 1 ? "runs" : "run"}, is known to lose the endpoints of ${targets} when the remote ${blind.length === 1 ? "secret" : "secrets"} for ${blind.length === 1 ? "it changes" : "them change"} (${fixedIn(defective)} and later do not)`
+      ? `Istio ${defective}, which ${names} ${replicas.size === 1 ? "runs" : "run"}, is known to lose the endpoints of ${targets} when the remote ${blind.length === 1 ? "secret" : "secrets"} for ${blind.length === 1 ? "it changes" : "them change"} (${fixedIn(defective)} and later do not)`
       : `${names} did not take up the remote ${blind.length === 1 ? "secret" : "secrets"} for ${targets} within ${Math.round(this.#patience / 1000)} s`;
-    const owns = ({ spec }: Deployment, { metadata }: Pick<Pod, "metadata">) =>
-      matches(spec.template.metadata?.labels ?? {}, metadata.labels);
-    const restarted = all.filter((each) => replicas.some(([, replica]) => owns(each, replica)));
-    if (restarted.length === 0) {
-      throw new Failure(
-        `In ${spec.name}, ${missed}, and there is no Deployment of istiod that could be restarted.`,
-        `Restart it, and run again: kubectl -n ${this.#namespace} delete pod ${replicas.map(([name]) => name).join(" ")}`,
-      );
-    }
-    const [{ step }] = blind[0] as [Wait, Shown[]];
-    step.say(`restarting istiod of ${spec.name}: ${missed}`);
-    const before = new Set(pods.map(({ metadata }) => metadata.name));
-    for (const wait of this.#waits.values()) wait.before = before;
-    for (const [wait] of blind) wait.warning = `istiod of ${spec.name} was restarted, for ${missed}.`;
-    for (const { metadata } of restarted) {
-      const { name, namespace = this.#namespace } = metadata;
-      const ref = { ...deployment, namespace, name };
-      await cluster.restart(ref);
-      step.changed(cluster, ref, "updated");
-      await cluster.waitFor(
-        `the restart of ${describe(ref)}`,
-        { deployments: { ...deployment, namespace, labelSelector: ISTIOD }, pods: { ...pod, ...inNamespace } },
-        (seen): Probe<unknown> => {
-          const now = (seen.deployments as Deployment[]).find((each) => each.metadata.name === name);
-          const own = (seen.pods as unknown as Pod[]).filter((each) => now && owns(now, each));
-          return rolledOut(now, own);
-        },
-      );
-    }
+    const lost = blind.flatMap(([, shown]) => shown.flatMap((each) => each.lost ?? []))[0];
+    const why = lost ? `${lost}, since the remote secret for it was changed` : missed;
+    const all = await restartIstiods(blind[0]![0].step, this.#namespace, this.#observer, [...replicas.values()], why);
+    for (const wait of this.#waits.values()) Object.assign(wait, { before: all, restarted: performance.now() });
+    for (const [wait] of blind) wait.warning = `istiod of ${spec.name} was restarted, for ${why}.`;
   }
 }
 
@@ -288,16 +285,6 @@ function show(replica: Replica, wait: Wait, remotes: number): Shown {
   return { ...seen, missing, blind: status === NOT_REGISTERED || unsigned };
 }
 
-/** The version of an istiod that is known to lose what it had read by a remote secret which changes; else `undefined`. */
-function defectiveVersion({ spec }: Pod): string | undefined {
-  const version = versionOf(spec?.containers.find(({ name }) => name === "discovery")?.image ?? "");
-  return defectOf(version, "remote-secret-change") && version;
-}
-
-function fixedIn(version: string): string {
-  return defectOf(version, "remote-secret-change")?.fixed.join(", ") ?? "";
-}
-
 /** Whether a replica tells only how many clusters it manages: its debug interface is closed, and it is before Istio 1.30. */
 function isByNumber({ metrics }: IstiodView): boolean {
   return metrics !== undefined && metrics.statuses.size === 0;
@@ -306,7 +293,8 @@ function isByNumber({ metrics }: IstiodView): boolean {
 function warningOf({ warning, target }: Wait, all: readonly Shown[], observer: string): { readonly warning?: string } {
   const told = all.some(({ replica }) => isByNumber(replica.view));
   const number = `That istiod of ${observer} reads ${target} is told by the number of clusters in its metrics: its debug interface is closed (${DEBUG_SWITCH}).`;
-  const warnings = [...(warning ? [warning] : []), ...(told ? [number] : [])];
+  const less = all.flatMap((each) => each.lost ?? []).map((each) => `In ${observer}, ${each}.`);
+  const warnings = [...(warning ? [warning] : []), ...less, ...(told ? [number] : [])];
   return warnings.length > 0 ? { warning: warnings.join(" ") } : {};
 }
 

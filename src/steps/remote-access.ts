@@ -11,8 +11,10 @@ import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh
 import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig, unfit } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { lifetime, span, tokenClaims } from "../mesh/token.ts";
+import type { AsBefore } from "./as-before.ts";
 import { credentials } from "./reader.ts";
 import { type Written, written } from "./reading.ts";
+import { readAfterRemoval } from "./restart.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** What an observer's remote secret for the target says; `undefined` where it has none that is ours to judge. */
@@ -90,6 +92,7 @@ export function shareRemoteSecret(
   reader: Promise<Secret>,
   call: Call,
   namespaceReady: (observer: Member) => Promise<void>,
+  asBefore: (observer: Member) => AsBefore,
 ): Map<string, Promise<Written>> {
   const { name } = target.spec;
   const survey = surveys.get(name) as Survey;
@@ -120,6 +123,7 @@ export function shareRemoteSecret(
             const value = written(remoteSecretOf(known, name) as Secret, false);
             return { value, evidence: `Its remote secret for ${name} is current${end}.` };
           }
+          if (remoteSecretOf(known, name)) await asBefore(observer).read();
           made ??= make().then((secret) => proved(run, target, survey, secret, call));
           const { object, action } = await step.apply(observer.cluster, await made);
           return {
@@ -215,18 +219,35 @@ export async function makeRemoteSecret(
 export function leaveNoStrangers(
   run: Run,
   mesh: MeshSpec,
-  { spec, cluster }: Member,
+  { spec, cluster, ...rest }: Member,
   { remoteSecrets }: Survey,
   prune: boolean,
   needs: Needs,
+  asBefore: AsBefore,
+  patience?: number,
 ): Promise<void> {
   return run.step("install.strangers", { cluster: spec.name }, prune ? needs : [], async (step) => {
     const { removed, left } = strangersOf(mesh, spec.name, remoteSecrets, prune);
-    for (const { secret } of removed) await step.delete(cluster, refOf(secret), secret.metadata.uid);
-    if (left) throw left;
     const gone = removed.flatMap(({ clusters }) => clusters);
+    let warning: string | undefined;
+    if (gone.length > 0) {
+      await asBefore.read();
+      for (const { secret } of removed) await step.delete(cluster, refOf(secret), secret.metadata.uid);
+      const others = mesh.clusters.map(({ name }) => name).filter((name) => name !== spec.name);
+      warning = await readAfterRemoval(
+        step,
+        mesh.namespace,
+        { spec, cluster, ...rest },
+        gone,
+        others,
+        asBefore,
+        patience,
+      );
+    }
+    if (left) throw left;
     const evidence = "Every remote secret is for a cluster of this mesh";
-    return { value: undefined, evidence: `${evidence}${gone.length > 0 ? `; removed: ${gone.join(", ")}` : ""}.` };
+    const told = gone.length > 0 ? `; removed: ${gone.join(", ")}` : "";
+    return { value: undefined, evidence: `${evidence}${told}.`, ...(warning ? { warning } : {}) };
   });
 }
 

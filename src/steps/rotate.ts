@@ -9,6 +9,7 @@ import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secre
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { tokenClaims } from "../mesh/token.ts";
+import type { AsBefore } from "./as-before.ts";
 import { makeReaderToken } from "./reader.ts";
 import { type Written, written } from "./reading.ts";
 import {
@@ -60,6 +61,7 @@ export function replaceRemoteSecrets(
   surveys: ReadonlyMap<string, Survey>,
   token: Promise<Secret>,
   call: Call,
+  asBefore: (observer: Member) => AsBefore,
 ): Map<string, Promise<Written>> {
   const { name } = target.spec;
   const reviews = reviewsOnce();
@@ -76,6 +78,7 @@ export function replaceRemoteSecrets(
         if (existing && isCurrent(mesh, seen, survey, target) && (await isAccepted(target, seen, reviews))) {
           return { value: written(existing, true), evidence: `An earlier run has written it: ${holds}.` };
         }
+        await asBefore(observer).read();
         made ??= makeRemoteSecret(run, mesh, target, survey, readerToken).then((secret) =>
           proved(run, target, survey, secret, call),
         );

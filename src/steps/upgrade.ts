@@ -5,6 +5,7 @@ import type { Member } from "../cluster/member.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
+import type { AsBefore } from "./as-before.ts";
 import { type ControlPlane, istiodSelector } from "./control-plane.ts";
 import type { Needs, Outcome, Run } from "./run.ts";
 
@@ -44,6 +45,7 @@ export function upgraded(
   { remoteSecrets }: Survey,
   controlPlane: Promise<ControlPlane>,
   needs: Needs,
+  asBefore: AsBefore,
 ): Promise<void> {
   const subject = { cluster: spec.name };
   // Planned only now: whether there is an upgrade is not known before the clusters were looked at.
@@ -60,11 +62,22 @@ export function upgraded(
       const views = await istiodViews(cluster, mesh.namespace, (await cluster.list(pods)) as unknown as Pod[]);
       return readAgain(views, targets, performance.now() - begun);
     });
-    if (!mute) return { value: undefined, evidence: `${done}, and istiod has read ${targets.join(", ")}.` };
+    if (!mute) {
+      const evidence = `${done}, and istiod has read ${targets.join(", ")}.`;
+      const lost = await asBefore.stillLost(targets, PATIENCE, istiodSelector(revision));
+      return {
+        value: undefined,
+        evidence,
+        ...(lost ? { warning: `In ${spec.name}, ${lost}, since the upgrade.` } : {}),
+      };
+    }
     const warning = `Whether istiod of ${spec.name} has read ${targets.join(", ")} again could not be seen: ${mute}.`;
     return { value: undefined, evidence: `${done}.`, warning };
   });
 }
+
+/** How long an istiod that has read a cluster may take to hold what was held of it before, in milliseconds. */
+const PATIENCE = 20_000;
 
 /** Nothing, once every replica has read all targets; why it could not be asked, where that does not change. */
 export function readAgain(

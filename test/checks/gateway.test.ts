@@ -3,6 +3,7 @@ import { gatewayChecks } from "../../src/checks/gateway.ts";
 import type { Service } from "../../src/checks/gateway-service.ts";
 import type { Gateways } from "../../src/checks/gateways.ts";
 import type { Observation } from "../../src/checks/observation.ts";
+import { Failure } from "../../src/mesh/failure.ts";
 import { meshOf } from "../steps/support.ts";
 
 const checks = gatewayChecks(meshOf(["east", "west"]));
@@ -69,6 +70,90 @@ describe("a gateway's address", () => {
     expect(finding.verdict).toBe("failed");
     expect(finding.cause).toMatch(cause);
     expect(finding.hint).toMatch(hint);
+  });
+});
+
+describe("a gateway's version", () => {
+  interface Given {
+    /** Tag of the proxy's image, or a digest. */
+    readonly proxy: string;
+    readonly istiod?: string;
+    readonly revision?: string;
+    /** What the proxy tells istiod. */
+    readonly tells?: string | Failure;
+    /** Of another revision. */
+    readonly second?: string;
+  }
+  const deployment = (revision: string, image: string) => ({
+    metadata: { name: `istiod-${revision}` },
+    spec: { template: { metadata: { labels: { "istio.io/rev": revision } }, spec: { containers: [{ image }] } } },
+  });
+  const judged = ({ proxy, istiod = ":1.31.2", revision = "default", tells, second }: Given) =>
+    checks["gateway.version"]!({
+      spec: { name: "east", network: "network1" },
+      istios: () => [],
+      istiods: () => [
+        deployment("default", `pilot${istiod}`),
+        ...(second ? [deployment("canary", `pilot${second}`)] : []),
+      ],
+      proxyVersions: () => {
+        if (tells instanceof Failure) throw tells;
+        return new Map(tells ? [["gateway-1.mesh", tells]] : []);
+      },
+      gateways: () => ({
+        services: [],
+        deployments: [{ metadata: { name: "eastwest", namespace: "mesh" } }],
+        pods: [
+          {
+            metadata: { name: "gateway-1", namespace: "mesh", annotations: { "istio.io/rev": revision } },
+            spec: { containers: [{ name: "istio-proxy", image: `proxyv2${proxy}` }] },
+          },
+        ],
+      }),
+    } as unknown as Observation);
+  const DIGEST = "@sha256:0123";
+
+  test.each<[string, Given, RegExp | undefined]>([
+    ["is istiod's", { proxy: ":1.31.2" }, undefined],
+    ["is of another patch", { proxy: ":1.31.4-distroless" }, undefined],
+    ["is a vendor's build", { proxy: ":1.31.2-asm-r0" }, undefined],
+    [
+      "is a minor behind, for an upgrade",
+      { proxy: ":1.30.8" },
+      /1\.30\.8 under istiod 1\.31\.2.*rollout restart deployment eastwest/,
+    ],
+    ["is what the proxy tells", { proxy: DIGEST, tells: "1.31.2" }, undefined],
+    ["is behind, as the proxy tells", { proxy: DIGEST, tells: "1.30.1" }, /a minor version older/],
+    ["is that of its own revision's istiod", { proxy: ":1.30.1", istiod: ":1.30.1", second: ":1.32.0" }, undefined],
+  ])("%s", (_, given, warning) => {
+    const finding = judged(given);
+    expect(finding.verdict, finding.cause).toBe("passed");
+    if (warning) expect(finding.warning).toMatch(warning);
+    else expect(finding.warning).toBeUndefined();
+  });
+
+  test.each<[string, Given, "failed" | "unknown", RegExp]>([
+    ["is too old", { proxy: ":1.29.9" }, "failed", /more than a minor version older.*1\.29\.9 under istiod 1\.31\.2/],
+    ["is ahead", { proxy: ":1.32.0" }, "failed", /newer than its istiod .*never supports/],
+    ["is ahead of its own revision's", { proxy: ":1.31.2", revision: "canary", second: ":1.30.2" }, "failed", /newer/],
+    ["is not told", { proxy: DIGEST }, "unknown", /no version in its tag, and no istiod knows it/],
+    [
+      "cannot be asked",
+      { proxy: DIGEST, tells: new Failure("it is closed", "") },
+      "unknown",
+      /its tag, and it is closed/,
+    ],
+    ["has an istiod without one", { proxy: ":1.31.2", istiod: DIGEST }, "unknown", /istiod's image has no version/],
+    [
+      "has no istiod",
+      { proxy: ":1.31.2", revision: "gone", second: ":1.30.2" },
+      "unknown",
+      /no istiod of its revision gone/,
+    ],
+  ])("%s, and is told", (_, given, verdict, cause) => {
+    const finding = judged(given);
+    expect(finding.verdict).toBe(verdict);
+    expect(finding.cause).toMatch(cause);
   });
 });
 

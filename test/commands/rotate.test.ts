@@ -290,7 +290,7 @@ describe("tokens that expire", () => {
 
 describe("a version of Istio that is known to lose what it had read by a remote secret that changes", () => {
   const setup = { mesh: { istioVersion: "1.30.3" } };
-  const options = () => ({ operator: { versions: ["1.30.3"], version: "1.30.3" } });
+  const options = () => ({ operator: { versions: ["1.30.3"], version: "1.30.3" }, istiod: { forgetful: true } });
 
   test("has istiod restarted in every cluster, once and without waiting for a sign, and it is told why", async () => {
     const kubes = await joined(3, { options, setup });
@@ -310,6 +310,40 @@ describe("a version of Istio that is known to lose what it had read by a remote 
       /^istiod of cluster1 was restarted, for Istio 1\.30\.3, .* is known to lose the endpoints of .*\(1\.30\.4, 1\.31\.0 and later do not\)\.$/,
     );
     expectAllGood(kubes);
+  });
+
+  test("has it restarted where the remote secret of a cluster that has left is removed, too", async () => {
+    const kubes = await joined(3, { options, setup });
+    const left = kubes.slice(0, 2);
+    const pods = left.map(istiodPods);
+    const outcome = await runInstall(left, { ...setup, prune: true, patience: 600_000 });
+    expect(failures(outcome)).toEqual([]);
+    expect(check(outcome, "install.strangers").warning).toMatch(
+      /^istiod of cluster1 was restarted, for Istio 1\.30\.3, .* and that for cluster3 is gone/,
+    );
+    for (const [i, kube] of left.entries()) expect(istiodPods(kube)).not.toEqual(pods[i]);
+    expect(failures(await runVerify(left, { ...setup, verification: { traffic: false } }))).toEqual([]);
+    // Nothing is removed any more.
+    const again = await runInstall(left, { ...setup, prune: true });
+    expect([again.report.changed, notPassed(again)]).toEqual([false, []]);
+  });
+
+  test("is found by what istiod holds no more, where the version is not known for it", async () => {
+    const kubes = await joined(2, { options: (index) => ({ istiod: { forgetful: index === 0 } }) });
+    const pods = kubes.map(istiodPods);
+    const outcome = await runRotate(kubes, { patience: 300, verification: { traffic: false } });
+    expect(failures(outcome)).toEqual([]);
+    const [first, second] = ["cluster1", "cluster2"].map((observer) =>
+      outcome.report.checks.find(
+        ({ id, subject }) => id === "rotate.adopted" && "observer" in subject && subject.observer === observer,
+      ),
+    );
+    expect(first?.warning).toMatch(
+      /^istiod of cluster1 was restarted, for istiod-\S+ no longer holds of cluster2: .*endpoint.*, since the remote secret for it was changed\.$/,
+    );
+    expect(second?.warning).toBeUndefined();
+    expect(istiodPods(kubes[0])).not.toEqual(pods[0]);
+    expect(istiodPods(kubes[1])).toEqual(pods[1]);
   });
 
   test("is left alone by an install that changes no remote secret", async () => {

@@ -154,6 +154,8 @@ function withoutShards(shardz: Json, which: (host: string) => boolean): void {
 }
 
 const [one, two] = [() => kubes[0] as Kube, () => kubes[1] as Kube];
+const gatewayPod = (kube: Kube) =>
+  kube.list("v1", "Pod", NAMESPACE).find(({ metadata }) => metadata.labels?.app === "istio-eastwestgateway");
 const gatewayOf = (kube: Kube) => object(kube, "networking.istio.io/v1", "Gateway", "cross-network-gateway");
 
 const CASES: Case[] = [
@@ -262,6 +264,32 @@ const CASES: Case[] = [
       tells("networkz", (gateways) =>
         gateways.splice(0, 9, ...gateways.filter(({ Cluster }: Json) => Cluster !== "cluster2")),
       ),
+  },
+  {
+    name: "a gateway that upgrades left behind",
+    expected: [
+      ["gateway.version", B, /more than a minor version older.* 1\.24\.6 under istiod 1\.26\.3/, /rollout restart/],
+    ],
+    make: () =>
+      changed(two(), gatewayPod(two()), ({ spec }) => {
+        spec.containers[0].image = "docker.io/istio/proxyv2:1.24.6";
+      }),
+  },
+  {
+    name: "a gateway that is ahead of istiod, by an image without a version",
+    expected: [["gateway.version", { cluster: "cluster1" }, /newer than its istiod .* 1\.27\.0 under istiod 1\.26\.3/]],
+    make: () => {
+      const undo = changed(one(), gatewayPod(one()), ({ spec }) => {
+        spec.containers[0].image = `docker.io/istio/proxyv2@sha256:${"0".repeat(64)}`;
+      });
+      const tell = tells("syncz", (proxies) => {
+        for (const proxy of proxies) proxy.istio_version = "1.27.0";
+      });
+      return () => {
+        undo();
+        tell();
+      };
+    },
   },
   {
     name: "the way to a gateway blocked",

@@ -135,7 +135,7 @@ describe("what comes first", () => {
     [
       "what was seen and done",
       passed({ traffic: true }),
-      "All 2 ordered pairs answered each other's requests through the east-west gateways (p50 2.0 ms, worst p99 12 ms). 4 objects changed. 12.3 s.",
+      "All 2 ordered pairs answered each other's requests through the east-west gateways (p50 2.0 ms, worst p99 9.0 ms). 4 objects changed. 12.3 s.",
     ],
     [
       "what was seen, without requests",

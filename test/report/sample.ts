@@ -110,7 +110,8 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
   const { unreachable = [] } = more;
   const { command = "install", traffic = command === "verify" } = more;
   const names = Array.from({ length: count }, (_, i) => `cluster${i + 1}`);
-  const check = ([id, subject]: [CheckId, Subject], i: number): Check => {
+  let requests = 0;
+  const check = ([id, subject]: [CheckId, Subject]): Check => {
     const end = ends?.(id, subject) ?? { verdict: "passed" as const };
     const { title, ...known } = CHECKS[id];
     const passed = end.verdict === "passed";
@@ -119,7 +120,7 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
       category: known.category,
       phase: known.phase,
       subject,
-      readings: id === "pair.request" && passed ? [latency(i)] : [],
+      readings: id === "pair.request" && passed ? [latency(requests++)] : [],
       evidence: passed ? (supplied ?? `${title}.`) : "",
       ...(passed ? {} : { cause: supplied ?? `Not so: ${title}.` }),
       ...(passed || end.verdict === "skipped" ? {} : { hint: supplied ?? `Look at \`${id}\`.` }),
