@@ -48,6 +48,13 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       `${remotes}; and if that says synced: kubectl -n ${istioNamespace} rollout restart deployment -l app=istiod`,
     );
   }
+  if (attempt.oneNetwork && /CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body)) return untrusted(attempt);
+  if (attempt.oneNetwork) {
+    return failed(
+      `${target}'s pods, ${addresses ?? "whose addresses were not told"}, do not take connections from ${source}'s, though both are in one network: ${told(first)}`,
+      `Are pods of one cluster routed to those of the other, and let through on every port (routes, firewall, NetworkPolicy)? If not, they are not in one network: give each cluster a network of its own.`,
+    );
+  }
   if (list?.every(({ port }) => port === ANSWER_PORT)) {
     const names = gateway.filter((address) => isIP(address) === 0);
     if (names.length > 0 && names.length === gateway.length) {
@@ -112,10 +119,10 @@ function untrusted({ pair, first, istioNamespace }: Attempt): Finding {
 }
 
 /** The target's own proxy has refused it: all the way there is proved, and that somebody does not want it. */
-function forbidden({ pair, first, endpoints }: Attempt, { policies }: Circumstances): Finding {
+function forbidden({ pair, first, endpoints, oneNetwork }: Attempt, { policies }: Circumstances): Finding {
   const { source, target } = pair;
   const through = typeof endpoints === "string" ? [] : endpoints;
-  if (through.length === 0 || through.some(({ port }) => port === ANSWER_PORT)) {
+  if (through.length === 0 || (!oneNetwork && through.some(({ port }) => port === ANSWER_PORT))) {
     return failed(
       `${target} refuses ${source}'s request: ${clip(first.body, 200)}.`,
       "An AuthorizationPolicy with action DENY or CUSTOM is in the way: kubectl get authorizationpolicies -A",
@@ -138,10 +145,14 @@ function forbidden({ pair, first, endpoints }: Attempt, { policies }: Circumstan
 }
 
 /** What of the mesh's own rules for all workloads leaves no way between networks; told alike for each pair that it concerns. */
-function policyAgainst({ pair, namespace, host }: Attempt, { policies }: Circumstances): Finding | undefined {
+function policyAgainst(
+  { pair, namespace, host, oneNetwork }: Attempt,
+  { policies }: Circumstances,
+): Finding | undefined {
   const { source, target } = pair;
   const name = host ?? `${probeName(target)}.${namespace}.svc.cluster.local`;
-  for (const cluster of [source, target]) {
+  // In one network they go without mTLS, too.
+  for (const cluster of oneNetwork ? [] : [source, target]) {
     const of = policies?.get(cluster);
     const rule = of && ruleFor(ofKind(of, "DestinationRule"), name);
     const mode = rule && tlsModeOf(rule);

@@ -80,13 +80,18 @@ export function judgePair(attempt: Attempt, circumstances: Circumstances = {}): 
   const gateways = met?.length ? met.join(", ") : through.map(({ address, port }) => `${address}:${port}`).join(", ");
   // A gateway hands on nothing but mTLS between proxies, whatever the target tells of it.
   const whom = seenAs ? `it saw ${seenAs}` : "as whom it was called was not seen, for its proxy does not tell that";
-  return passed(
+  const finding = passed(
     `${good.length} of ${calls.length} requests answered by ${target} ${direct.length > 0 ? "directly, in one network, at" : "through"} ${gateways}, p50 ${p50} ms, p99 ${p99} ms; ${whom}.`,
     way,
     requests,
     identity,
     ...looked,
   );
+  if (seenAs || direct.length === 0) return finding;
+  return {
+    ...finding,
+    warning: `${target} was called by ${source} in one network and saw no certificate of its caller: whether by mTLS is not known. A DestinationRule or PeerAuthentication may turn it off: kubectl get destinationrules,peerauthentications -A`,
+  };
 }
 
 interface Culprit {

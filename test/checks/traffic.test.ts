@@ -355,6 +355,29 @@ describe("what the mesh says of all its workloads", () => {
   });
 });
 
+describe("in one network", () => {
+  const direct: Partial<Attempt> = { oneNetwork: true, endpoints: [{ address: "10.0.0.9", port: ANSWER_PORT }] };
+  const lostThere = refused(503, `${RESET}connection timeout`);
+
+  test("pods that are not reached are told as that, and no gateway is asked for", () => {
+    expect(judge({ ...lostThere, ...direct }).cause).toMatch(/^west's pods, 10\.0\.0\.9:8080, do not take connections/);
+  });
+
+  test("no rule about mTLS is to blame", () => {
+    const rules = inCluster("east", rule("plain", "*.local", "DISABLE"));
+    expect(judge({ ...lostThere, ...direct }, rules).cause).toMatch(/^west's pods, /);
+  });
+
+  test("a policy that refuses the request proves the way", () => {
+    expect(judge({ ...refused(403, "RBAC: access denied"), ...direct }).verdict).toBe("passed");
+  });
+
+  test("a caller that was not seen may have come without mTLS", () => {
+    const { verdict, warning } = judge({ first: { status: 200, body: "west" }, ...direct });
+    expect([verdict, warning]).toEqual(["passed", expect.stringMatching(/whether by mTLS is not known/)]);
+  });
+});
+
 describe("a gateway that closes what it takes", () => {
   const closed = refused(503, `${RESET}connection termination`);
   test.each<[string, GatewayView, RegExp]>([
