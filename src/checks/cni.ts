@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { isOurs, ownerOf } from "../mesh/claim.ts";
 import { CNI_NAME, cniAsked, ISTIO_CNI, OPENSHIFT_API } from "../mesh/objects/cni.ts";
-import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, Values } from "../mesh/spec.ts";
@@ -15,7 +15,12 @@ export interface CniPlan {
   readonly why: string;
   /** The `IstioCNI` resource. */
   readonly found: IstioResource | undefined;
+  /** Whether that one is this mesh's. */
+  readonly ours: boolean;
 }
+
+/** As it is on a mesh, whoever's it is. */
+export type FoundCni = Omit<CniPlan, "ours">;
 
 /** The reasons of the operator's condition `DependenciesHealthy` by which it asks for the plugin. */
 const DEMANDS = /^IstioCNI(NotFound|NotHealthy)$/;
@@ -47,29 +52,32 @@ export async function planCni(
   istios: readonly IstioResource[],
 ): Promise<CniPlan> {
   if (mesh.installer !== "sail") {
-    return { needed: false, why: `\`installer: ${mesh.installer}\` leaves the CNI plugin alone`, found: undefined };
+    return { needed: false, why: `\`installer: ${mesh.installer}\` leaves the CNI plugin alone`, ...NONE };
   }
   const { spec, cluster } = member;
-  const found = await cluster.get<IstioResource>({ ...ISTIO_CNI, name: CNI_NAME });
+  const [uid, found] = await Promise.all([cluster.uid(), cluster.get<IstioResource>({ ...ISTIO_CNI, name: CNI_NAME })]);
+  const there = { found, ours: found !== undefined && isOurs(ownerOf(mesh, uid), found) };
   const istio = istios.find(({ metadata }) => metadata.name === mesh.istioResource);
   const demanded = cniDemanded(istio);
   const asked = cniAsked(spec.values);
-  if (asked) return { needed: true, why: ASKED, found };
-  if (demanded) return { needed: true, why: DEMANDED, found };
-  if (found && isOurCni(found)) return { needed: true, why: "an earlier run made it", found };
+  if (asked) return { needed: true, why: ASKED, ...there };
+  if (demanded) return { needed: true, why: DEMANDED, ...there };
+  if (there.ours) return { needed: true, why: "an earlier run made it", ...there };
   // Only of a control plane that is not there yet something has to be supposed: what an operator does on this platform.
   if (asked === undefined && !istio && (await cluster.serves(OPENSHIFT_API))) {
-    return { needed: true, why: "on OpenShift the operator asks for it", found };
+    return { needed: true, why: "on OpenShift the operator asks for it", ...there };
   }
-  return { needed: false, why: "neither the operator nor the values ask for it", found };
+  return { needed: false, why: "neither the operator nor the values ask for it", ...there };
 }
+
+const NONE = { found: undefined, ours: false } as const;
 
 /** What is there of it on a mesh, as the operator and the values have it. */
 export async function readCni(
   cluster: Cluster,
   istio: IstioResource | undefined,
   values: Values | undefined,
-): Promise<CniPlan> {
+): Promise<FoundCni> {
   const asked = cniAsked(istio?.spec.values ?? values);
   const demanded = cniDemanded(istio);
   const needed = asked || demanded || (asked === undefined && (await cluster.serves(OPENSHIFT_API)));
@@ -80,8 +88,6 @@ export async function readCni(
   if (!found && !asked && demanded === false) return { needed: false, why: "the operator does not ask for it", found };
   return { needed: true, why, found };
 }
-
-export const isOurCni = ({ metadata }: IstioResource): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
 
 /** What is wrong with an IstioCNI, or `undefined`: not healthy as it is now, or of a version that does not go with Istio's. */
 export function cniTrouble(found: IstioResource, istioVersion: string | undefined): string | undefined {
@@ -99,8 +105,8 @@ export function cniTrouble(found: IstioResource, istioVersion: string | undefine
 const LOOK = `kubectl get istiocnis.sailoperator.io ${CNI_NAME} -o yaml`;
 
 /** Whether an IstioCNI of somebody else can stay as it is; `undefined` where there is none. */
-export function cniInTheWay({ needed, found }: CniPlan, istioVersion: string): Finding | undefined {
-  const trouble = needed && found && !isOurCni(found) ? cniTrouble(found, istioVersion) : undefined;
+export function cniInTheWay({ needed, found, ours }: CniPlan, istioVersion: string): Finding | undefined {
+  const trouble = needed && found && !ours ? cniTrouble(found, istioVersion) : undefined;
   if (!trouble) return undefined;
   return failed(
     `There is an IstioCNI ${CNI_NAME} that somebody else manages, and it ${trouble}.`,
@@ -109,7 +115,7 @@ export function cniInTheWay({ needed, found }: CniPlan, istioVersion: string): F
 }
 
 /** The check of a verification. */
-export function cniIsHealthy({ needed, why, found }: CniPlan, istioVersion: string | undefined): Finding {
+export function cniIsHealthy({ needed, why, found }: FoundCni, istioVersion: string | undefined): Finding {
   if (!needed) return skipped(`No CNI plugin is needed: ${why}.`);
   if (!found) {
     return failed(

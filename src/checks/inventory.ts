@@ -1,12 +1,13 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import { isOurs, notOurs, type Owner, ownerOf } from "../mesh/claim.ts";
 import { cniNamespace, ISTIO_CNI } from "../mesh/objects/cni.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { gateway } from "../mesh/objects/gateway.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
-import { COMPONENT, MANAGED_BY, MANAGER, notOurs, OWN_KINDS } from "../mesh/objects/ownership.ts";
+import { COMPONENT, MANAGED_BY, MANAGER, OWN_KINDS, PART_OF } from "../mesh/objects/ownership.ts";
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
 import { readerToken } from "../mesh/objects/reader.ts";
 import { cacerts, REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
@@ -16,6 +17,7 @@ import { LINKS } from "./rights.ts";
 
 /** What there is to remove in one cluster. Our objects are found by their labels, whatever their names. */
 export interface Inventory {
+  readonly owner: Owner;
   readonly remoteSecrets: readonly KubernetesObject[];
   /** Those that are not ours, and stay. */
   readonly foreignRemoteSecrets: readonly Secret[];
@@ -46,7 +48,8 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
   const labelSelector = `${MANAGED_BY}=${MANAGER}`;
   const all = scope === "all";
   const kinds = OWN_KINDS.filter(({ kind }) => kind !== "Namespace" && (all || LINKS.includes(kind)));
-  const [labelled, remoteSecrets, probes, istios, own, ofCni, named] = await Promise.all([
+  const [uid, labelled, remoteSecrets, probes, istios, own, ofCni, named] = await Promise.all([
+    cluster.uid(),
     Promise.all(
       kinds.map(({ apiVersion, kind, clusterScoped }) =>
         cluster.list({ apiVersion, kind, labelSelector, ...(clusterScoped ? {} : { namespace }) }),
@@ -59,7 +62,8 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
     all ? ownCniNamespace(mesh, cluster) : undefined,
     Promise.all(ourNames(mesh, scope, member).map((ref) => cluster.get(ref))),
   ]);
-  const why = (object: KubernetesObject) => notOurs(mesh, object) ?? notToTouch(mesh, object);
+  const owner = ownerOf(mesh, uid);
+  const why = (object: KubernetesObject) => notOurs(owner, object) ?? notToTouch(mesh, object);
   const ours = labelled.flat().filter((object) => !why(object));
   const ofComponent = (component: string) => ours.filter(({ metadata }) => metadata.labels?.[COMPONENT] === component);
   const access = ofComponent("reader").filter(({ kind }) => kind === "Secret" || kind === "ClusterRoleBinding");
@@ -80,14 +84,15 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
     ...named.flatMap((each) => each ?? []),
   ];
   return {
+    owner,
     ...found,
     foreignRemoteSecrets: remoteSecrets.filter(why),
     rest: all ? ours.filter((object) => !known.has(object)) : [],
-    probes: probes.filter((probe) => !notOurs(mesh, probe)),
+    probes: probes.filter((probe) => isOurs(owner, probe)),
     namespace: own,
     cniNamespace: ofCni && !why(ofCni) ? ofCni : undefined,
     shared: [...labelled.flat(), ...(own ? [own] : [])].some(
-      (object) => object.metadata.labels?.[MANAGED_BY] === MANAGER && notOurs(mesh, object),
+      ({ metadata: { labels = {} } }) => labels[MANAGED_BY] === MANAGER && labels[PART_OF] !== mesh.id,
     ),
     strangers: alike.flatMap((object) => {
       const because = why(object);
@@ -111,8 +116,8 @@ function notToTouch(
 
 /** The CNI plugin's namespace, if it is ours. */
 export async function ownCniNamespace(mesh: MeshSpec, cluster: Cluster): Promise<KubernetesObject | undefined> {
-  const found = await cluster.get(refOf(cniNamespace(mesh)));
-  return found && !notOurs(mesh, found) ? found : undefined;
+  const [uid, found] = await Promise.all([cluster.uid(), cluster.get(refOf(cniNamespace(mesh)))]);
+  return found && isOurs(ownerOf(mesh, uid), found) ? found : undefined;
 }
 
 /** The names under which `install` would make what is removed here: what has one of them and is not ours is worth a word. */
@@ -158,7 +163,7 @@ const ACCOUNT = "kubernetes.io/service-account.name";
 
 /** What in a namespace is somebody's, and what is only on its way to go with its owner. */
 export function foreignContents(
-  mesh: MeshSpec,
+  owner: Owner,
   contents: readonly KubernetesObject[],
 ): { foreign: KubernetesObject[]; passing: KubernetesObject[] } {
   const uids = new Set(contents.map(({ metadata }) => metadata.uid));
@@ -172,7 +177,7 @@ export function foreignContents(
     if (COMMON.ServiceAccount?.includes(metadata.annotations?.[ACCOUNT] ?? "")) return false;
     // What its owner takes along is told by its owner.
     if (metadata.ownerReferences?.some(({ uid }) => uids.has(uid))) return false;
-    return notOurs(mesh, object) !== undefined;
+    return !isOurs(owner, object);
   });
   const goes = ({ metadata }: KubernetesObject) => {
     const account = metadata.annotations?.[ACCOUNT];

@@ -11,7 +11,7 @@ interface Namespace extends KubernetesObject {
   status?: { conditions?: { type: string; status: string; message?: string }[] };
 }
 
-/** The probes' namespaces that no run needs any more: what set them up was killed before it could remove them. */
+/** This mesh's probes that no run needs any more: what set them up was killed before it could remove them. */
 export function expiredProbes({ probeNamespaces }: Observation, now = new Date()): KubernetesObject[] {
   return probeNamespaces().filter(({ metadata }) => {
     const expires = Date.parse(metadata.annotations?.[EXPIRES] ?? "");

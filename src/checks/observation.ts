@@ -5,6 +5,7 @@ import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { readProxyVersions } from "../facts/proxy-versions.ts";
 import { type Bundle, readBundle } from "../facts/trust.ts";
+import { isOurs, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -17,7 +18,7 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { versionOf } from "../mesh/versions.ts";
-import { type CniPlan, readCni } from "./cni.ts";
+import { type FoundCni, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { type Gateways, readGateways } from "./gateways.ts";
 import {
@@ -50,7 +51,7 @@ export interface Observation {
   readonly namespace: Part<KubernetesObject | undefined>;
   /** Of the control planes' namespace. */
   readonly istios: Part<readonly IstioResource[]>;
-  readonly cni: Part<CniPlan>;
+  readonly cni: Part<FoundCni>;
   readonly revision: Part<string>;
   /** The Deployment of istiod of the mesh's revision; `undefined` where there is none. */
   readonly istiod: Part<Deployment | undefined>;
@@ -89,6 +90,7 @@ export interface Observation {
   /** Bindings that this action made. */
   readonly bindings: Part<readonly Binding[]>;
   readonly serviceAccounts: Part<readonly KubernetesObject[]>;
+  /** Those of this mesh's probes. */
   readonly probeNamespaces: Part<readonly KubernetesObject[]>;
   /** The Secrets of ours that tokens of the reader stand and fall with, the newest last. */
   readonly readerTokens: Part<readonly Secret[]>;
@@ -177,7 +179,7 @@ export async function observe(
   return settled({
     spec,
     answered: true,
-    uid: part(get("Namespace", "kube-system").then((found) => found?.metadata.uid ?? "")),
+    uid: part(cluster.uid()),
     namespace: part(ownNamespace),
     istios: part(istios),
     cni: part(istios.then(([istio]) => readCni(cluster, istio, spec.values))),
@@ -209,11 +211,16 @@ export async function observe(
     servers: part(servers),
     bindings: part(list<Binding>(rbac, "ClusterRoleBinding", { labelSelector: ours })),
     serviceAccounts: part(list("v1", "ServiceAccount", { namespace })),
-    probeNamespaces: part(list("v1", "Namespace", { labelSelector: PROBE_NAMESPACES })),
-    readerTokens: part(
-      list<Secret>("v1", "Secret", { namespace, labelSelector: `${ours},app.kubernetes.io/component=reader` }).then(
-        (secrets) => readerTokens(secrets).ours,
+    probeNamespaces: part(
+      Promise.all([cluster.uid(), list("v1", "Namespace", { labelSelector: PROBE_NAMESPACES })]).then(([uid, found]) =>
+        found.filter((each) => isOurs(ownerOf(mesh, uid), each)),
       ),
+    ),
+    readerTokens: part(
+      Promise.all([
+        cluster.uid(),
+        list<Secret>("v1", "Secret", { namespace, labelSelector: `${ours},app.kubernetes.io/component=reader` }),
+      ]).then(([uid, secrets]) => readerTokens(ownerOf(mesh, uid), secrets).ours),
     ),
   });
 }

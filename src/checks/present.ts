@@ -154,6 +154,7 @@ async function otherNamespace(mesh: MeshSpec, { cluster }: Member): Promise<stri
   return istio && istio.spec.namespace !== mesh.namespace ? istio.spec.namespace : undefined;
 }
 
+/** Which installer of ours goes with it. Whether it may be changed is asked of its proof (`preflight.ownership`). */
 const isOurs = ({ metadata }: Deployment) => metadata.labels?.[MANAGED_BY] === MANAGER;
 
 /** Who installed an istiod, by the marks that each leaves on it. */

@@ -1,5 +1,4 @@
-import { matches } from "../mesh/label-selector.ts";
-import { ownership } from "../mesh/objects/ownership.ts";
+import { isOurs, type Owner, ownerOf } from "../mesh/claim.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -15,15 +14,19 @@ export interface Stranger {
 }
 
 /** The strangers among a cluster's remote secrets. That a cluster cannot be reached makes it none: the list counts. */
-export function strangersAmong(mesh: MeshSpec, name: string, remoteSecrets: readonly Secret[]): Stranger[] {
+export function strangersAmong(
+  owner: Owner,
+  mesh: MeshSpec,
+  name: string,
+  remoteSecrets: readonly Secret[],
+): Stranger[] {
   const members = mesh.clusters.map((cluster) => cluster.name);
-  const ownLabels = ownership(mesh, "remote-secret");
   return remoteSecrets.flatMap((secret): Stranger | [] => {
     const keys = Object.keys(secret.data ?? {});
     const clusters = keys.filter((key) => key !== name && !members.includes(key));
     if (clusters.length === 0) return [];
     const ours = clusters.length === keys.length;
-    return { secret, clusters, ours: ours && matches(ownLabels, secret.metadata.labels) };
+    return { secret, clusters, ours: ours && isOurs(owner, secret) };
   });
 }
 
@@ -46,7 +49,7 @@ export function strangersLeft({ namespace }: MeshSpec, strangers: readonly Stran
 /** Whether all remote secrets are for clusters of the mesh. */
 export function noStrangers(
   mesh: MeshSpec,
-  { spec, remoteSecrets }: Pick<Observation, "spec" | "remoteSecrets">,
+  { spec, uid, remoteSecrets }: Pick<Observation, "spec" | "uid" | "remoteSecrets">,
 ): Finding {
   const secrets = remoteSecrets();
   const entries = secrets.flatMap(({ metadata, data }) => Object.keys(data ?? {}).map((key) => [key, metadata.name]));
@@ -54,7 +57,7 @@ export function noStrangers(
     source: `Secrets labelled istio/multiCluster=true in ${mesh.namespace}`,
     values: Object.fromEntries(entries),
   };
-  const strangers = strangersAmong(mesh, spec.name, secrets);
+  const strangers = strangersAmong(ownerOf(mesh, uid()), mesh, spec.name, secrets);
   const finding =
     strangers.length === 0
       ? passed("Every remote secret is for a cluster of this mesh.")

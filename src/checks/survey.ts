@@ -7,6 +7,7 @@ import { readProxies } from "../facts/proxies.ts";
 import { type Bundle, otherCa, readBundle } from "../facts/trust.ts";
 import type { Authority } from "../mesh/authority.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
+import { isOurs, type Owner, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -104,7 +105,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     operator,
     cni,
   ] = await Promise.all([
-    clusterUid(cluster),
+    cluster.uid(),
     peerServer(spec.apiServer, kubeconfig.server, cluster),
     cluster.get({ apiVersion: "v1", kind: "Namespace", name: mesh.namespace }),
     choosing,
@@ -133,7 +134,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     identities,
     trust: {
       cluster: spec.name,
-      ...(await authorities(cacerts, selfSigned)),
+      ...(await authorities(ownerOf(mesh, uid), cacerts, selfSigned)),
       ...inEffect(bundle),
       otherCa: signs,
       controlPlane: istios.length > 0 || istiods.length > 0,
@@ -163,12 +164,13 @@ async function hanging(cluster: Cluster, { length }: readonly Deployment[]): Pro
  */
 async function readerTokensOf(mesh: MeshSpec, cluster: Cluster): Promise<Pick<Survey, "readerTokens" | "readerToken">> {
   const secrets = { apiVersion: "v1", kind: "Secret", namespace: mesh.namespace };
-  const [filled, ours] = await Promise.all([
+  const [uid, filled, ours] = await Promise.all([
+    cluster.uid(),
     // Tokens that do not expire, whoever made them, and ours of both kinds.
     cluster.list<Secret>({ ...secrets, fieldSelector: `type=${TOKEN_TYPE}` }),
     cluster.list<Secret>({ ...secrets, labelSelector: `${MANAGED_BY}=${MANAGER},app.kubernetes.io/component=reader` }),
   ]);
-  const tokens = readerTokens([...filled, ...ours]);
+  const tokens = readerTokens(ownerOf(mesh, uid), [...filled, ...ours]);
   const current = currentReaderToken(mesh, tokens);
   const token = mesh.tokenTtl === undefined ? secretText(current, "token") : undefined;
   const refused = token && !(await reviewToken(cluster, token)).authenticated;
@@ -178,13 +180,6 @@ async function readerTokensOf(mesh: MeshSpec, cluster: Cluster): Promise<Pick<Su
 /** The CA in the ConfigMap that Kubernetes puts into every namespace. */
 export function clusterCa(cluster: Cluster, mesh: MeshSpec): Promise<string | undefined> {
   return configText(cluster, mesh.namespace, "kube-root-ca.crt", "ca.crt");
-}
-
-async function clusterUid(cluster: Cluster): Promise<string> {
-  const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" });
-  if (!found?.metadata.uid)
-    throw new Failure("There is no namespace kube-system, by which a cluster is told from others.");
-  return found.metadata.uid;
 }
 
 interface EndpointSlice extends KubernetesObject {
@@ -225,6 +220,7 @@ const inspector = () => import("../mesh/certificates/inspect.ts");
 
 /** The CAs in Secrets. */
 async function authorities(
+  owner: Owner,
   cacerts: Secret | undefined,
   selfSigned: Secret | undefined,
 ): Promise<Pick<TrustState, "cacerts" | "selfSigned">> {
@@ -238,7 +234,7 @@ async function authorities(
     cacerts: {
       ...(issuer && roots.length > 0 ? { authority: { issuer, trusted: roots } } : {}),
       problems,
-      ours: cacerts.metadata.labels?.[MANAGED_BY] === MANAGER,
+      ours: isOurs(owner, cacerts),
     },
     ...(own ? { selfSigned: own } : {}),
   };

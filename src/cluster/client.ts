@@ -72,6 +72,7 @@ class Client implements Cluster {
   readonly #login: Login;
   readonly #deadline: Deadline;
   readonly #watcher: Watcher;
+  #uid: Promise<string> | undefined;
 
   constructor(name: string, transport: Transport, login: Login, deadline: Deadline, watcher: Watcher) {
     this.name = name;
@@ -98,6 +99,18 @@ class Client implements Cluster {
       .gitVersion;
   }
 
+  uid(): Promise<string> {
+    this.#uid ??= this.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" }).then((found) => {
+      if (found?.metadata.uid) return found.metadata.uid;
+      throw new Failure("There is no namespace kube-system, by which a cluster is told from others.");
+    });
+    // What could not be read may be the next time.
+    this.#uid.catch(() => {
+      this.#uid = undefined;
+    });
+    return this.#uid;
+  }
+
   async serves(apiVersion: string): Promise<boolean> {
     return (
       (await orUndefined(this.#transport.json(`look for ${apiVersion}`, "GET", `/apis/${apiVersion}`))) !== undefined
@@ -116,23 +129,24 @@ class Client implements Cluster {
     return contentsOf(this.#transport, namespace);
   }
 
-  apply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
-    return this.#apply(object, false);
+  apply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>> {
+    return this.#apply(object, before, false);
   }
 
-  tryApply<T extends KubernetesObject>(object: T): Promise<Applied<T>> {
-    return this.#apply(object, true);
+  tryApply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>> {
+    return this.#apply(object, before, true);
   }
 
-  async #apply<T extends KubernetesObject>(object: T, dryRun: boolean): Promise<Applied<T>> {
+  async #apply<T extends KubernetesObject>(object: T, before: T | undefined, dryRun: boolean): Promise<Applied<T>> {
     const ref = refOf(object);
-    const before = await this.get<T>(ref);
+    const { uid } = before?.metadata ?? {};
+    const body = uid ? { ...object, metadata: { ...object.metadata, uid } } : object;
     const after = await this.#transport.json<T>(
       `apply ${describe(ref)}`,
       "PATCH",
       `${objectPath(ref)}?fieldManager=${MANAGER}${dryRun ? "&dryRun=All" : ""}`,
       {
-        body: object,
+        body,
         contentType: "application/apply-patch+yaml",
         ...(dryRun ? { webhooks: () => PATIENCE_PASSED_ON } : {}),
       },
@@ -174,8 +188,8 @@ class Client implements Cluster {
     return this.#transport.json<T>(`try ${describe(refOf(object))}`, "POST", path, { body: object, webhooks });
   }
 
-  async delete(ref: ObjectRef, uid?: string): Promise<boolean> {
-    const body = { propagationPolicy: "Background", ...(uid ? { preconditions: { uid } } : {}) };
+  async delete(ref: ObjectRef, uid: string): Promise<boolean> {
+    const body = { propagationPolicy: "Background", preconditions: { uid } };
     const gone = (error: unknown) => error instanceof ApiError && (error.status === 404 || isReplaced(error));
     return this.#transport.json(`delete ${describe(ref)}`, "DELETE", objectPath(ref), { body }).then(
       () => true,

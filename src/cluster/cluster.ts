@@ -82,6 +82,8 @@ export interface Cluster {
   kubeconfig(lasting: number): Promise<string>;
   /** `gitVersion`, e.g. `v1.33.1`. */
   version(): Promise<string>;
+  /** UID of `kube-system`, by which a cluster is told from others; read once. */
+  uid(): Promise<string>;
   /** Whether a group is served in this version, `config.openshift.io/v1`. Anybody who may log in may ask. */
   serves(apiVersion: string): Promise<boolean>;
   /** The object, or `undefined` where there is none (or its kind is not served). */
@@ -89,10 +91,13 @@ export interface Cluster {
   list<T extends KubernetesObject>(query: ListQuery): Promise<T[]>;
   /** Everything that is stored in a namespace, of whatever kind the API server serves: what each is, without its content. */
   contents(namespace: string): Promise<KubernetesObject[]>;
-  /** Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict. */
-  apply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
+  /**
+   * Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict.
+   * @param before what was read of it just now; only that very object is changed
+   */
+  apply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>>;
   /** What `apply` would do, by a dry run; nothing is stored. A webhook that cannot be called is not insisted on. */
-  tryApply<T extends KubernetesObject>(object: T): Promise<Applied<T>>;
+  tryApply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>>;
   /** Restarts the pods of a Deployment as `kubectl rollout restart` does; what our applies own of it stays as it is. */
   restart(deployment: ObjectRef): Promise<void>;
   /** @param webhooks how long a webhook is waited for that cannot be called, where not as long as the API server */
@@ -104,8 +109,8 @@ export interface Cluster {
   update<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
   /** The object as it would be after admission; nothing is stored. @param webhooks see `create` */
   dryRun<T extends KubernetesObject>(object: KubernetesObject, webhooks: Patience): Promise<T>;
-  /** `false` where there was nothing to delete. `uid`: only that very object. */
-  delete(ref: ObjectRef, uid?: string): Promise<boolean>;
+  /** Deletes that very object; `false` where it is there no more. */
+  delete(ref: ObjectRef, uid: string): Promise<boolean>;
   /**
    * Watches what the queries find until the probe is done; at the deadline throws a `Failure` with the last thing seen.
    * The probe may act on what it sees, and ends the wait by throwing.

@@ -61,7 +61,7 @@ export async function uninstall(
       removeObjects(run, "uninstall.gateway", member, gateway, [exposure(member)]),
     );
     const controlPlane = perCluster((member, found) => removeControlPlane(run, mesh, member, found, [gateway(member)]));
-    const cni = perCluster((member, found) => removeCni(run, mesh, member, found, [controlPlane(member)]));
+    const cni = perCluster((member, found) => removeCni(run, member, found, [controlPlane(member)]));
     // istiod reads its CA from what is among this: it goes after it.
     const rest = perCluster((member, { rest }) =>
       removeObjects(run, "uninstall.rest", member, rest, [controlPlane(member), access(member)]),

@@ -54,6 +54,7 @@ export const CHECKS = {
   "preflight.operator": preflight("The Sail Operator can install the wanted version"),
   "preflight.support": preflight("The versions are looked after, and go together"),
   "preflight.images": preflight("Where the images come from is decided"),
+  "preflight.ownership": preflight("Nothing that somebody else made is in the way"),
   "preflight.dry-run": preflight("What is to be written would be taken"),
   "preflight.distinct": preflight("The kubeconfigs lead to different clusters"),
   "preflight.version": preflight("What runs can become the wanted version"),

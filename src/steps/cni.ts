@@ -1,4 +1,4 @@
-import { type CniPlan, cniDemanded, cniInTheWay, isOurCni } from "../checks/cni.ts";
+import { type CniPlan, cniDemanded, cniInTheWay } from "../checks/cni.ts";
 import type { Cluster, Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -8,16 +8,17 @@ import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { ClusterSpec, MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { type ControlPlane, healthy, STALE } from "./control-plane.ts";
-import type { Needs, Run, Step } from "./run.ts";
+import type { Needs, Run } from "./run.ts";
+import type { Step } from "./step.ts";
 
 /** What is to be applied for the CNI plugin, the resource last; nothing where it is not needed, or somebody else's. */
 export async function cniObjects(
   mesh: SettledMesh,
   spec: ClusterSpec,
   cluster: Cluster,
-  { needed, found }: Pick<CniPlan, "needed" | "found">,
+  { needed, found, ours }: Omit<CniPlan, "why">,
 ): Promise<KubernetesObject[]> {
-  if (!needed || (found && !isOurCni(found))) return [];
+  if (!needed || (found && !ours)) return [];
   const namespace = cniNamespace(mesh);
   return [...((await cluster.get(refOf(namespace))) ? [] : [namespace]), istioCni(mesh, spec)];
 }
@@ -44,7 +45,7 @@ export async function ensureCni(
   await run.step("install.cni", subject, needs, async (step) => {
     const trouble = cniInTheWay({ ...plan, needed }, mesh.istioVersion);
     if (trouble) throw new Failure(trouble.cause ?? "", trouble.hint);
-    const objects = await cniObjects(mesh, spec, cluster, { needed, found: plan.found });
+    const objects = await cniObjects(mesh, spec, cluster, { ...plan, needed });
     if (objects.length === 0) {
       return { value: undefined, evidence: `IstioCNI ${CNI_NAME} is somebody else's and healthy; it stays as it is.` };
     }

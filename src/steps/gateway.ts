@@ -18,7 +18,8 @@ import { hasOtherNetworks, type MeshSpec } from "../mesh/spec.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { Refusals } from "./refused.ts";
-import type { Needs, Run, Step } from "./run.ts";
+import type { Needs, Run } from "./run.ts";
+import type { Step } from "./step.ts";
 import { noOtherRoot } from "./trust.ts";
 
 /** Asks for the gateway's Service before istiod is there: a cloud takes its time to give it an address. */
@@ -54,7 +55,8 @@ export function runGateway(
     const { revision } = await controlPlane;
     await noOtherRoot(mesh, cluster, await newRoot);
     const { late } = await gatewayObjects(mesh, { spec, cluster }, revision, version);
-    await Promise.all(late.map((object) => step.apply(cluster, object)));
+    const applied = await Promise.all(late.map((object) => step.apply(cluster, object)));
+    const isOurs = applied.some(({ object, left }) => object.kind === "Deployment" && !left);
     const inNamespace = { namespace: mesh.namespace };
     const outdated = new OutdatedPods(step, cluster);
     const refusals = new Refusals(step, cluster);
@@ -71,7 +73,7 @@ export function runGateway(
       },
       async (seen) => {
         const pods = (seen.pods as unknown as Pod[]).filter(isActive);
-        await outdated.replace(pods);
+        if (isOurs) await outdated.replace(pods.filter(isOfGateway));
         const deployment = seen.deployment[0] as Deployment | undefined;
         await refusals.look(deployment, pods);
         return rolledOut(deployment, pods);
@@ -191,12 +193,19 @@ class OutdatedPods {
     return since;
   }
 
-  async #replace({ metadata: { uid = "", namespace = "", name } }: Pod, why: string): Promise<void> {
+  async #replace(pod: Pod, why: string): Promise<void> {
+    const { uid = "", name } = pod.metadata;
     if (this.#replaced.has(uid)) return;
     this.#replaced.add(uid);
     this.#step.say(`Pod ${name} ${why}; it is replaced.`);
-    await this.#step.delete(this.#cluster, { apiVersion: "v1", kind: "Pod", namespace, name }, uid);
+    await this.#step.replacePod(this.#cluster, pod);
   }
+}
+
+/** Whether a pod is the gateway's Deployment's: its ReplicaSets have its name and their pods' hash. */
+export function isOfGateway({ metadata: { ownerReferences = [], labels = {} } }: Pod): boolean {
+  const name = `${GATEWAY_NAME}-${labels["pod-template-hash"]}`;
+  return ownerReferences.some((owner) => owner.kind === "ReplicaSet" && owner.name === name);
 }
 
 /** Whether a gateway's pod has the placeholder image still. */

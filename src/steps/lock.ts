@@ -59,15 +59,12 @@ export class Lock {
   /** To be called before a cluster is read: notes who holds it, and what was read is good as long as that is so. */
   async look(member: Member): Promise<void> {
     const { cluster } = member;
-    const [found, namespace] = await Promise.all([
-      cluster.get<Lease>(LEASE),
-      cluster.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" }),
-    ]).catch((error: unknown) => {
+    const [found, uid] = await Promise.all([cluster.get<Lease>(LEASE), cluster.uid()]).catch((error: unknown) => {
       // A right that is missing is told by the check of rights.
       if (error instanceof ApiError && error.status === 403) return [undefined, undefined] as const;
       throw error;
     });
-    if (namespace) this.#note(member, namespace.metadata.uid ?? "", found);
+    if (uid) this.#note(member, uid, found);
   }
 
   /**
@@ -236,7 +233,7 @@ export class Lock {
     if (held.lost) return;
     const { cluster } = this.#lastly(held.member);
     try {
-      if (remove) await cluster.delete(LEASE, held.lease.metadata.uid);
+      if (remove) await cluster.delete(LEASE, held.lease.metadata.uid ?? "");
       else await cluster.update(strip({ ...held.lease, spec: { ...held.lease.spec, holderIdentity: "" } }));
     } finally {
       if (cluster !== held.member.cluster) await cluster.close();

@@ -1,5 +1,5 @@
 import { likelyNeedsCni } from "../checks/cni.ts";
-import { unknown } from "../checks/finding.ts";
+import { passed, unknown } from "../checks/finding.ts";
 import type { FoundOperator } from "../checks/found-operator.ts";
 import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
@@ -21,9 +21,10 @@ import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
 import { withImages } from "./images.ts";
-import { isCurrent } from "./remote-access.ts";
+import { tryWrites } from "./rehearsal.ts";
+import { foreignRemoteSecret, isCurrent } from "./remote-access.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
-import { type Intent, Trial, tryInstall, UNTRIED } from "./trial.ts";
+import { together } from "./trial.ts";
 import { settleVersion } from "./version.ts";
 
 export interface Ready<Begun> {
@@ -65,16 +66,19 @@ const CLUSTER_CHECKS = [
   "reader-role",
   "operator",
   "images",
+  "ownership",
   "dry-run",
 ] as const;
 type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
+/** Of what is tried. A plan tells it with what would become. */
+const TRIED: readonly ClusterCheck[] = ["ownership", "dry-run"];
 /** What there is to look at before the access to clusters that are joined already is changed. */
-const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets"];
+const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets", "ownership"];
 type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
 /** The preflight's steps, for the run's plan. @param tools which of them the run may need */
 export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true, dryRun: true }): CheckRef[] {
-  const checks = installChecks(mesh).filter((id) => tools.dryRun || id !== "dry-run");
+  const checks = installChecks(mesh).filter((id) => tools.dryRun || !TRIED.includes(id));
   return [
     ...planned(mesh, checks),
     { id: "preflight.version", subject: MESH },
@@ -164,7 +168,7 @@ export async function preflight<Begun>(
     const cause = `Not reached: ${name} cannot be reached, and the run goes on without it.`;
     run.say("preflight", { cluster: name }, "The run goes on without it.");
     const left = (planned: CheckRef) =>
-      ["preflight.images", "preflight.dry-run"].includes(planned.id) ||
+      ["preflight.images", "preflight.ownership", "preflight.dry-run"].includes(planned.id) ||
       isOf(planned, "install") ||
       isOf(planned, "plan");
     run.skipRest(cause, (planned) => left(planned) && clustersOf(planned.subject).includes(name));
@@ -175,23 +179,12 @@ export async function preflight<Begun>(
     const tried = imaged.map((member) => {
       const survey = surveys.get(member.spec.name) as Survey;
       const transition = transitions.get(member.spec.name) as Transition;
-      return attempt(tryWrites(run, mesh, member, { survey, trust: trust.trust, transition, istioctl }));
+      const others = imaged.filter((each) => each !== member);
+      return tryWrites(run, mesh, member, { survey, trust: trust.trust, transition, istioctl }, surveys, others);
     });
-    if ((await Promise.all(tried)).includes(undefined)) return undefined;
+    if ((await Promise.all(tried)).includes(false)) return undefined;
   }
   return { mesh, served: imaged, surveys, transitions, ...trust };
-}
-
-/** Tries what is to be written to a cluster by a dry run: what is refused is known before anything is. */
-function tryWrites(run: Run, mesh: SettledMesh, member: Member, intent: Intent): Promise<true> {
-  return run.step("preflight.dry-run", { cluster: member.spec.name }, [], async () => {
-    const trial = new Trial(member.cluster, intent.survey);
-    await tryInstall(trial, mesh, member, intent);
-    const { tried, untried, refused } = await trial.end();
-    if (refused) throw refused.error;
-    const evidence = `A dry run of ${tried} object${tried === 1 ? "" : "s"} was taken.`;
-    return { value: true, evidence: `${evidence}${untried ? ` ${UNTRIED}` : ""}` };
-  });
 }
 
 /** Decides on the root of trust and begins what it takes; `undefined` where that cannot be. */
@@ -237,8 +230,17 @@ export async function accessPreflight(
   const looks: Looks = (member, survey) => ({
     "remote-secrets": () => {
       // A cluster that is not in the list may read this one, too, and would be left behind.
-      const strangers = noStrangers(mesh, { spec: member.spec, remoteSecrets: () => survey.remoteSecrets });
+      const strangers = noStrangers(mesh, {
+        spec: member.spec,
+        uid: () => survey.uid,
+        remoteSecrets: () => survey.remoteSecrets,
+      });
       return strangers.verdict === "failed" ? strangers : checks.checkRemoteSecrets(mesh, member, survey);
+    },
+    ownership: () => {
+      const foreign = members.flatMap(({ spec }) => foreignRemoteSecret(mesh, survey, spec.name) ?? []);
+      if (foreign.length > 0) throw together(foreign);
+      return passed("The remote secrets that are there are this action's.");
     },
   });
   // By what the control planes are installed has no part in it, and would take further rights to look at.

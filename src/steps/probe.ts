@@ -4,8 +4,9 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Patience } from "../cluster/retry.ts";
+import { isProven, ownerOf, proven } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import {
   PROBE_NAMESPACES,
   PROBE_POD,
@@ -14,7 +15,6 @@ import {
   probeNamespace,
   probeObjects,
   probePod,
-  probeRef,
   probeServices,
 } from "../mesh/objects/probe.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
@@ -88,7 +88,7 @@ async function createProbe(
     );
   }
   const made = <T extends KubernetesObject>(object: T) => create<T>(cluster, object, patience);
-  await made(probeNamespace(mesh, probe, labels));
+  await made(proven(ownerOf(mesh, await cluster.uid()), probeNamespace(mesh, probe, labels)));
   // OpenShift chooses the user, from a range that it notes on every namespace.
   const uid = systemNamespace?.metadata.annotations?.["openshift.io/sa.scc.uid-range"] ? undefined : UID;
   const configured = Promise.all(probeServices(mesh, probe).map(made)).then((services) =>
@@ -208,11 +208,14 @@ function notStarted(mesh: MeshSpec, error: unknown): Finding {
 /**
  * Removes a probe: its pod goes at once, and its namespace is asked to. Nobody waits for that, for Kubernetes leaves a
  * namespace alone for five seconds before it empties it.
- * @param uid only that very namespace
+ * @param uid only that very namespace; only one that this action made in any case
  */
 export async function removeProbe(cluster: Cluster, namespace: string, uid?: string): Promise<void> {
   const ref = { apiVersion: "v1", kind: "Namespace", name: namespace };
-  await Promise.all([cluster.delete(probeRef(namespace)), cluster.delete(ref, uid)]);
+  const pods = { apiVersion: "v1", kind: "Pod", namespace, fieldSelector: `metadata.name=${PROBE_POD}` };
+  const [own, found, running] = await Promise.all([cluster.uid(), cluster.get(ref), cluster.list(pods)]);
+  if (!found || !isProven(own, found) || (uid && uid !== found.metadata.uid)) return;
+  await Promise.all([found, ...running].map((each) => cluster.delete(refOf(each), each.metadata.uid ?? "")));
 }
 
 /** Creates what is this run's alone: if it is there already, an earlier try of the same request came through. */

@@ -16,7 +16,8 @@ import {
 import { type Secret, secretText } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import type { Run, Step } from "./run.ts";
+import type { Run } from "./run.ts";
+import type { Step } from "./step.ts";
 
 interface Binding extends KubernetesObject {
   subjects?: { kind: string; name: string; namespace?: string }[];

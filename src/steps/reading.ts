@@ -13,7 +13,8 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { count } from "../mesh/words.ts";
 import type { AsBefore } from "./as-before.ts";
 import { defectiveVersion, fixedIn, PATIENCE, restartIstiods } from "./restart.ts";
-import type { Needs, Outcome, Run, Step } from "./run.ts";
+import type { Needs, Outcome, Run } from "./run.ts";
+import type { Step } from "./step.ts";
 
 /** How a remote secret became as it is. */
 export interface Written {

@@ -4,7 +4,7 @@ import { Failure } from "../mesh/failure.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
-import type { Step } from "./run.ts";
+import type { Step } from "./step.ts";
 
 /** How long a Deployment's pods may be forbidden before that is taken for an answer. Milliseconds. */
 const PATIENCE = 20_000;

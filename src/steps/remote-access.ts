@@ -4,13 +4,15 @@ import type { Survey } from "../checks/survey.ts";
 import { type Reviews, reviewsOnce, reviewToken } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
+import { handOver, inShell, isOurs, type Owner, ownerOf, writersOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isDnsLabel } from "../mesh/objects/names.ts";
-import { refOf } from "../mesh/objects/object.ts";
+import { describe, refOf } from "../mesh/objects/object.ts";
 import { remoteSecret, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig, type RemoteKubeconfig, remoteKubeconfig, unfit } from "../mesh/remote-kubeconfig.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { lifetime, span, tokenClaims } from "../mesh/token.ts";
+import { listed } from "../mesh/words.ts";
 import type { AsBefore } from "./as-before.ts";
 import { credentials } from "./reader.ts";
 import { type Written, written } from "./reading.ts";
@@ -29,6 +31,19 @@ export function remoteOf(observer: Survey, target: string): RemoteKubeconfig | u
 /** The observer's remote secret for the target, by its name. */
 export function remoteSecretOf(observer: Survey, target: string): Secret | undefined {
   return observer.remoteSecrets.find(({ metadata }) => metadata.name === remoteSecretName(target));
+}
+
+/** That a remote secret which is to be written is somebody else's; `undefined` where it is not. */
+export function foreignRemoteSecret(mesh: MeshSpec, observer: Survey, target: string): Failure | undefined {
+  const owner = ownerOf(mesh, observer.uid);
+  const secret = remoteSecretOf(observer, target);
+  if (!secret || isOurs(owner, secret)) return undefined;
+  const ref = refOf(secret);
+  const writers = writersOf(secret);
+  return new Failure(
+    `${describe(ref)}, the remote secret for ${target}, is not this action's${writers.length > 0 ? ` (${listed(writers)} made it)` : ""}, and has to be written.`,
+    `Have it made by this action: ${inShell("delete", ref)}, upon which istiod forgets ${target} until \`install\` has made another. Or hand it over, to be changed and removed as this action's own: ${handOver(owner, ref)}`,
+  );
 }
 
 /** Whether the token is the one in the Secret, or was bound to it. */
@@ -220,19 +235,19 @@ export function leaveNoStrangers(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster, ...rest }: Member,
-  { remoteSecrets }: Survey,
+  { remoteSecrets, uid }: Survey,
   prune: boolean,
   needs: Needs,
   asBefore: AsBefore,
   patience?: number,
 ): Promise<void> {
   return run.step("install.strangers", { cluster: spec.name }, prune ? needs : [], async (step) => {
-    const { removed, left } = strangersOf(mesh, spec.name, remoteSecrets, prune);
+    const { removed, left } = strangersOf(ownerOf(mesh, uid), mesh, spec.name, remoteSecrets, prune);
     const gone = removed.flatMap(({ clusters }) => clusters);
     let warning: string | undefined;
     if (gone.length > 0) {
       await asBefore.read();
-      for (const { secret } of removed) await step.delete(cluster, refOf(secret), secret.metadata.uid);
+      for (const { secret } of removed) await step.delete(cluster, secret);
       const others = mesh.clusters.map(({ name }) => name).filter((name) => name !== spec.name);
       warning = await readAfterRemoval(
         step,
@@ -252,8 +267,14 @@ export function leaveNoStrangers(
 }
 
 /** The remote secrets that are to be removed, and what is to be said of those that are not. */
-export function strangersOf(mesh: MeshSpec, name: string, remoteSecrets: readonly Secret[], prune: boolean) {
-  const strangers = strangersAmong(mesh, name, remoteSecrets);
+export function strangersOf(
+  owner: Owner,
+  mesh: MeshSpec,
+  name: string,
+  remoteSecrets: readonly Secret[],
+  prune: boolean,
+) {
+  const strangers = strangersAmong(owner, mesh, name, remoteSecrets);
   const removed = strangers.filter(({ ours }) => prune && ours);
   const left = strangers.filter((each) => !removed.includes(each));
   if (left.length === 0) return { removed };

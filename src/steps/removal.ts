@@ -4,12 +4,14 @@ import type { Cluster, ListQuery } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
+import { notOurs, type Owner } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, ISTIO_REVISION, inOrder } from "../mesh/objects/control-plane.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
-import { MANAGED_BY, MANAGER, notOurs } from "../mesh/objects/ownership.ts";
+import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import type { Needs, Run, Step } from "./run.ts";
+import type { Needs, Run } from "./run.ts";
+import type { Step } from "./step.ts";
 
 /** How long what is on its way to go is waited for before it counts as somebody's. Milliseconds. */
 const SETTLING = 30_000;
@@ -93,9 +95,8 @@ export function removeControlPlane(
 /** Removes the CNI plugin and its namespace, if they are ours and no other control plane is there that may use them. */
 export function removeCni(
   run: Run,
-  mesh: MeshSpec,
   { spec, cluster }: Member,
-  { cnis, cniNamespace }: Inventory,
+  { owner, cnis, cniNamespace }: Inventory,
   needs: Needs,
 ): Promise<void> {
   return run.step("uninstall.cni", { cluster: spec.name }, needs, async (step) => {
@@ -108,7 +109,7 @@ export function removeCni(
       return { value: undefined, evidence: `The CNI plugin stays: ${why}` };
     }
     if (cnis.length > 0) await byOperator(cluster, () => removeAll(step, cluster, cnis));
-    const end = cniNamespace ? await removeIfOurs(run, step, mesh, cluster, cniNamespace) : "";
+    const end = cniNamespace ? await removeIfOurs(run, step, owner, cluster, cniNamespace) : "";
     return { value: undefined, evidence: `${gone(cnis)}${end && ` ${end}`}` };
   });
 }
@@ -118,13 +119,13 @@ export function removeNamespace(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
-  { namespace, shared }: Inventory,
+  { owner, namespace, shared }: Inventory,
   needs: Needs,
 ): Promise<void> {
   return run.step("uninstall.namespace", { cluster: spec.name }, needs, async (step) => {
     if (!namespace) return { value: undefined, evidence: `There is no namespace ${mesh.namespace}.` };
-    if (notOurs(mesh, namespace) && !shared) await giveBack(step, cluster, namespace);
-    return { value: undefined, evidence: await removeIfOurs(run, step, mesh, cluster, namespace) };
+    if (notOurs(owner, namespace) && !shared) await giveBack(step, cluster, namespace);
+    return { value: undefined, evidence: await removeIfOurs(run, step, owner, cluster, namespace) };
   });
 }
 
@@ -132,22 +133,22 @@ export function removeNamespace(
 async function removeIfOurs(
   run: Run,
   step: Step,
-  mesh: MeshSpec,
+  owner: Owner,
   cluster: Cluster,
   namespace: KubernetesObject,
 ): Promise<string> {
   const leave = (object: KubernetesObject, why: string) => run.leave("removal", cluster.name, refOf(object), why);
   const name = describe(refOf(namespace));
-  const foreign = notOurs(mesh, namespace);
+  const foreign = notOurs(owner, namespace);
   if (foreign) {
     leave(namespace, foreign);
     return `${name} is not this action's and stays.`;
   }
   // One that is going already takes along what is in it, whatever that is.
-  const inside = namespace.metadata.deletionTimestamp ? [] : await settled(mesh, cluster, namespace.metadata.name);
+  const inside = namespace.metadata.deletionTimestamp ? [] : await settled(owner, cluster, namespace.metadata.name);
   if (inside.length > 0) {
     const it = inside.length === 1 ? "an object that is" : `${inside.length} objects that are`;
-    for (const object of inside) leave(object, notOurs(mesh, object) ?? "");
+    for (const object of inside) leave(object, notOurs(owner, object) ?? "");
     leave(namespace, `It holds ${it} not this action's.`);
     return `${name} stays, for it holds ${it} not this action's.`;
   }
@@ -171,18 +172,17 @@ async function byOperator(cluster: Cluster, work: () => Promise<void>): Promise<
 }
 
 /** Takes away what is ours of somebody else's namespace: the network's label, by its field manager. */
-async function giveBack(step: Step, cluster: Cluster, { metadata }: KubernetesObject): Promise<void> {
-  const { name, uid, managedFields = [] } = metadata;
-  if (!managedFields.some(({ manager, operation }) => manager === MANAGER && operation === "Apply")) return;
-  // To apply nothing is to give up all fields. The UID keeps it from being made anew.
-  await step.apply(cluster, { apiVersion: "v1", kind: "Namespace", metadata: { name, ...(uid ? { uid } : {}) } });
+async function giveBack(step: Step, cluster: Cluster, namespace: KubernetesObject): Promise<void> {
+  const { managedFields = [] } = namespace.metadata;
+  if (managedFields.some(({ manager, operation }) => manager === MANAGER && operation === "Apply"))
+    await step.giveBack(cluster, namespace);
 }
 
 /** What in the namespace is somebody else's, once all that follows its owner is gone. */
-async function settled(mesh: MeshSpec, cluster: Cluster, namespace: string): Promise<KubernetesObject[]> {
+async function settled(owner: Owner, cluster: Cluster, namespace: string): Promise<KubernetesObject[]> {
   const start = performance.now();
   return cluster.poll(`what is left in namespace ${namespace} to go with its owners`, async () => {
-    const { foreign, passing } = foreignContents(mesh, await cluster.contents(namespace));
+    const { foreign, passing } = foreignContents(owner, await cluster.contents(namespace));
     if (passing.length === 0 || performance.now() - start > SETTLING) return { done: [...foreign, ...passing] };
     return { seen: passing.map(terminating).join("; ") };
   });
@@ -213,7 +213,7 @@ async function podsOf(cluster: Cluster, { kind, metadata, spec }: KubernetesObje
 
 async function remove(step: Step, cluster: Cluster, object: KubernetesObject): Promise<void> {
   // What is being deleted already is only waited for.
-  if (!object.metadata.deletionTimestamp) await step.delete(cluster, refOf(object), object.metadata.uid);
+  if (!object.metadata.deletionTimestamp) await step.delete(cluster, object);
 }
 
 async function untilGone(cluster: Cluster, what: string, objects: readonly KubernetesObject[]): Promise<void> {

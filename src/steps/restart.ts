@@ -9,7 +9,7 @@ import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { defectOf, versionOf } from "../mesh/versions.ts";
 import type { AsBefore } from "./as-before.ts";
-import type { Step } from "./run.ts";
+import type { Step } from "./step.ts";
 
 /** How long an istiod may take to show that it takes a remote secret up, in milliseconds. Mostly it takes a second. */
 export const PATIENCE = 20_000;

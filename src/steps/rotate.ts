@@ -3,7 +3,7 @@ import type { Survey } from "../checks/survey.ts";
 import { reviewsOnce } from "../checks/tokens.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type ObjectRef, refOf } from "../mesh/objects/object.ts";
+import type { ObjectRef } from "../mesh/objects/object.ts";
 import { generationOf, nextGeneration, readerToken } from "../mesh/objects/reader.ts";
 import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
@@ -111,7 +111,7 @@ export function retireTokens(
     await Promise.all(observers.map((observer) => stillHolds(mesh, observer, name, current)));
     const { ours, others } = survey.readerTokens;
     const old = ours.filter(({ metadata }) => metadata.name !== current.metadata.name);
-    for (const each of old) await step.delete(cluster, refOf(each), each.metadata.uid);
+    for (const each of old) await step.delete(cluster, each);
     const names = (secrets: readonly Secret[]) => secrets.map(({ metadata }) => metadata.name).join(", ");
     const evidence =
       old.length > 0

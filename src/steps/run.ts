@@ -1,11 +1,10 @@
-import type { Applied, Cluster } from "../cluster/cluster.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError, unreachableCluster } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { CHECKS, type CheckId } from "../mesh/catalogue.ts";
 import { explained } from "../mesh/causes.ts";
-import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
-import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
+import { describe, type ObjectRef } from "../mesh/objects/object.ts";
 import { withoutSecretsIn } from "../mesh/redact.ts";
 import type {
   Change,
@@ -24,6 +23,7 @@ import type {
 } from "../mesh/report.ts";
 import { clustersOf, PHASES, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { type ObjectChange, type Step, stepOf } from "./step.ts";
 
 /** Told what happens while it happens; all else is in the report. */
 export interface Progress {
@@ -47,31 +47,6 @@ export async function attempt<T>(step: Promise<T>): Promise<T | undefined> {
     if (error instanceof NotReached) return undefined;
     throw error;
   }
-}
-
-/** What a step's work has at hand. */
-export interface Step {
-  say(text: string): void;
-  /** Applies an object and notes the change. */
-  apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<Applied<T>>;
-  /** Creates an object and notes it; throws an `ApiError` 409 where there is one of its name. */
-  create(cluster: Cluster, object: KubernetesObject): Promise<void>;
-  /** Changes an object that was read, where it is so still (see `Cluster.update`), and notes it. */
-  update(cluster: Cluster, object: KubernetesObject, before: KubernetesObject): Promise<void>;
-  delete(cluster: Cluster, ref: ObjectRef, uid?: string): Promise<void>;
-  /** Notes a change that another program made. */
-  changed(cluster: Cluster, ref: ObjectRef, action: Change["action"]): void;
-  /** Notes what would become of an object; nothing is done to it. */
-  would(cluster: Cluster, change: ObjectChange): void;
-}
-
-/** A change, but for the cluster. */
-export type ObjectChange = Omit<Change, "cluster">;
-
-/** What applying an object did to it, or would do. */
-export function changeOf(object: KubernetesObject, { action, before, object: after }: Applied<KubernetesObject>) {
-  const diff = action === "unchanged" ? [] : differences(before, before ? after : object);
-  return { ...refOf(object), action, ...(diff.length > 0 ? { diff } : {}) } satisfies ObjectChange;
 }
 
 export interface Outcome<T> {
@@ -194,7 +169,13 @@ export class Run {
     }
     const start = performance.now();
     try {
-      const { value, ...seen } = await work(this.#stepOf(phase, subject));
+      const { value, ...seen } = await work(
+        stepOf(this.#mesh, {
+          guard: (cluster) => this.guard(cluster),
+          say: (text) => this.#progress.event(phase, subject, text),
+          changed: (cluster, change, would) => this.#changed(cluster, phase, change, would),
+        }),
+      );
       this.#settle(planned, { verdict: "passed", ...seen }, start);
       return value;
     } catch (error) {
@@ -204,36 +185,6 @@ export class Run {
       this.#settle(planned, explain(error), start);
       throw new NotReached(`${id} of ${subjectName(subject)} failed`, { cause: error });
     }
-  }
-
-  #stepOf(phase: Phase, subject: Subject): Step {
-    return {
-      say: (text) => this.#progress.event(phase, subject, text),
-      apply: async (cluster, object) => {
-        await this.guard(cluster.name);
-        const applied = await cluster.apply(object);
-        this.#changed(cluster, phase, changeOf(object, applied));
-        return applied;
-      },
-      create: async (cluster, object) => {
-        await this.guard(cluster.name);
-        await cluster.create(object);
-        this.#changed(cluster, phase, changeOf(object, { action: "created", object }));
-      },
-      update: async (cluster, object, before) => {
-        await this.guard(cluster.name);
-        const { uid = "", resourceVersion = "" } = before.metadata;
-        const wanted = { ...object, metadata: { ...object.metadata, uid, resourceVersion } };
-        const after = await cluster.update(wanted);
-        this.#changed(cluster, phase, changeOf(object, { object: after, before, action: "updated" }));
-      },
-      delete: async (cluster, ref, uid) => {
-        await this.guard(cluster.name);
-        if (await cluster.delete(ref, uid)) this.#changed(cluster, phase, { ...ref, action: "deleted" });
-      },
-      changed: (cluster, ref, action) => this.#changed(cluster, phase, { ...ref, action }),
-      would: (cluster, change) => this.#changed(cluster, phase, change, "would be "),
-    };
   }
 
   /** Marks what is planned and was not reached, all of it or what is picked, as skipped. */

@@ -1,15 +1,13 @@
-import { terminating } from "../checks/inventory.ts";
 import { isToInstall } from "../checks/operator.ts";
 import type { Survey } from "../checks/survey.ts";
-import type { Applied, Cluster } from "../cluster/cluster.ts";
-import { ApiError } from "../cluster/errors.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { RELEASE } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
-import { differences } from "../mesh/diff.ts";
+import { type Owner, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
-import { inOrder, istio, mergeValues } from "../mesh/objects/control-plane.ts";
+import { inOrder, istio, namespace } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { chartReaderRole, READER } from "../mesh/objects/reader.ts";
 import { cacerts } from "../mesh/objects/secrets.ts";
@@ -22,8 +20,8 @@ import { expectedRevision, manifest } from "./control-plane.ts";
 import { planExposure } from "./exposure.ts";
 import { gatewayObjects } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
-import { changeOf, type ObjectChange } from "./run.ts";
-import { trustNamespace } from "./trust.ts";
+import { changeOf, type ObjectChange } from "./step.ts";
+import { InTheWay, type Written, write } from "./write.ts";
 
 /** Stands, in a dry run, for what is made by `install` itself. */
 export const NOT_MADE = "not made yet";
@@ -50,7 +48,7 @@ export async function tryInstall(
   { survey, trust, transition, istioctl }: Intent,
 ): Promise<void> {
   const { spec, cluster } = member;
-  trial.apply(trustNamespace(mesh, spec, survey.namespace));
+  trial.apply(namespace(mesh, spec));
   if (trust.issueFor.includes(spec.name)) {
     const root = trust.source === "generated" ? "a root that is generated then" : "the root that is provided";
     const note = `\`install\` issues an intermediate of ${root}.`;
@@ -128,8 +126,11 @@ export interface Tried {
   readonly tried: number;
   /** Whether some of it could not be tried, for want of its namespace. */
   readonly untried: boolean;
-  /** What to throw, where something was refused. */
-  readonly refused?: { readonly error: unknown };
+  /** What is somebody else's and does the job. */
+  readonly left: readonly KubernetesObject[];
+  readonly inTheWay: readonly InTheWay[];
+  /** What else was refused. */
+  readonly refused: readonly unknown[];
 }
 
 export const UNTRIED = "Its namespace is not there yet, so what goes into it was not tried.";
@@ -137,23 +138,29 @@ export const UNTRIED = "Its namespace is not there yet, so what goes into it was
 /** Tries what would be applied to a cluster, all at once, and tells of it in the order in which it was given. */
 export class Trial {
   readonly #cluster: Cluster;
+  readonly #owner: Owner;
+  readonly #left: KubernetesObject[] = [];
   readonly #namespace: KubernetesObject | undefined;
   readonly #changes: Promise<readonly ObjectChange[]>[] = [];
   #tried = 0;
   #untried = false;
 
-  constructor(cluster: Cluster, { namespace }: Survey) {
+  constructor(mesh: MeshSpec, cluster: Cluster, { uid, namespace }: Survey) {
     this.#cluster = cluster;
+    this.#owner = ownerOf(mesh, uid);
     this.#namespace = namespace;
   }
 
   /** @param note what of it is not known beforehand */
-  apply<T extends KubernetesObject>(object: T, note?: string): Promise<Applied<T>> {
+  apply<T extends KubernetesObject>(object: T, note?: string): Promise<Written<T>> {
     const tried = this.#try(object);
     this.add(
-      tried.then(({ reason, ...applied }) => {
-        const change = changeOf(object, applied);
-        const notes = [note, reason].filter((each) => each !== undefined && change.action !== "unchanged");
+      tried.then((written) => {
+        if (written.left) this.#left.push(written.object);
+        const change = changeOf(object, written);
+        const notes = [change.action === "unchanged" ? undefined : note, change.note].filter(
+          (each) => each !== undefined,
+        );
         return [{ ...change, ...(notes.length > 0 ? { note: notes.join(" ") } : {}) }];
       }),
     );
@@ -174,11 +181,13 @@ export class Trial {
       changes,
       tried: this.#tried,
       untried: this.#untried,
-      ...(refused.length > 0 ? { refused: { error: together(refused) } } : {}),
+      left: this.#left,
+      inTheWay: refused.filter((each) => each instanceof InTheWay),
+      refused: refused.filter((each) => !(each instanceof InTheWay)),
     };
   }
 
-  async #try<T extends KubernetesObject>(object: T): Promise<Applied<T> & { reason?: string }> {
+  async #try<T extends KubernetesObject>(object: T): Promise<Written<T>> {
     const into = this.#namespace;
     // Of a namespace that is on its way out that alone is told, and not of each object that it does not take.
     if (object.metadata.namespace && (!into || into.metadata.deletionTimestamp)) {
@@ -186,45 +195,12 @@ export class Trial {
       return { object, action: "created" };
     }
     this.#tried++;
-    try {
-      const tried = await this.#cluster.tryApply(object);
-      if (tried.before?.metadata.deletionTimestamp) throw ending(tried.before);
-      return tried;
-    } catch (error) {
-      const reason = untriable(error);
-      if (reason === undefined) throw error;
-      const before = await this.#cluster.get<T>(refOf(object));
-      if (!before) return { object, action: "created", reason };
-      const after = mergeValues(before, object) as T;
-      const action = differences(before, after).length === 0 ? "unchanged" : "updated";
-      return { object: after, before, action, reason };
-    }
+    return write(this.#cluster, this.#owner, object, true);
   }
 }
 
-/** The API server takes changes of what is being deleted; they go with it. */
-function ending(object: KubernetesObject): Failure {
-  const { kind, metadata } = object;
-  const namespace = metadata.namespace ? ` -n ${metadata.namespace}` : "";
-  return new Failure(
-    `${terminating(object)}: what is written now would go with it.`,
-    `Run again when it is gone. What holds it, and its status, is in: kubectl${namespace} get ${kind.toLowerCase()} ${metadata.name} -o yaml`,
-  );
-}
-
-/** Why a dry run says nothing about the real one; `undefined` where it does. */
-function untriable(error: unknown): string | undefined {
-  if (!(error instanceof ApiError)) return undefined;
-  const { status, message, webhook } = error;
-  // Its kind is not served yet, or what it refers to does not exist before the real one.
-  if (status === 404) return "It could not be tried: what it needs is not there yet.";
-  if (webhook) return `It could not be tried: the webhook ${webhook.name} cannot be called.`;
-  if (status === 400 && /support dry.?run/.test(message))
-    return "It could not be tried: a webhook for it does not take dry runs.";
-  return undefined;
-}
-
-function together(refused: readonly unknown[]): unknown {
+/** Failures in one; anything else as it is. */
+export function together(refused: readonly unknown[]): unknown {
   const failures = refused.filter((each) => each instanceof Failure);
   const [first] = failures;
   if (!first || failures.length < refused.length) return refused.find((each) => !(each instanceof Failure));

@@ -9,11 +9,11 @@ import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { NETWORK_LABEL, namespace } from "../mesh/objects/control-plane.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
-import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import { cacerts, type Secret } from "../mesh/objects/secrets.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
-import type { Needs, Run, Step } from "./run.ts";
+import type { Needs, Run } from "./run.ts";
+import type { Step } from "./step.ts";
 
 /** What is being issued, by cluster, while other work goes on. */
 export interface Issuing {
@@ -44,19 +44,13 @@ async function issue(root: Promise<RootCa>, cluster: string, namespace: string):
   return (await issuer()).issueIntermediate(root, cluster, namespace);
 }
 
-/** The control plane's namespace, ours or somebody else's. @param existing as it is now */
-export function trustNamespace(mesh: MeshSpec, spec: ClusterSpec, existing: KubernetesObject | undefined) {
-  return namespace(mesh, spec, !existing || existing.metadata.labels?.[MANAGED_BY] === MANAGER);
-}
-
 /**
  * The namespace's network label, where it has to wait until the gateway has an address: to the control plane that runs it
  * says at once that the other networks reach its pods by a gateway alone.
  */
 export function laterNetwork(mesh: MeshSpec, spec: ClusterSpec, survey: Survey): KubernetesObject | undefined {
-  const { namespace, istiods } = survey;
-  const isLabelled = namespace?.metadata.labels?.[NETWORK_LABEL] !== undefined;
-  return istiods.length > 0 && !isLabelled ? trustNamespace(mesh, spec, namespace) : undefined;
+  const isLabelled = survey.namespace?.metadata.labels?.[NETWORK_LABEL] !== undefined;
+  return survey.istiods.length > 0 && !isLabelled ? namespace(mesh, spec) : undefined;
 }
 
 /** Makes the control plane's namespace and, where planned, its `cacerts`: istiod reads them when it starts. */
@@ -69,7 +63,7 @@ export function establishTrust(
   needs: Needs = [],
 ): Promise<void> {
   return run.step("install.trust", { cluster: spec.name }, needs, async (step) => {
-    if (!laterNetwork(mesh, spec, survey)) await step.apply(cluster, trustNamespace(mesh, spec, survey.namespace));
+    if (!laterNetwork(mesh, spec, survey)) await step.apply(cluster, namespace(mesh, spec));
     const files = await issuing.cacerts.get(spec.name);
     const sha256 = await issuing.rootSha256;
     if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };

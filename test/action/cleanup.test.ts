@@ -2,7 +2,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { releaseLeases, removeProbes } from "../../src/action/cleanup.ts";
 import { LEASE, lease } from "../../src/mesh/objects/lease.ts";
+import { ownership } from "../../src/mesh/objects/ownership.ts";
 import { PROBE_PREFIX } from "../../src/mesh/objects/probe.ts";
+import { meshSpec, proven } from "../commands/mesh.ts";
 import type { Kube } from "../embedded/kube.ts";
 import { startKube } from "../embedded/server.ts";
 
@@ -27,10 +29,17 @@ afterEach(async () => {
 const warnings = () => printed.filter((line) => line.startsWith("::warning"));
 
 test("a cluster whose kubeconfig is gone keeps no other's probe from being removed", async () => {
-  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: PROBE.name } });
+  const labels = ownership(meshSpec(1), "probe");
+  kube.put(proven(kube, { apiVersion: "v1", kind: "Namespace", metadata: { name: PROBE.name, labels } }));
   await removeProbes(PROBE.name);
   await vi.waitFor(() => expect(kube.get(PROBE)).toBeUndefined());
   expect(warnings()).toEqual([expect.stringMatching(/could not be removed from gone: .*"\/does\/not\/exist"/)]);
+});
+
+test("a namespace of that name that is not a probe's is left alone", async () => {
+  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: PROBE.name } });
+  await removeProbes(PROBE.name);
+  expect(kube.get(PROBE)).toBeDefined();
 });
 
 test("nor its Lease from being given back", async () => {

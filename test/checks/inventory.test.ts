@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { foreignContents, goingRevisions, terminating } from "../../src/checks/inventory.ts";
+import { ownerOf, proven } from "../../src/mesh/claim.ts";
 import type { KubernetesObject, ObjectMeta } from "../../src/mesh/objects/object.ts";
 import { ownership } from "../../src/mesh/objects/ownership.ts";
 import { meshOf } from "../steps/support.ts";
 
 const mesh = meshOf(["a", "b"]);
+const mine = ownerOf(mesh, "uid-of-a");
 
 function object(kind: string, name: string, metadata: Partial<ObjectMeta> = {}, spec?: object): KubernetesObject {
   return { apiVersion: "v1", kind, metadata: { name, uid: `${kind} ${name}`, ...metadata }, ...(spec ? { spec } : {}) };
@@ -13,7 +15,7 @@ const owner = (kind: string, name: string) => [{ apiVersion: "v1", kind, name, u
 
 describe("in a namespace of ours", () => {
   test.each<[string, KubernetesObject[]]>([
-    ["ours", [object("Secret", "cacerts", { labels: ownership(mesh, "trust") })]],
+    ["ours", [proven(mine, object("Secret", "cacerts", { labels: ownership(mesh, "trust") }))]],
     ["what Kubernetes puts everywhere", [object("ConfigMap", "kube-root-ca.crt"), object("ServiceAccount", "default")]],
     [
       "what OpenShift puts everywhere",
@@ -41,31 +43,32 @@ describe("in a namespace of ours", () => {
     ["what is being deleted", [object("Pod", "p", { deletionTimestamp: "2026-11-20T12:00:00Z" })]],
     ["events, and what follows a Service", [object("Event", "e"), object("Endpoints", "e")]],
   ])("nothing is somebody's: %s", (_, contents) => {
-    expect(foreignContents(mesh, contents)).toEqual({ foreign: [], passing: [] });
+    expect(foreignContents(mine, contents)).toEqual({ foreign: [], passing: [] });
   });
 
   test.each<[string, KubernetesObject]>([
     ["without labels", object("ConfigMap", "kiali")],
+    ["labelled as ours, without the proof", object("Secret", "cacerts", { labels: ownership(mesh, "trust") })],
     ["of a kind that nobody knows", object("EnvoyFilter", "tuning")],
     ["of another mesh", object("Secret", "x", { labels: ownership({ id: "mesh2" }, "trust") })],
     ["of Helm's", object("Secret", "sh.helm.release.v1.kiali.v1", { labels: { owner: "helm" } })],
     ["a root that istiod made for itself", object("Secret", "istio-ca-secret")],
   ])("it is somebody's: %s", (_, somebodys) => {
-    expect(foreignContents(mesh, [somebodys])).toEqual({ foreign: [somebodys], passing: [] });
+    expect(foreignContents(mine, [somebodys])).toEqual({ foreign: [somebodys], passing: [] });
   });
 
   test("what has an owner is told by its owner", () => {
     const deployment = object("Deployment", "kiali");
     const pod = object("Pod", "kiali-1", { ownerReferences: owner("Deployment", "kiali") });
-    expect(foreignContents(mesh, [deployment, pod])).toEqual({ foreign: [deployment], passing: [] });
+    expect(foreignContents(mine, [deployment, pod])).toEqual({ foreign: [deployment], passing: [] });
   });
 
   test("what has lost its owner, or its account, is about to go", () => {
     const pod = object("Pod", "istiod-1", { ownerReferences: owner("ReplicaSet", "istiod") });
     const token = object("Secret", "token", { annotations: { "kubernetes.io/service-account.name": "gone" } });
-    expect(foreignContents(mesh, [pod, token])).toEqual({ foreign: [], passing: [pod, token] });
+    expect(foreignContents(mine, [pod, token])).toEqual({ foreign: [], passing: [pod, token] });
     const account = object("ServiceAccount", "gone");
-    expect(foreignContents(mesh, [token, account]).foreign).toEqual([token, account]);
+    expect(foreignContents(mine, [token, account]).foreign).toEqual([token, account]);
   });
 });
 

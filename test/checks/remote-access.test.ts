@@ -4,6 +4,7 @@ import type { Observation } from "../../src/checks/observation.ts";
 import { readerMayRead } from "../../src/checks/reader.ts";
 import { type Access, remoteChecks } from "../../src/checks/remote-access.ts";
 import { strangersAmong } from "../../src/checks/strangers.ts";
+import { ownerOf } from "../../src/mesh/claim.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { remoteSecret } from "../../src/mesh/objects/secrets.ts";
 import { remoteKubeconfig } from "../../src/mesh/remote-kubeconfig.ts";
@@ -220,6 +221,6 @@ describe("remote.reader", () => {
 
 test("the cluster's own remote secret, which istiod ignores, is no stranger", () => {
   const held = (name: string) => ({ ...secret(kubeconfig), data: { [name]: "" } });
-  const strangers = (name: string) => strangersAmong(mesh, "east", [held(name)]).length;
+  const strangers = (name: string) => strangersAmong(ownerOf(mesh, "uid"), mesh, "east", [held(name)]).length;
   expect([strangers("east"), strangers("west"), strangers("north")]).toEqual([0, 0, 1]);
 });

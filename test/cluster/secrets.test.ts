@@ -64,7 +64,7 @@ describe("what passes through a client is in nothing that the API server says of
     const [key, token] = [pem("PRIVATE KEY"), word()];
     const object = secretOf({ "ca-key.pem": key, east: kubeconfig(token), namespace: "istio-system" });
     const client = cluster();
-    const error = await client.apply(object).catch((error: Error) => error);
+    const error = await client.apply(object, undefined).catch((error: Error) => error);
     await client.close();
     expect((error as Error).message).toMatch(/^Could not apply Secret n\/s: Invalid: .*\*\*\*/);
     const canaries = new Canaries().add("key", key).add("token", token).add("credential", TOKEN);

@@ -8,7 +8,7 @@ import { ownership } from "../../src/mesh/objects/ownership.ts";
 import { encode } from "../embedded/controllers/support.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
-import { failures, NAMESPACE, notPassed, putNamespace, runInstall, text } from "./mesh.ts";
+import { failures, NAMESPACE, notPassed, proven, putNamespace, runInstall, text } from "./mesh.ts";
 
 const started = testClusters();
 const REF = { apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "cacerts" };
@@ -48,7 +48,7 @@ describe("cacerts that somebody else makes in the moment before", () => {
 
   test("with another root is not overwritten, and no control plane is started", async () => {
     const kubes = await started(2);
-    const theirs = await cacertsOf(other, "cluster1");
+    const theirs = proven(kubes[0], await cacertsOf(other, "cluster1"));
     intervene(kubes[0], () => kubes[0].put(theirs));
     const outcome = await runInstall(kubes);
     expect(failures(outcome)).toEqual([
@@ -77,8 +77,8 @@ describe("cacerts that somebody else makes in the moment before", () => {
     const kubes = await started(2);
     const left = await cacertsOf(root, "cluster1");
     putNamespace(kubes[0]);
-    kubes[0].put(left);
-    const theirs = await cacertsOf(other, "cluster1");
+    kubes[0].put(proven(kubes[0], left));
+    const theirs = proven(kubes[0], await cacertsOf(other, "cluster1"));
     intervene(kubes[0], () => kubes[0].put(theirs));
     const outcome = await runInstall(kubes);
     expect(failures(outcome)[0]).toMatch(/install\.trust cluster1: The Secret istio-system\/cacerts was changed by/);
@@ -89,7 +89,7 @@ describe("cacerts that somebody else makes in the moment before", () => {
     const kubes = await started(2);
     if (isLeft) {
       putNamespace(kubes[0]);
-      kubes[0].put(await cacertsOf(root, "cluster1"));
+      kubes[0].put(proven(kubes[0], await cacertsOf(root, "cluster1")));
     }
     let lost = false;
     kubes[0].intercept(({ method, path }) => {

@@ -166,7 +166,7 @@ test("values that istioctl refuses are told before anything is changed", async (
   for (const kube of kubes) expect(writes(kube)).toEqual([]);
 });
 
-test("an object that another manager set differently is a conflict that names it, and stays", async () => {
+test("an object of somebody else that is set differently is refused, with the field and who set it, and stays", async () => {
   const kubes = await clusters(2);
   kubes[0].put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
   const config = { apiVersion: "v1", kind: "ConfigMap", namespace: NAMESPACE, name: "istio" };
@@ -177,7 +177,7 @@ test("an object that another manager set differently is a conflict that names it
   });
   const [failure] = failures(await runInstall(kubes, { mesh }));
   expect(failure).toMatch(
-    /preflight\.dry-run cluster1: Could not apply ConfigMap istio-system\/istio: somebody else set it differently/,
+    /preflight\.ownership cluster1: ConfigMap istio-system\/istio is not this action's .*: data\.mesh \(by /,
   );
   expect(kubes[0].get(config).data.mesh).toBe("theirs");
   for (const kube of kubes) expect(writes(kube)).toEqual([]);

@@ -20,6 +20,8 @@ import { planVerify, type VerifyTools, verify } from "../../src/commands/verify.
 import type { Helm } from "../../src/helm/helm.ts";
 import { type Istioctl, istioctlFor } from "../../src/istioctl/istioctl.ts";
 import type { RootCa } from "../../src/mesh/certificates/root.ts";
+import { ownerOf, proven as prove } from "../../src/mesh/claim.ts";
+import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
 import type { ClusterSpec, MeshSpec, ServiceSpec, UninstallScope } from "../../src/mesh/spec.ts";
 import { Lock } from "../../src/steps/lock.ts";
@@ -325,6 +327,12 @@ const KINDS = [
   ["sailoperator.io/v1", "Istio"],
   ["networking.istio.io/v1", "Gateway"],
 ] as const;
+
+/** An object as this action makes it in a cluster, for the mesh `mesh1`. */
+export function proven(kube: Kube, object: Json): Json {
+  const { uid } = kube.get({ apiVersion: "v1", kind: "Namespace", name: "kube-system" }).metadata;
+  return prove(ownerOf(meshSpec(1), uid), object as KubernetesObject);
+}
 
 /** Everything that is there but pods. */
 export function everything(kube: Kube): Json[] {

@@ -22,6 +22,7 @@ import {
   NAMESPACE,
   notPassed,
   type Outcome,
+  proven,
   putNamespace,
   restricted,
   runInstall,
@@ -215,7 +216,15 @@ describe("the same of clusters that were joined", () => {
     expect(kubes[1].delete({ ...lost, name: TOKEN })).toBe(true);
     const budget = { apiVersion: "policy/v1", kind: "PodDisruptionBudget", namespace: NAMESPACE, name: GATEWAY };
     expect(kubes[1].delete(budget)).toBe(true);
-    const metadata = { name: "early", namespace: NAMESPACE, labels: { app: GATEWAY } };
+    const name = `${GATEWAY}-1`;
+    const { uid } = kubes[0].get(budget).metadata;
+    const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name, uid };
+    const metadata = {
+      name: "early",
+      namespace: NAMESPACE,
+      labels: { app: GATEWAY, "pod-template-hash": "1" },
+      ownerReferences: [owner],
+    };
     kubes[0].put({ apiVersion, kind: "Pod", metadata, spec: { containers: [{ name: "istio-proxy", image: "auto" }] } });
     const { plan } = await planHolds(kubes);
     expect(changed(plan)).toEqual([
@@ -230,7 +239,9 @@ describe("the same of clusters that were joined", () => {
     const name = "istio-remote-secret-cluster9";
     const labels = { ...ownership({ id: "mesh1" }, "remote-secret"), "istio/multiCluster": "true" };
     const data = { cluster9: "" };
-    kubes[0].put({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace: NAMESPACE, labels }, data });
+    kubes[0].put(
+      proven(kubes[0], { apiVersion: "v1", kind: "Secret", metadata: { name, namespace: NAMESPACE, labels }, data }),
+    );
     const kept = await plan(kubes);
     expect(failures(kept).join("\n")).toMatch(/^failed plan\.remote-secrets cluster1: .*cluster9.*`prune: true`/);
     expect(changed(kept.report)).toEqual([]);

@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { describe, expect, test, vi } from "vitest";
+import { OWNER } from "../../src/mesh/claim.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { serviceAccountToken } from "../embedded/reviews.ts";
 import {
@@ -7,6 +8,7 @@ import {
   NAMESPACE,
   notPassed,
   type Outcome,
+  proven,
   resourceVersions,
   runInstall,
   runRotate,
@@ -150,7 +152,9 @@ describe("a mesh whose tokens do not expire", () => {
   test("does not take up the token that an earlier run made where it is refused", async () => {
     const [one, two] = await joined();
     const { uid: _, ...metadata } = two.get(secretRef(TOKEN)).metadata;
-    const earlier = two.put({ ...two.get(secretRef(TOKEN)), metadata: { ...metadata, name: `${TOKEN}-2` }, data: {} });
+    const earlier = two.put(
+      proven(two, { ...two.get(secretRef(TOKEN)), metadata: { ...metadata, name: `${TOKEN}-2` }, data: {} }),
+    );
     await vi.waitFor(() => expect(text(two.get(secretRef(`${TOKEN}-2`)), "token")).not.toBe(""));
     two.setToken(text(two.get(secretRef(earlier.metadata.name)), "token"), undefined);
     const outcome = await runRotate([one, two]);
@@ -161,7 +165,9 @@ describe("a mesh whose tokens do not expire", () => {
 
   test("keeps a token of somebody else's, and is told its name", async () => {
     const [one, two] = await joined();
-    const { labels: _, ...metadata } = two.get(secretRef(TOKEN)).metadata;
+    const { labels: _, annotations, ...rest } = two.get(secretRef(TOKEN)).metadata;
+    const { [OWNER]: __, ...others } = annotations;
+    const metadata = { ...rest, annotations: others };
     const foreign = two.put({ ...two.get(secretRef(TOKEN)), metadata });
     expect(foreign.metadata.labels).toBeUndefined();
     const outcome = await runRotate([one, two]);

@@ -3,6 +3,7 @@ import "reflect-metadata";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { uninstallRights } from "../../src/checks/rights.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
+import { OWNER } from "../../src/mesh/claim.ts";
 import { namespace as namespaceObject } from "../../src/mesh/objects/control-plane.ts";
 import { cacerts } from "../../src/mesh/objects/secrets.ts";
 import type { UninstallScope } from "../../src/mesh/spec.ts";
@@ -21,6 +22,7 @@ import {
   NAMESPACE,
   notPassed,
   type Outcome,
+  proven,
   resourceVersions,
   restricted,
   runInstall,
@@ -35,9 +37,9 @@ let files: Record<string, string>;
 async function joined(count: number, options?: ClusterOptions): Promise<[Kube, Kube, ...Kube[]]> {
   const kubes = await clusters(count, options);
   kubes.forEach((kube, index) => {
-    kube.put(namespaceObject(meshSpec(count), clusterSpec(index + 1), true));
+    kube.put(proven(kube, namespaceObject(meshSpec(count), clusterSpec(index + 1))));
     // One key for all, for it is the making of keys that takes its time.
-    kube.put(cacerts(meshSpec(count), files));
+    kube.put(proven(kube, cacerts(meshSpec(count), files)));
   });
   expect(notPassed(await runInstall(kubes))).toEqual([]);
   return kubes;
@@ -246,7 +248,9 @@ describe("what is not ours stays, and is told", () => {
     ];
     for (const ref of names) {
       const object = kube.get(ref);
-      const { labels: _, ...metadata } = object.metadata;
+      const { labels: _, annotations, ...rest } = object.metadata;
+      const { [OWNER]: __, ...others } = annotations;
+      const metadata = { ...rest, annotations: others };
       kube.put({ ...object, metadata });
     }
     const outcome = await runUninstall(kubes, "all");
@@ -310,9 +314,9 @@ describe("what is ours goes,", () => {
       namespace: NAMESPACE,
       labels: { ...LABELS, "app.kubernetes.io/component": "reader" },
     };
-    kubes[0].put({ apiVersion: "v1", kind: "Secret", metadata });
+    kubes[0].put(proven(kubes[0], { apiVersion: "v1", kind: "Secret", metadata }));
     const probe = { name: "istio-mesh-probe-1", labels: { ...LABELS, "app.kubernetes.io/component": "probe" } };
-    kubes[0].put({ apiVersion: "v1", kind: "Namespace", metadata: probe });
+    kubes[0].put(proven(kubes[0], { apiVersion: "v1", kind: "Namespace", metadata: probe }));
     kubes[0].put({ apiVersion: "v1", kind: "ConfigMap", metadata: { ...probe, namespace: "istio-mesh-probe-1" } });
     const outcome = await runUninstall(kubes, "mesh");
     expect(notPassed(outcome)).toEqual([]);
@@ -458,7 +462,9 @@ describe("without the operator", () => {
     const [kube] = await clusters(1, { operator: { neverReconcile: true } });
     const metadata = { name: "default", labels: { ...LABELS, "app.kubernetes.io/component": "control-plane" } };
     const spec = { version: "v1.26.3", namespace: NAMESPACE };
-    const { uid } = kube.put({ apiVersion: "sailoperator.io/v1", kind: "Istio", metadata, spec }).metadata;
+    const { uid } = kube.put(
+      proven(kube, { apiVersion: "sailoperator.io/v1", kind: "Istio", metadata, spec }),
+    ).metadata;
     const owner = { apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default", uid };
     kube.put({
       apiVersion: "sailoperator.io/v1",

@@ -2,13 +2,24 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
+import { OWNER } from "../../src/mesh/claim.ts";
 import { type Subject, subjectName } from "../../src/mesh/report.ts";
 import { blocked, distorted } from "../embedded/cluster.ts";
 import { REFUSE } from "../embedded/controllers/deployments.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
 import { testClusters } from "./clusters.ts";
-import { failures, isWrite, NAMESPACE, notPassed, type Outcome, runInstall, runVerify, writes } from "./mesh.ts";
+import {
+  failures,
+  isWrite,
+  NAMESPACE,
+  notPassed,
+  type Outcome,
+  proven,
+  runInstall,
+  runVerify,
+  writes,
+} from "./mesh.ts";
 
 const SECRET = "istio-remote-secret-cluster2";
 const A_B = { observer: "cluster1", target: "cluster2" };
@@ -558,16 +569,18 @@ test("an istiod whose debug interface is closed is told as that, and what its me
 });
 
 describe("a probe that a killed run left", () => {
-  const leave = (expires: Date) =>
-    one().put({
-      apiVersion: "v1",
-      kind: "Namespace",
-      metadata: {
-        name: "istio-mesh-probe-00000000",
-        labels: { "app.kubernetes.io/managed-by": "istio-mesh-action", "app.kubernetes.io/component": "probe" },
-        annotations: { "istio-mesh-action/expires": expires.toISOString() },
-      },
-    });
+  const leave = (expires: Date, name = "istio-mesh-probe-00000000") =>
+    one().put(
+      proven(one(), {
+        apiVersion: "v1",
+        kind: "Namespace",
+        metadata: {
+          name,
+          labels: { "app.kubernetes.io/managed-by": "istio-mesh-action", "app.kubernetes.io/component": "probe" },
+          annotations: { "istio-mesh-action/expires": expires.toISOString() },
+        },
+      }),
+    );
 
   test("is removed once its time is over", async () => {
     leave(new Date(Date.now() - 1_000));
@@ -586,6 +599,17 @@ describe("a probe that a killed run left", () => {
       "kubectl delete namespace istio-mesh-probe-00000000",
     );
     one().delete({ apiVersion: "v1", kind: "Namespace", name: "istio-mesh-probe-00000000" });
+  });
+
+  test("is not this mesh's to remove, or to tell, without proof", async () => {
+    const name = "istio-mesh-probe-00000001";
+    const probe = leave(new Date(Date.now() - 1_000), name);
+    const { annotations, ...metadata } = probe.metadata;
+    const { [OWNER]: _, ...others } = annotations;
+    one().put({ ...probe, metadata: { ...metadata, annotations: others } });
+    expect(notPassed(await runVerify(kubes))).toEqual([]);
+    expect(one().get({ apiVersion: "v1", kind: "Namespace", name })).toBeDefined();
+    one().delete({ apiVersion: "v1", kind: "Namespace", name });
   });
 
   test("is another run's as long as its time is not over", async () => {

@@ -4,10 +4,15 @@ import { connect } from "../../src/cluster/client.ts";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import { readKubeconfig } from "../../src/cluster/kubeconfig.ts";
+import { type KubernetesObject, refOf } from "../../src/mesh/objects/object.ts";
 import type { Json, Kube, StoreEvent } from "./kube.ts";
 import { startKube } from "./server.ts";
 
 // What only the embedded API has, seen through the action's own client; the rest is in the contract.
+/** Reads, and applies. */
+const apply = async (cluster: Cluster, object: KubernetesObject) =>
+  cluster.apply(object, await cluster.get(refOf(object)));
+
 describe("embedded API", () => {
   let kube: Kube;
   const clients: Cluster[] = [];
@@ -39,9 +44,9 @@ describe("embedded API", () => {
     for (const auth of ["certificate", "token"] as const) {
       const cluster = client(kube.kubeconfig({ auth }));
       expect(await cluster.version()).toBe("v1.33.0");
-      expect((await cluster.apply(configMap(auth, { a: "1" }))).action).toBe("created");
-      expect((await cluster.apply(configMap(auth, { a: "1" }))).action).toBe("unchanged");
-      expect((await cluster.apply(configMap(auth, { a: "2" }))).action).toBe("updated");
+      expect((await apply(cluster, configMap(auth, { a: "1" }))).action).toBe("created");
+      expect((await apply(cluster, configMap(auth, { a: "1" }))).action).toBe("unchanged");
+      expect((await apply(cluster, configMap(auth, { a: "2" }))).action).toBe("updated");
       expect(kube.get(ref(auth)).data).toEqual({ a: "2" });
     }
     expect(new Set(kube.requests.map(({ user }) => user))).toEqual(new Set(["kubernetes-admin"]));
@@ -50,7 +55,7 @@ describe("embedded API", () => {
 
   test("somebody else's field is a conflict that names them", async () => {
     kube.put(configMap("x", { a: "1" }));
-    await expect(client().apply(configMap("x", { a: "2" }))).rejects.toMatchObject({
+    await expect(apply(client(), configMap("x", { a: "2" }))).rejects.toMatchObject({
       status: 409,
       conflicts: [{ manager: "kube-controller-manager", field: ".data.a" }],
     });
@@ -170,19 +175,19 @@ describe("embedded API", () => {
     });
     expect(await cluster.list({ apiVersion: "sailoperator.io/v1", kind: "Istio" })).toEqual([]);
     kube.put(ISTIO_CRD);
-    expect((await cluster.apply(istio("v1.0.0", { values: { any: { thing: 1 } }, unknown: 1 }))).action).toBe(
+    expect((await apply(cluster, istio("v1.0.0", { values: { any: { thing: 1 } }, unknown: 1 }))).action).toBe(
       "created",
     );
     const stored = kube.get({ apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default" });
     expect(stored.spec).toEqual({ version: "v1.0.0", namespace: "istio-system", values: { any: { thing: 1 } } });
-    await expect(cluster.apply(istio("v9.9.9"))).rejects.toMatchObject({
+    await expect(apply(cluster, istio("v9.9.9"))).rejects.toMatchObject({
       status: 422,
       message: expect.stringContaining(
         'Istio.sailoperator.io "default" is invalid: spec.version: Unsupported value: "v9.9.9": supported values: "v1.0.0", "v1.1.0"',
       ),
     });
-    await expect(cluster.apply({ ...istio("v1.0.0"), spec: {} })).rejects.toThrow("spec.version: Required value");
-    const updated: Json = (await cluster.apply(istio("v1.1.0"))).object;
+    await expect(apply(cluster, { ...istio("v1.0.0"), spec: {} })).rejects.toThrow("spec.version: Required value");
+    const updated: Json = (await apply(cluster, istio("v1.1.0"))).object;
     expect(updated.metadata.generation).toBe(2);
     expect(kube.get(CRD_REF).status.conditions).toContainEqual(expect.objectContaining({ type: "Established" }));
     kube.delete(CRD_REF);

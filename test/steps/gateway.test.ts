@@ -59,8 +59,16 @@ describe("the gateway's address", () => {
 });
 
 describe("pods that cannot become ready as they are", () => {
+  const owner = (name: string) => ({ apiVersion: "apps/v1", kind: "ReplicaSet", name, uid: "u" });
   const pod = (name: string, image: string, more: object = {}) => ({
-    metadata: { name, namespace: "istio-system", uid: `uid-${name}`, ...more },
+    metadata: {
+      name,
+      namespace: "istio-system",
+      uid: `uid-${name}`,
+      labels: { "pod-template-hash": "1" },
+      ownerReferences: [owner("istio-eastwestgateway-1")],
+      ...more,
+    },
     spec: { containers: [{ name: "istio-proxy", image }] },
     status: { phase: "Pending" },
   });
@@ -75,7 +83,12 @@ describe("pods that cannot become ready as they are", () => {
   };
 
   /** Runs the step on a cluster where the pods are seen, one list after the other; the Deployment is available at last. */
-  async function deleted(...lists: object[][]): Promise<[name: string, uid: string | undefined][]> {
+  const deleted = (...lists: object[][]) => deletedWhere(async () => undefined, ...lists);
+
+  async function deletedWhere(
+    get: Cluster["get"],
+    ...lists: object[][]
+  ): Promise<[name: string, uid: string | undefined][]> {
     const found: [string, string | undefined][] = [];
     const waitFor: Cluster["waitFor"] = async <K extends string, R>(
       _: string,
@@ -93,7 +106,8 @@ describe("pods that cannot become ready as they are", () => {
     const member = memberOf(mesh, "a", {
       serves: async () => false,
       apply: applying("unchanged"),
-      get: async () => undefined,
+      tryApply: async (object, before) => ({ object: before ?? object, action: "unchanged" }),
+      get,
       waitFor,
       delete: async (ref: ObjectRef, uid?: string) => {
         found.push([ref.name, uid]);
@@ -122,6 +136,20 @@ describe("pods that cannot become ready as they are", () => {
   test("those that are injected, or are going already, are left alone", async () => {
     const going = pod("p", "auto", { deletionTimestamp: "2026-11-20T12:00:00Z" });
     expect(await deleted([going, pod("q", "proxyv2:1.26.3")], [])).toEqual([]);
+  });
+
+  test("those of other Deployments, or of none, are left alone", async () => {
+    const others = [
+      pod("p", "auto", { ownerReferences: [owner("istio-eastwestgateway-of-b-1")] }),
+      pod("q", "auto", { ownerReferences: [] }),
+    ];
+    expect(await deleted(others, [])).toEqual([]);
+  });
+
+  test("nor is a pod of a gateway that is somebody else's replaced", async () => {
+    const theirs = async <T extends KubernetesObject>({ apiVersion, kind, name }: ObjectRef) =>
+      kind === "Deployment" ? ({ apiVersion, kind, metadata: { name, uid: "u" } } as T) : undefined;
+    expect(await deletedWhere(theirs, [pod("p", "auto")], [])).toEqual([]);
   });
 
   test.each(["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])(

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
 import type { Pod } from "../../src/mesh/shapes/pod.ts";
 import { Refusals } from "../../src/steps/refused.ts";
-import type { Step } from "../../src/steps/run.ts";
+import type { Step } from "../../src/steps/step.ts";
 import { clusterOf } from "./support.ts";
 
 const QUOTA = 'pods "gw-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1';

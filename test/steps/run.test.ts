@@ -4,7 +4,7 @@ import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { CheckRef, Finding, Result, Subject, Verdict } from "../../src/mesh/report.ts";
 import { attempt, NotReached, Run } from "../../src/steps/run.ts";
-import { applying, clusterOf, memberOf, meshOf, secret, secretRef, Told } from "./support.ts";
+import { applying, clusterOf, memberOf, meshOf, ownSecret, secret, secretRef, Told } from "./support.ts";
 
 /** A step of each of two phases, one after the other, and a second one of the later. */
 const TRUST = "install.trust";
@@ -327,7 +327,7 @@ describe("changes", () => {
     ["something is updated", ["updated", "unchanged"], true],
   ])("%s", async (_, actions, changed) => {
     const { run } = begin();
-    const cluster = clusterOf("a", { apply: applying(...actions) });
+    const cluster = clusterOf("a", { get: async () => undefined, apply: applying(...actions) });
     run.plan(planned(TRUST, A));
     await run.step(TRUST, A, [], async (step) => {
       for (const action of actions) expect((await step.apply(cluster, secret)).action).toBe(action);
@@ -340,12 +340,16 @@ describe("changes", () => {
 
   test("are told and noted with cluster and object; what stays is noted only", async () => {
     const { run, told } = begin();
-    const cluster = clusterOf("b", { apply: applying("created", "unchanged"), delete: async () => true });
+    const cluster = clusterOf("b", {
+      get: async () => undefined,
+      apply: applying("created", "unchanged"),
+      delete: async () => true,
+    });
     run.plan(planned(TRUST, AB));
     await run.step(TRUST, AB, [], async (step) => {
       await step.apply(cluster, secret);
       await step.apply(cluster, secret);
-      await step.delete(cluster, secretRef);
+      await step.delete(cluster, ownSecret(cluster.name));
       return seen();
     });
     expect(run.report().changes).toEqual([
@@ -365,9 +369,12 @@ describe("changes", () => {
     run.plan(planned(TRUST, AB));
     await run.step(TRUST, AB, [], async (step) => {
       for (const name of ["b", "a", "b"]) {
-        await step.apply(clusterOf(name, { apply: applying(name === "a" ? "created" : "updated") }), secret);
+        await step.apply(
+          clusterOf(name, { get: async () => undefined, apply: applying(name === "a" ? "created" : "updated") }),
+          secret,
+        );
       }
-      await step.delete(clusterOf("a", { delete: async () => true }), secretRef);
+      await step.delete(clusterOf("a", { delete: async () => true }), ownSecret("a"));
       return seen();
     });
     expect(run.report().changes.map(({ cluster, action }) => `${cluster} ${action}`)).toEqual([
@@ -407,15 +414,30 @@ describe("changes", () => {
     const cluster = clusterOf("a", { delete: async () => false });
     run.plan(planned(TRUST, A));
     await run.step(TRUST, A, [], async (step) => {
-      await step.delete(cluster, secretRef);
+      await step.delete(cluster, ownSecret(cluster.name));
       return seen();
     });
     expect(run.report()).toMatchObject({ changed: false, changes: [] });
   });
 
+  test("nothing is deleted without proof, or that was not read", async () => {
+    const { run } = begin();
+    run.plan(planned(TRUST, A));
+    const cluster = clusterOf("a");
+    const { annotations: _, ...bare } = ownSecret("a").metadata;
+    const { uid: __, ...unread } = ownSecret("a").metadata;
+    await run.step(TRUST, A, [], async (step) => {
+      for (const object of [{ ...secret, metadata: bare }, ownSecret("b")])
+        await expect(step.delete(cluster, object)).rejects.toThrow(/is not to be deleted/);
+      await expect(step.delete(cluster, { ...secret, metadata: unread })).rejects.toThrow(/was not read/);
+      return seen();
+    });
+    expect(run.report().changes).toEqual([]);
+  });
+
   test("of a step that failed are changes all the same", async () => {
     const { run } = begin();
-    const cluster = clusterOf("a", { apply: applying("created") });
+    const cluster = clusterOf("a", { get: async () => undefined, apply: applying("created") });
     run.plan(planned(TRUST, A));
     await attempt(
       run.step(TRUST, A, [], async (step) => {

@@ -1,7 +1,9 @@
 import type { Applied, Cluster } from "../../src/cluster/cluster.ts";
 import type { Kubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
+import { ownerOf, proven } from "../../src/mesh/claim.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
+import { ownership } from "../../src/mesh/objects/ownership.ts";
 import { type Phase, type Subject, subjectName, type Verdict } from "../../src/mesh/report.ts";
 import type { MeshSpec, SettledMesh } from "../../src/mesh/spec.ts";
 import type { Progress } from "../../src/steps/run.ts";
@@ -32,6 +34,7 @@ export function clusterOf(name: string, more: Partial<Cluster> = {}): Cluster {
     requests: 7,
     kubeconfig: unexpected("kubeconfig"),
     version: unexpected("version"),
+    uid: async () => `uid-of-${name}`,
     serves: unexpected("serves"),
     get: unexpected("get"),
     list: unexpected("list"),
@@ -75,6 +78,15 @@ export const secret: KubernetesObject = {
   kind: "Secret",
   metadata: { name: "s", namespace: "istio-system" },
 };
+
+/** The same, as it was read of a cluster in which it is ours. */
+export function ownSecret(cluster: string): KubernetesObject {
+  const { metadata } = proven(ownerOf(meshOf([]), `uid-of-${cluster}`), {
+    ...secret,
+    metadata: { ...secret.metadata, uid: "u-1", labels: ownership(meshOf([]), "trust") },
+  });
+  return { ...secret, metadata };
+}
 
 /** Everything that is told, in order. */
 export class Told implements Progress {

@@ -9,17 +9,14 @@ export const ISTIO = { apiVersion: "sailoperator.io/v1", kind: "Istio" } as cons
 /** What the operator makes of an `Istio`. It holds the operator's finalizer until istiod is gone. */
 export const ISTIO_REVISION = { apiVersion: "sailoperator.io/v1", kind: "IstioRevision" } as const;
 
-/**
- * The control plane's namespace with its network label, by which pods without a sidecar get their network.
- * @param ours whether we created it: somebody else's namespace gets the network label and nothing more
- */
-export function namespace(mesh: MeshSpec, cluster: ClusterSpec, ours: boolean): KubernetesObject {
+/** The control plane's namespace with its network label, by which pods without a sidecar get their network. */
+export function namespace(mesh: MeshSpec, cluster: ClusterSpec): KubernetesObject {
   return {
     apiVersion: "v1",
     kind: "Namespace",
     metadata: {
       name: mesh.namespace,
-      labels: { ...(ours ? ownership(mesh, "control-plane") : {}), [NETWORK_LABEL]: cluster.network },
+      labels: { ...ownership(mesh, "control-plane"), [NETWORK_LABEL]: cluster.network },
     },
   };
 }

@@ -1,5 +1,4 @@
 import type { MeshSpec } from "../spec.ts";
-import type { KubernetesObject } from "./object.ts";
 
 /** Field manager of every write, and value of `app.kubernetes.io/managed-by` on what is ours. */
 export const MANAGER = "istio-mesh-action";
@@ -8,7 +7,7 @@ export const MANAGED_BY = "app.kubernetes.io/managed-by";
 export const PART_OF = "app.kubernetes.io/part-of";
 export const COMPONENT = "app.kubernetes.io/component";
 
-/** Kubernetes' recommended labels, by which our objects are found again: who, which mesh, which part. */
+/** Kubernetes' recommended labels, by which our objects are found again: who, which mesh, which part. They prove nothing. */
 export function ownership(mesh: Pick<MeshSpec, "id">, component: string): Record<string, string> {
   return {
     [MANAGED_BY]: MANAGER,
@@ -43,11 +42,3 @@ export const OWN_KINDS: readonly { apiVersion: string; kind: string; clusterScop
   { apiVersion: "sailoperator.io/v1", kind: "Istio", clusterScoped: true },
   { apiVersion: "sailoperator.io/v1", kind: "IstioCNI", clusterScoped: true },
 ];
-
-/** Why an object is not this mesh's, in a sentence; `undefined` where it is. */
-export function notOurs({ id }: Pick<MeshSpec, "id">, { metadata }: KubernetesObject): string | undefined {
-  const labels = metadata.labels ?? {};
-  if (labels[MANAGED_BY] !== MANAGER) return `It has no label ${MANAGED_BY}=${MANAGER}: this action did not make it.`;
-  const mesh = labels[PART_OF];
-  return mesh === id ? undefined : `It is part of mesh ${mesh ?? "(none)"}, not of ${id}.`;
-}

@@ -1,6 +1,7 @@
+import { isOurs, type Owner } from "../claim.ts";
 import type { MeshSpec } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
-import { MANAGED_BY, MANAGER, ownership } from "./ownership.ts";
+import { ownership } from "./ownership.ts";
 import type { Secret } from "./secrets.ts";
 
 /** The service account that the other clusters' istiods read this cluster with. */
@@ -57,20 +58,19 @@ export interface ReaderTokens {
   readonly ours: readonly Secret[];
   /** Those of istioctl, and of anybody else. */
   readonly others: readonly Secret[];
+  /** Those whose names are taken, by whatever Secret. */
+  readonly generations: readonly number[];
 }
 
 /** Picks the reader's out of any Secrets of the control planes' namespace. */
-export function readerTokens(secrets: readonly Secret[]): ReaderTokens {
+export function readerTokens(owner: Owner, secrets: readonly Secret[]): ReaderTokens {
+  const isGeneration = (secret: Secret) => isOurs(owner, secret) && generationOf(secret) > 0;
   const found = [...new Map(secrets.map((secret) => [secret.metadata.name, secret])).values()];
-  const ours = found.filter(isOurs).sort((a, b) => generationOf(a) - generationOf(b));
+  const ours = found.filter(isGeneration).sort((a, b) => generationOf(a) - generationOf(b));
   const others = found.filter(
-    (each) => !isOurs(each) && each.type === TOKEN_TYPE && each.metadata.annotations?.[ACCOUNT] === READER,
+    (each) => !isGeneration(each) && each.type === TOKEN_TYPE && each.metadata.annotations?.[ACCOUNT] === READER,
   );
-  return { ours, others };
-}
-
-function isOurs(secret: Secret): boolean {
-  return secret.metadata.labels?.[MANAGED_BY] === MANAGER && generationOf(secret) > 0;
+  return { ours, others, generations: found.map(generationOf) };
 }
 
 /**
@@ -91,8 +91,8 @@ export function generationOf({ metadata: { name } }: Secret): number {
 }
 
 /** A generation that no Secret has. */
-export function nextGeneration({ ours, others }: ReaderTokens): number {
-  return Math.max(0, ...[...ours, ...others].map(generationOf)) + 1;
+export function nextGeneration({ generations }: Pick<ReaderTokens, "generations">): number {
+  return Math.max(0, ...generations) + 1;
 }
 
 /** Binds a ClusterRole to the reader account. The role is part of the name, for a binding's role cannot be changed. */

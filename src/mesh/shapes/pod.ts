@@ -10,6 +10,7 @@ export interface Pod {
     annotations?: Record<string, string>;
     creationTimestamp?: string;
     deletionTimestamp?: string;
+    ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string }[];
   };
   spec?: {
     nodeName?: string;

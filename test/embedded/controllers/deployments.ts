@@ -12,7 +12,7 @@ const HASH = "pod-template-hash";
 /** On a namespace: why its pods are refused. */
 export const REFUSE = "embedded/refuses-pods";
 
-/** Pods for Deployments, without the ReplicaSets in between; autoscalers see to their least number. */
+/** Pods for Deployments, whose ReplicaSets are there by name alone; autoscalers see to their least number. */
 export function deployments(kube: Kube, { admit = (pod) => pod }: DeploymentOptions = {}): void {
   const look = (ref: Ref) => reconcile(kube, ref, admit);
   on(kube, "apps/v1", "Deployment", ({ type, object }) => {
@@ -21,8 +21,9 @@ export function deployments(kube: Kube, { admit = (pod) => pod }: DeploymentOpti
     look(refOf(object));
   });
   on(kube, "v1", "Pod", ({ object }) => {
-    const owner = object.metadata.ownerReferences?.find(({ kind }: Json) => kind === "Deployment");
-    if (owner) look({ ...DEPLOYMENT, namespace: object.metadata.namespace, name: owner.name });
+    const owner = object.metadata.ownerReferences?.find(({ kind }: Json) => kind === "ReplicaSet");
+    const name = owner?.name.replace(/-[^-]*$/, "");
+    if (name) look({ ...DEPLOYMENT, namespace: object.metadata.namespace, name });
   });
   on(kube, "autoscaling/v2", "HorizontalPodAutoscaler", ({ object }) => {
     const { namespace } = object.metadata;
@@ -117,7 +118,17 @@ function podOf(deployment: Json, hash: string): Json {
       name: `${name}-${hash}-${suffix}`,
       namespace,
       labels: { ...metadata?.labels, [HASH]: hash },
-      ownerReferences: [{ ...DEPLOYMENT, name, uid, controller: true, blockOwnerDeletion: true }],
+      // The ReplicaSet's name, but the Deployment's UID, with which it goes.
+      ownerReferences: [
+        {
+          apiVersion: "apps/v1",
+          kind: "ReplicaSet",
+          name: `${name}-${hash}`,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
     },
     spec,
     status: { phase: "Pending" },

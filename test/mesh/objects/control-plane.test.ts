@@ -18,7 +18,7 @@ const cluster = { name: "a", network: "network1", values: {} };
 
 describe("the namespace", () => {
   test("that we make is ours and has its network", () => {
-    expect(namespace(mesh, cluster, true)).toEqual({
+    expect(namespace(mesh, cluster)).toEqual({
       apiVersion: "v1",
       kind: "Namespace",
       metadata: {
@@ -31,10 +31,6 @@ describe("the namespace", () => {
         },
       },
     });
-  });
-
-  test("that was there gets its network, and is not made ours", () => {
-    expect(namespace(mesh, cluster, false).metadata.labels).toEqual({ "topology.istio.io/network": "network1" });
   });
 });
 

@@ -3,8 +3,7 @@ import { cniNamespace, istioCni } from "../../../src/mesh/objects/cni.ts";
 import { istio, namespace } from "../../../src/mesh/objects/control-plane.ts";
 import { exposure } from "../../../src/mesh/objects/exposure.ts";
 import { gateway } from "../../../src/mesh/objects/gateway.ts";
-import type { KubernetesObject } from "../../../src/mesh/objects/object.ts";
-import { notOurs, OWN_KINDS, ownership } from "../../../src/mesh/objects/ownership.ts";
+import { MANAGED_BY, MANAGER, OWN_KINDS, PART_OF } from "../../../src/mesh/objects/ownership.ts";
 import { readerAccount, readerBinding, readerToken } from "../../../src/mesh/objects/reader.ts";
 import { cacerts, remoteSecret } from "../../../src/mesh/objects/secrets.ts";
 import { meshOf } from "../../steps/support.ts";
@@ -13,7 +12,7 @@ const mesh = meshOf(["a", "b"]);
 const [spec] = mesh.clusters as [(typeof mesh.clusters)[number]];
 const { early, late } = gateway(mesh, spec, "default");
 const made = [
-  namespace(mesh, spec, true),
+  namespace(mesh, spec),
   istio(mesh, spec),
   exposure(mesh),
   ...early,
@@ -50,22 +49,6 @@ test("the kinds that are searched for what is ours are those that are made", () 
   }
 });
 
-test("what is made is ours, of the one mesh", () => {
-  for (const object of made) {
-    expect(notOurs(mesh, object)).toBeUndefined();
-    expect(notOurs({ id: "other" }, object)).toBe("It is part of mesh mesh1, not of other.");
-  }
-});
-
-const labelled = (labels?: Record<string, string>): KubernetesObject => ({
-  apiVersion: "v1",
-  kind: "Secret",
-  metadata: { name: "x", ...(labels ? { labels } : {}) },
-});
-
-test.each([
-  ["no labels", undefined],
-  ["another manager", { ...ownership(mesh, "reader"), "app.kubernetes.io/managed-by": "Helm" }],
-])("what was made by others is not ours: %s", (_, labels) => {
-  expect(notOurs(mesh, labelled(labels))).toMatch(/this action did not make it/);
+test("what is made is labelled, for the one mesh", () => {
+  for (const { metadata } of made) expect(metadata.labels).toMatchObject({ [MANAGED_BY]: MANAGER, [PART_OF]: "mesh1" });
 });

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { ownerOf, proven } from "../../../src/mesh/claim.ts";
 import {
   currentReaderToken,
   generationOf,
+  readerToken as labelledToken,
   nextGeneration,
   READER,
   READER_TOKEN,
-  readerToken,
   readerTokens,
   TOKEN_TYPE,
 } from "../../../src/mesh/objects/reader.ts";
@@ -20,23 +21,27 @@ const foreign = (name: string, account = READER, type = TOKEN_TYPE): Secret => (
   metadata: { name, annotations: { "kubernetes.io/service-account.name": account } },
   type,
 });
-const tokens = (...secrets: Secret[]) => readerTokens(secrets);
+const owner = ownerOf(mesh, "uid-of-a");
+const readerToken = (...[of, generation]: Parameters<typeof labelledToken>) =>
+  proven(owner, labelledToken(of, generation));
+const tokens = (...secrets: Secret[]) => readerTokens(owner, secrets);
 const name = (secret: Secret | undefined) => secret?.metadata.name;
 
 describe("the reader's token Secrets", () => {
-  test("ours are told by label and name, the newest last; others by type and account", () => {
+  test("ours are told by proof and name, the newest last; others by type and account", () => {
     const { ours, others } = tokens(
       readerToken(mesh, 10),
       foreign("hand-made"),
       readerToken(mesh, 9),
       foreign("another-account", "default"),
       foreign("opaque", READER, "Opaque"),
+      labelledToken(mesh, 11),
       readerToken(expiring, 2),
       readerToken(mesh, 9),
       { ...readerToken(mesh), metadata: { ...readerToken(mesh).metadata, name: `${READER_TOKEN}-x` } },
     );
     expect(ours.map(name)).toEqual([`${READER_TOKEN}-2`, `${READER_TOKEN}-9`, `${READER_TOKEN}-10`]);
-    expect(others.map(name)).toEqual(["hand-made", `${READER_TOKEN}-x`]);
+    expect(others.map(name)).toEqual(["hand-made", `${READER_TOKEN}-11`, `${READER_TOKEN}-x`]);
   });
 
   test.each([
@@ -46,7 +51,7 @@ describe("the reader's token Secrets", () => {
     ["else any", [foreign("b")], "b"],
     ["else none", [], undefined],
   ])("remote secrets are made from %s", (_, secrets, wanted) => {
-    expect(name(currentReaderToken({}, readerTokens(secrets)))).toBe(wanted);
+    expect(name(currentReaderToken({}, readerTokens(owner, secrets)))).toBe(wanted);
   });
 
   test("tokens that expire are bound to one of ours only", () => {
@@ -58,6 +63,7 @@ describe("the reader's token Secrets", () => {
     expect(nextGeneration(tokens())).toBe(1);
     expect(nextGeneration(tokens(foreign(READER_TOKEN)))).toBe(2);
     expect(nextGeneration(tokens(readerToken(mesh), readerToken(mesh, 7)))).toBe(8);
+    expect(nextGeneration(tokens(labelledToken(expiring, 4)))).toBe(5);
     expect(generationOf(foreign("x"))).toBe(0);
     expect(generationOf(readerToken(mesh, 12))).toBe(12);
   });
