@@ -24,8 +24,10 @@ export interface Inputs {
   readonly command: Command;
   /** Whether `install` and `rotate` end with a verification. */
   readonly verify: boolean;
-  /** Whether `install` removes remote secrets for clusters that are not on the list. */
+  /** Whether `install` and `rotate` remove remote secrets for clusters that are not on the list. */
   readonly prune: boolean;
+  /** Clusters that are not on the list, and are no more. */
+  readonly gone: readonly string[];
   /** Whether a verification sends requests between the clusters. */
   readonly traffic: boolean;
   /** The user's Services that a verification looks at. */
@@ -72,6 +74,16 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   }
   const verify = flag("verify");
   const prune = flag("prune");
+  const gone = source
+    .get("gone-clusters")
+    .split(/[\s,]+/)
+    .filter((name) => name !== "");
+  for (const name of gone) matching("gone-clusters", name, LABEL_VALUE, NAME);
+  if (gone.length > 0 && command !== "uninstall")
+    report(
+      "gone-clusters",
+      "has an effect with `command: uninstall` only; leave it out, or set the command to uninstall",
+    );
   const traffic = flag("traffic");
   const services = readServices(source, report);
   const probe = readProbe(source, report);
@@ -173,6 +185,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     command,
     verify,
     prune,
+    gone,
     traffic,
     services,
     failOn,

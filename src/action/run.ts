@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as core from "@actions/core";
-import { problemOf } from "../checks/remote-access.ts";
+import { type AnyCall, problemOf } from "../checks/remote-access.ts";
 import { connect, retriesOnly } from "../cluster/client.ts";
 import { Deadline } from "../cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../cluster/kubeconfig.ts";
@@ -118,9 +118,10 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       run.plan(...planVerify(inputs.mesh, inputs.services));
       await verify(run, inputs.mesh, members, { ...looks, ...tools });
     } else if (inputs.command === "rotate") {
-      await rotate(run, inputs.mesh, members, { verification, lock, call: tools.call });
+      await rotate(run, inputs.mesh, members, { verification, lock, call: tools.call, prune: inputs.prune });
     } else if (inputs.command === "uninstall") {
-      await uninstall(run, inputs.mesh, members, inputs.uninstallScope, lock);
+      const { gone, uninstallScope } = inputs;
+      await uninstall(run, inputs.mesh, members, uninstallScope, lock, { gone, call: tools.call });
     } else if (inputs.command === "plan") {
       await plan(run, inputs.mesh, members, { istioctl, root: inputs.root, prune: inputs.prune });
     } else {
@@ -149,7 +150,10 @@ const CLEANUP_CANCELLED = 5_000;
 /** How long an API server that only a remote secret names is tried. Milliseconds. */
 const CALL = 6_000;
 
-function verifyTools(deadline: Deadline, log: Log): Omit<VerifyTools, "traffic" | "services"> {
+function verifyTools(
+  deadline: Deadline,
+  log: Log,
+): Omit<VerifyTools, "traffic" | "services" | "call"> & { readonly call: AnyCall } {
   return {
     call: async (kubeconfig, ask) => {
       const read = readKubeconfig(kubeconfig, undefined, { foreign: true });

@@ -57,6 +57,9 @@ export interface Problem {
 /** Makes a call with nothing but a remote secret's kubeconfig. */
 export type Call = (kubeconfig: string, ask: (cluster: Cluster) => Promise<Answer>) => Promise<Answer | Problem>;
 
+/** The same, to ask whatever. */
+export type AnyCall = <T>(kubeconfig: string, ask: (cluster: Cluster) => Promise<T>) => Promise<T | Problem>;
+
 /** What there is to ask who is called with a remote secret. @param rights whether its user's are to be looked at, too */
 export const askWho =
   (rights: boolean) =>

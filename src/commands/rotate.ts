@@ -9,6 +9,7 @@ import { AsBefore } from "../steps/as-before.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
 import { confirmRead } from "../steps/reading.ts";
+import { leaveNoStrangers } from "../steps/remote-access.ts";
 import { newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
 import type { Run } from "../steps/run.ts";
 import { planVerify, type VerifyTools, verify } from "./verify.ts";
@@ -16,6 +17,8 @@ import { planVerify, type VerifyTools, verify } from "./verify.ts";
 export interface RotateTools {
   readonly lock: Lock;
   readonly call: Call;
+  /** Whether remote secrets of ours for clusters that are not on the list are removed, whose tokens this revokes. */
+  readonly prune: boolean;
   /** How the mesh is verified at the end; `undefined`: it is not. */
   readonly verification: VerifyTools | undefined;
   /** How long an istiod may take to show that it took up a new token, in milliseconds, where not the usual time. */
@@ -27,11 +30,11 @@ export interface RotateTools {
  * to read by the new one. What was done is seen on the clusters alone, so a run that was cut off is finished by the next.
  */
 export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: RotateTools): Promise<void> {
-  const { verification, patience, lock } = tools;
+  const { verification, patience, lock, prune } = tools;
   run.plan(
     ...planAccessPreflight(mesh),
     LOCK_CHECK,
-    ...planRotate(mesh),
+    ...planRotate(mesh, prune),
     ...(verification ? planVerify(mesh, verification.services) : []),
   );
 
@@ -40,7 +43,7 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
     ...(verification ? verifyRights(mesh, verification.traffic, verification.services.length > 0) : []),
   ]);
   const surveys = await lock.after(run, members, planAccessPreflight(mesh), () =>
-    accessPreflight(run, mesh, members, rights, (member) => lock.look(member)),
+    accessPreflight(run, mesh, members, rights, prune, (member) => lock.look(member)),
   );
   if (!surveys) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
   const survey = ({ spec }: Member) => surveys.get(spec.name) as Survey;
@@ -50,8 +53,9 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
     return (member) => begun.get(member) as T;
   };
 
-  const token = perCluster((target) => newToken(run, mesh, target, survey(target), others(target).map(survey)));
   const asBefore = perCluster((observer) => new AsBefore(mesh.namespace, observer, members));
+
+  const token = perCluster((target) => newToken(run, mesh, target, survey(target), others(target).map(survey)));
   const secretsFor = perCluster((target) =>
     replaceRemoteSecrets(run, mesh, target, others(target), surveys, token(target), tools.call, asBefore),
   );
@@ -69,17 +73,25 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
     return retireTokens(run, mesh, target, observers, survey(target), token(target), seen);
   });
 
+  // Last, as in an installation: where something is amiss, nothing more is taken away.
+  const alone = members.map((member) =>
+    prune
+      ? leaveNoStrangers(run, mesh, member, survey(member), true, retired, asBefore(member), patience, true)
+      : Promise.resolve(),
+  );
+
   // Where one step failed the others still come to their end.
-  await Promise.allSettled([...retired, ...members.flatMap((observer) => [...adopted(observer).values()])]);
+  await Promise.allSettled([...alone, ...retired, ...members.flatMap((observer) => [...adopted(observer).values()])]);
   if (!verification) return;
   if (run.failed) return run.skipRest("Not looked at, for the rotation did not come to its end.");
   await verify(run, mesh, members, verification);
 }
 
 /** The steps after the preflight, for the run's plan. */
-function planRotate(mesh: MeshSpec): CheckRef[] {
+function planRotate(mesh: MeshSpec, prune: boolean): CheckRef[] {
   const names = mesh.clusters.map(({ name }) => name);
   return [
+    ...(prune ? names.map((cluster): CheckRef => ({ id: "install.strangers", subject: { cluster } })) : []),
     ...names.map((cluster): CheckRef => ({ id: "rotate.token", subject: { cluster } })),
     ...orderedPairs(names).flatMap((subject): CheckRef[] => [
       { id: "rotate.remote-secret", subject },

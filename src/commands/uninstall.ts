@@ -4,7 +4,7 @@ import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
-import { planStock, takeStock } from "../steps/inventory.ts";
+import { planStock, takeStock, type UninstallTools } from "../steps/inventory.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import {
   removeCni,
@@ -12,6 +12,7 @@ import {
   removeNamespace,
   removeObjects,
   removeRemoteSecrets,
+  removeRest,
 } from "../steps/removal.ts";
 import type { Run } from "../steps/run.ts";
 
@@ -26,17 +27,17 @@ export async function uninstall(
   members: readonly Member[],
   scope: UninstallScope,
   lock: Lock,
+  tools: UninstallTools,
 ): Promise<void> {
   run.plan(...planUninstall(mesh, scope));
   const stock = await lock.after(run, members, planStock(mesh), () =>
-    takeStock(run, mesh, members, scope, uninstallRights(mesh, scope), (member) => lock.look(member)),
+    takeStock(run, mesh, members, scope, uninstallRights(mesh, scope), tools, (member) => lock.look(member)),
   );
-  if (!stock) return run.skipRest("A right is missing in one of the clusters. Nothing was removed.");
-  warnOfReaders(run, mesh, stock);
+  if (!stock) return run.skipRest("The preflight found what must be mended first. Nothing was removed.");
   const reached = [...stock.keys()];
-  const perCluster = (begin: (member: Member, found: Inventory) => Promise<void>) => {
+  const perCluster = <T>(begin: (member: Member, found: Inventory) => Promise<T>) => {
     const begun = new Map([...stock].map(([member, found]) => [member, begin(member, found)]));
-    return (member: Member) => begun.get(member) as Promise<void>;
+    return (member: Member) => begun.get(member) as Promise<T>;
   };
 
   const probes = perCluster((member, { probes }) => removeObjects(run, "uninstall.probes", member, probes, []));
@@ -62,11 +63,11 @@ export async function uninstall(
     );
     const controlPlane = perCluster((member, found) => removeControlPlane(run, mesh, member, found, [gateway(member)]));
     const cni = perCluster((member, found) => removeCni(run, member, found, [controlPlane(member)]));
-    // istiod reads its CA from what is among this: it goes after it.
-    const rest = perCluster((member, { rest }) =>
-      removeObjects(run, "uninstall.rest", member, rest, [controlPlane(member), access(member)]),
+    // istiod reads its CA from what is among this: it goes after it, and only with it.
+    const rest = perCluster((member, found) =>
+      removeRest(run, mesh, member, found, [controlPlane(member), access(member)]),
     );
-    const namespace = perCluster((member, found) => removeNamespace(run, mesh, member, found, [rest(member)]));
+    const namespace = perCluster((member, found) => removeNamespace(run, mesh, member, found, rest(member)));
     ends.push(cni, namespace);
   }
   await Promise.allSettled(ends.flatMap((end) => reached.map(end)));
@@ -93,18 +94,4 @@ function planUninstall(mesh: MeshSpec, scope: UninstallScope): CheckRef[] {
     LOCK_CHECK,
     ...mesh.clusters.flatMap(({ name }) => ids.map((id): CheckRef => ({ id, subject: { cluster: name } }))),
   ];
-}
-
-/** A cluster that is read by one of these reads it, too, as a rule; what is not in the list is out of reach. */
-function warnOfReaders(run: Run, mesh: MeshSpec, stock: ReadonlyMap<Member, Inventory>): void {
-  const listed = new Set(mesh.clusters.map(({ name }) => name));
-  for (const [{ spec }, { remoteSecrets }] of stock) {
-    const others = remoteSecrets
-      .flatMap(({ data }) => Object.keys((data ?? {}) as Record<string, unknown>))
-      .filter((name) => !listed.has(name));
-    if (others.length === 0) continue;
-    run.warn(
-      `${spec.name} was linked with ${others.join(", ")}, which ${others.length === 1 ? "is" : "are"} not among the clusters given here, and may still hold a remote secret for ${spec.name}. Run \`install\` there with \`prune: true\`, or: kubectl -n ${mesh.namespace} delete secret istio-remote-secret-${spec.name}`,
-    );
-  }
 }

@@ -48,6 +48,7 @@ export const CHECKS = {
   "preflight.api": preflight("The API server answers"),
   "preflight.rights": preflight("The kubeconfig's user may do all that the run needs"),
   "preflight.read": preflight("What is there could be read"),
+  "preflight.readers": preflight("No other cluster would go on reading the one that is taken out"),
   "preflight.control-plane": preflight("The control plane is, or can become, the mesh's"),
   "preflight.remote-secrets": preflight("No remote secret is in the way"),
   "preflight.reader-role": preflight("The reader's role exists"),

@@ -11,13 +11,13 @@ import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import { clusterDomainOf } from "../facts/identity.ts";
 import { readMeshConfig } from "../facts/mesh-config.ts";
+import { isOurs, type Owner, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { fields, text } from "../mesh/fields.ts";
 import { matches } from "../mesh/label-selector.ts";
 import { type ExposureOf, exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
-import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
@@ -65,12 +65,13 @@ export async function planExposure(
     cluster.list<IstioGateway>({ apiVersion: "networking.istio.io/v1", kind: "Gateway" }),
     cluster.list<KubernetesGateway>({ apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" }),
   ]);
-  return decideExposure(mesh, domain, gateways, { exposures, kubernetesGateways });
+  return decideExposure(mesh, ownerOf(mesh, survey.uid), domain, gateways, { exposures, kubernetesGateways });
 }
 
 /** See `planExposure`. */
 export function decideExposure(
   mesh: Pick<MeshSpec, "id" | "namespace">,
+  owner: Owner,
   domain: string,
   gateways: Gateways,
   {
@@ -90,10 +91,10 @@ export function decideExposure(
   const hosts = exposureHosts(domain);
   const object = exposure(mesh, hosts, whereIn(gateways)) as IstioGateway;
   const there = exposures.find((each) => describe(refOf(each)) === describe(refOf(object)));
-  const isOurs = there?.metadata.labels?.[MANAGED_BY] === MANAGER;
-  const theirs = exposures.filter((each) => each !== there || !isOurs);
+  const ours = there && isOurs(owner, there);
+  const theirs = exposures.filter((each) => each !== there || !ours);
   const byOthers = judge(theirs);
-  if (byOthers.verdict === "passed" && !isOurs) return { evidence: byOthers.evidence };
+  if (byOthers.verdict === "passed" && !ours) return { evidence: byOthers.evidence };
   const together = judge([
     ...theirs.filter((each) => each !== there),
     { ...object, metadata: { ...there?.metadata, ...object.metadata } },

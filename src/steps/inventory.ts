@@ -1,5 +1,7 @@
 import { type Inventory, ownCniNamespace, takeInventory } from "../checks/inventory.ts";
 import * as checks from "../checks/preflight.ts";
+import { noReaders } from "../checks/readers.ts";
+import type { AnyCall } from "../checks/remote-access.ts";
 import { contentsRight, type Right } from "../checks/rights.ts";
 import type { Member } from "../cluster/member.ts";
 import { cniNamespaceName } from "../mesh/objects/cni.ts";
@@ -8,16 +10,23 @@ import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { toOutcome } from "./preflight.ts";
 import { attempt, type Run } from "./run.ts";
 
+/** What an uninstallation is told, and asks by. */
+export interface UninstallTools {
+  /** Clusters outside the list that are no more, by what the user says. */
+  readonly gone: readonly string[];
+  readonly call: AnyCall;
+}
+
 /** The steps of `takeStock`, for the run's plan. */
 export function planStock(mesh: MeshSpec): CheckRef[] {
-  const ids = ["preflight.api", "preflight.rights", "preflight.read"] as const;
+  const ids = ["preflight.api", "preflight.rights", "preflight.read", "preflight.readers"] as const;
   return mesh.clusters.flatMap(({ name }) => ids.map((id): CheckRef => ({ id, subject: { cluster: name } })));
 }
 
 /**
  * Looks at what there is in every cluster, all at once, and changes nothing. A cluster that cannot be read does not keep
  * the others from being taken apart, for it may never come back; a right that is missing does, for it can be granted.
- * @returns what was found, by cluster, or `undefined` where a right is missing
+ * @returns what was found, by cluster, or `undefined` where a right is missing, or a cluster would still be read
  */
 export async function takeStock(
   run: Run,
@@ -25,11 +34,22 @@ export async function takeStock(
   members: readonly Member[],
   scope: UninstallScope,
   rights: readonly Right[],
+  { gone, call }: UninstallTools,
   first: (member: Member) => Promise<void>,
 ): Promise<ReadonlyMap<Member, Inventory> | undefined> {
   const found = await Promise.all(members.map((member) => look(run, mesh, member, scope, rights, first)));
   if (found.includes("refused")) return undefined;
-  return new Map(members.flatMap((member, i) => (found[i] ? [[member, found[i] as Inventory] as const] : [])));
+  const stock = new Map(members.flatMap((member, i) => (found[i] ? [[member, found[i] as Inventory] as const] : [])));
+  const byName = new Map([...stock].map(([{ spec }, inventory]) => [spec.name, inventory]));
+  const unread = [...stock.keys()].map(({ spec: { name } }) =>
+    attempt(
+      run.step("preflight.readers", { cluster: name }, [], async () => ({
+        ...toOutcome(await noReaders(mesh, name, byName, gone, call)),
+        value: true,
+      })),
+    ),
+  );
+  return (await Promise.all(unread)).every(Boolean) ? stock : undefined;
 }
 
 async function look(

@@ -5,7 +5,6 @@ import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
 import { checkControlPlane } from "../checks/present.ts";
 import { cniRights, type Right } from "../checks/rights.ts";
-import { noStrangers } from "../checks/strangers.ts";
 import { versionsAreSupported } from "../checks/support.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import { foundControlPlane } from "../checks/version.ts";
@@ -15,6 +14,7 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
+import { ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, clustersOf, type Finding, subjectName } from "../mesh/report.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
@@ -22,7 +22,7 @@ import type { Transition } from "../mesh/transition.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
 import { withImages } from "./images.ts";
 import { tryWrites } from "./rehearsal.ts";
-import { foreignRemoteSecret, isCurrent } from "./remote-access.ts";
+import { foreignRemoteSecret, isCurrent, strangersOf } from "./remote-access.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
 import { together } from "./trial.ts";
 import { settleVersion } from "./version.ts";
@@ -225,17 +225,16 @@ export async function accessPreflight(
   mesh: MeshSpec,
   members: readonly Member[],
   rights: readonly Right[],
+  prune: boolean,
   first: (member: Member) => Promise<void>,
 ): Promise<ReadonlyMap<string, Survey> | undefined> {
   const looks: Looks = (member, survey) => ({
     "remote-secrets": () => {
       // A cluster that is not in the list may read this one, too, and would be left behind.
-      const strangers = noStrangers(mesh, {
-        spec: member.spec,
-        uid: () => survey.uid,
-        remoteSecrets: () => survey.remoteSecrets,
-      });
-      return strangers.verdict === "failed" ? strangers : checks.checkRemoteSecrets(mesh, member, survey);
+      const { uid, remoteSecrets } = survey;
+      const { left } = strangersOf(ownerOf(mesh, uid), mesh, member.spec.name, remoteSecrets, prune);
+      if (left) throw left;
+      return checks.checkRemoteSecrets(mesh, member, survey);
     },
     ownership: () => {
       const foreign = members.flatMap(({ spec }) => foreignRemoteSecret(mesh, survey, spec.name) ?? []);

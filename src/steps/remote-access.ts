@@ -230,6 +230,7 @@ export async function makeRemoteSecret(
  * Sees to it that a cluster holds no remote secret for one that is not on the list. Those that are not ours are told, and
  * left to whom they belong.
  * @param needs what is to be done before something is removed
+ * @param revoked whether the tokens that those clusters hold are revoked by this run
  */
 export function leaveNoStrangers(
   run: Run,
@@ -240,6 +241,7 @@ export function leaveNoStrangers(
   needs: Needs,
   asBefore: AsBefore,
   patience?: number,
+  revoked = false,
 ): Promise<void> {
   return run.step("install.strangers", { cluster: spec.name }, prune ? needs : [], async (step) => {
     const { removed, left } = strangersOf(ownerOf(mesh, uid), mesh, spec.name, remoteSecrets, prune);
@@ -261,8 +263,15 @@ export function leaveNoStrangers(
     }
     if (left) throw left;
     const evidence = "Every remote secret is for a cluster of this mesh";
-    const told = gone.length > 0 ? `; removed: ${gone.join(", ")}` : "";
-    return { value: undefined, evidence: `${evidence}${told}.`, ...(warning ? { warning } : {}) };
+    if (gone.length === 0) return { value: undefined, evidence: `${evidence}.` };
+    const end = mesh.tokenTtl === undefined ? ", and which never expires" : "";
+    const held = `${listed(gone)} may hold a token of ${spec.name} still, by which it is read${end}. The command \`rotate\` revokes it.`;
+    const warnings = [...(warning ? [warning] : []), ...(revoked ? [] : [held])].join(" ");
+    return {
+      value: undefined,
+      evidence: `${evidence}; removed: ${gone.join(", ")}.`,
+      ...(warnings ? { warning: warnings } : {}),
+    };
   });
 }
 

@@ -1,6 +1,8 @@
 import { foreignContents, goingRevisions, type Inventory, terminating } from "../checks/inventory.ts";
+import { ISTIOD } from "../checks/istiod.ts";
 import { operatorAvailable } from "../checks/operator.ts";
-import type { Cluster, ListQuery } from "../cluster/cluster.ts";
+import { isActive } from "../checks/pods.ts";
+import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
@@ -9,7 +11,10 @@ import { Failure } from "../mesh/failure.ts";
 import { ISTIO, ISTIO_REVISION, inOrder } from "../mesh/objects/control-plane.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
+import type { IstioResource } from "../mesh/shapes/istio.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { listed } from "../mesh/words.ts";
 import type { Needs, Run } from "./run.ts";
 import type { Step } from "./step.ts";
 
@@ -92,6 +97,64 @@ export function removeControlPlane(
   });
 }
 
+/** How long pods of an istiod that is gone are waited for before they count as running. Milliseconds. */
+const ENDING = 30_000;
+
+/**
+ * What of a control plane is there, looked at afresh: an istiod of whichever revision and whoever's, or an `Istio` for the
+ * namespace. It stands on what is left.
+ * @returns why what it stands on stays, in a sentence; `undefined` where nothing is there
+ */
+async function stillRuns({ namespace }: MeshSpec, cluster: Cluster): Promise<string | undefined> {
+  const start = performance.now();
+  const istiods = { namespace, labelSelector: ISTIOD };
+  return cluster.poll(
+    `the control plane's pods in ${namespace} to end`,
+    async (): Promise<Probe<string | undefined>> => {
+      const [istios, deployments, pods] = await Promise.all([
+        cluster.list<IstioResource>(ISTIO),
+        cluster.list({ apiVersion: "apps/v1", kind: "Deployment", ...istiods }),
+        cluster.list({ apiVersion: "v1", kind: "Pod", ...istiods }),
+      ]);
+      const there = [...istios.filter(({ spec }) => spec.namespace === namespace), ...deployments];
+      const running = (pods as unknown as Pod[]).filter(isActive);
+      // Those of a Deployment that is gone follow it.
+      if (there.length === 0 && running.length > 0 && performance.now() - start < ENDING)
+        return {
+          seen: `${listed(running.map(({ metadata }) => metadata.name))} ${running.length > 1 ? "run" : "runs"} still`,
+        };
+      const names = there.length > 0 ? there.map((each) => describe(refOf(each))) : running.map(nameOfPod);
+      if (names.length === 0) return { done: undefined };
+      return { done: `${listed(names)} ${new Set(names).size > 1 ? "are" : "is"} there still, and ${STANDS}.` };
+    },
+  );
+}
+
+const STANDS = "reads its CA, its network and the others' access from what is here";
+const nameOfPod = ({ metadata }: Pod) => `Pod ${metadata.namespace}/${metadata.name}`;
+
+/**
+ * Removes what a control plane stands on, its CA and the reader's account, where none is left in the namespace.
+ * @returns why it stays; `undefined` where it is gone
+ */
+export function removeRest(
+  run: Run,
+  mesh: MeshSpec,
+  { spec, cluster }: Member,
+  { rest }: Inventory,
+  needs: Needs,
+): Promise<string | undefined> {
+  return run.step("uninstall.rest", { cluster: spec.name }, needs, async (step) => {
+    const why = await stillRuns(mesh, cluster);
+    if (why) {
+      for (const object of rest) run.leave("removal", spec.name, refOf(object), why);
+      return { value: why, evidence: why };
+    }
+    await removeAll(step, cluster, rest);
+    return { value: undefined, evidence: gone(rest) };
+  });
+}
+
 /** Removes the CNI plugin and its namespace, if they are ours and no other control plane is there that may use them. */
 export function removeCni(
   run: Run,
@@ -102,7 +165,11 @@ export function removeCni(
   return run.step("uninstall.cni", { cluster: spec.name }, needs, async (step) => {
     const objects = [...cnis, ...(cniNamespace ? [cniNamespace] : [])];
     if (objects.length === 0) return { value: undefined, evidence: gone([]) };
-    const others = (await cluster.list(ISTIO)).map((istio) => describe(refOf(istio)));
+    const [istios, istiods] = await Promise.all([
+      cluster.list(ISTIO),
+      cluster.list({ apiVersion: "apps/v1", kind: "Deployment", labelSelector: ISTIOD }),
+    ]);
+    const others = (istios.length > 0 ? istios : istiods).map((each) => describe(refOf(each)));
     if (others.length > 0) {
       const why = `${others.join(", ")} may use it.`;
       for (const object of objects) run.leave("removal", spec.name, refOf(object), why);
@@ -114,15 +181,23 @@ export function removeCni(
   });
 }
 
-/** Removes the namespace, if it is ours and holds nothing of anybody else's; else leaves it, and says what is in it. */
+/**
+ * Removes the namespace, if no control plane is left in it, it is ours and holds nothing of anybody else's; else leaves it, and says what is in it.
+ * @param rest why a control plane is left in it
+ */
 export function removeNamespace(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
   { owner, namespace, shared }: Inventory,
-  needs: Needs,
+  rest: Promise<string | undefined>,
 ): Promise<void> {
-  return run.step("uninstall.namespace", { cluster: spec.name }, needs, async (step) => {
+  return run.step("uninstall.namespace", { cluster: spec.name }, [rest], async (step) => {
+    const why = await rest;
+    if (why && namespace) {
+      run.leave("removal", spec.name, refOf(namespace), why);
+      return { value: undefined, evidence: `${describe(refOf(namespace))} stays, with its network's label: ${why}` };
+    }
     if (!namespace) return { value: undefined, evidence: `There is no namespace ${mesh.namespace}.` };
     if (notOurs(owner, namespace) && !shared) await giveBack(step, cluster, namespace);
     return { value: undefined, evidence: await removeIfOurs(run, step, owner, cluster, namespace) };

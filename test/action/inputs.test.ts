@@ -44,6 +44,7 @@ describe("good inputs", () => {
       command: "install" satisfies Command,
       verify: true,
       prune: false,
+      gone: [],
       traffic: true,
       services: [],
       failOn: "unknown",
@@ -140,7 +141,9 @@ describe("good inputs", () => {
   });
 
   test("one cluster, to uninstall from", async () => {
-    const { mesh, uninstallScope } = await read({ ...list(entry(3)), command: "uninstall", "uninstall-scope": "all" });
+    const uninstall = { command: "uninstall", "uninstall-scope": "all", "gone-clusters": "c1, c_2" };
+    const { mesh, uninstallScope, gone } = await read({ ...list(entry(3)), ...uninstall });
+    expect(gone).toEqual(["c1", "c_2"]);
     expect(mesh.clusters.map(({ name }) => name)).toEqual(["c3"]);
     expect(uninstallScope).toBe("all");
   });
@@ -597,6 +600,11 @@ const bad: Row[] = [
     "allow-downgrade that is neither",
     { "allow-downgrade": "1.31" },
     ['`allow-downgrade` is "1.31"; expected one of: true, false.'],
+  ],
+  [
+    "gone-clusters where nothing is taken out",
+    { "gone-clusters": "east" },
+    ["`gone-clusters` has an effect with `command: uninstall` only; leave it out, or set the command to uninstall."],
   ],
   ["prune that is neither", { prune: "all" }, ['`prune` is "all"; expected one of: true, false.']],
   ["an unknown fail-on", { "fail-on": "always" }, ['`fail-on` is "always"; expected one of: failed, unknown, never.']],

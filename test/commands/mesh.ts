@@ -5,10 +5,10 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "../../src/action/inputs.ts";
-import { type Call, problemOf } from "../../src/checks/remote-access.ts";
+import { type AnyCall, type Problem, problemOf } from "../../src/checks/remote-access.ts";
 import type { Right } from "../../src/checks/rights.ts";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
-import type { Wait } from "../../src/cluster/cluster.ts";
+import type { Cluster, Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import { type Kubeconfig, readKubeconfig } from "../../src/cluster/kubeconfig.ts";
 import type { Member } from "../../src/cluster/member.ts";
@@ -72,6 +72,8 @@ export interface Setup {
   /** Instead of one in this process that works: the path of a program, or one that works, too. */
   readonly istioctl?: string | { readonly program: true };
   readonly prune?: boolean;
+  /** Clusters that are no more, by what the user says. */
+  readonly gone?: readonly string[];
   /** Instead of one that must not be asked for. */
   readonly helm?: Helm;
   /** How long an istiod may take to show a new token, in milliseconds. */
@@ -179,7 +181,7 @@ export async function runCommand(
       lastly: ({ spec, cluster, kubeconfig }) =>
         deadline.passed ? { cluster: connect(spec.name, kubeconfig, new Deadline(1_000), progress) } : { cluster },
     });
-    const call: Call = (kubeconfig, ask) => callTarget(kubeconfig, ask, progress);
+    const call: AnyCall = (kubeconfig, ask) => callTarget(kubeconfig, ask, progress);
     const verification = (traffic: boolean): VerifyTools => ({
       traffic,
       services: setup.verification?.services ?? [],
@@ -195,7 +197,7 @@ export async function runCommand(
       run.plan(...planVerify(mesh, setup.verification?.services));
       await verify(run, mesh, members, verification(setup.verification?.traffic ?? true));
     } else if (command === "uninstall") {
-      await uninstall(run, mesh, members, scope, lock);
+      await uninstall(run, mesh, members, scope, lock, { gone: setup.gone ?? [], call });
     } else if (command === "plan") {
       await plan(run, mesh, members, { istioctl, root: setup.root, prune: setup.prune ?? false });
     } else {
@@ -211,7 +213,14 @@ export async function runCommand(
           call,
           patience: setup.patience,
         });
-      else await rotate(run, mesh, members, { verification: ending, lock, call, patience: setup.patience });
+      else
+        await rotate(run, mesh, members, {
+          verification: ending,
+          lock,
+          call,
+          patience: setup.patience,
+          prune: setup.prune ?? false,
+        });
     }
     const called = await readFile(join(folder, CALLS), "utf8").catch(() => "");
     return {
@@ -252,7 +261,11 @@ function listening(text: string): Kubeconfig {
 }
 
 /** As the action's own, on the network between the embedded clusters. */
-async function callTarget(text: string, ask: Parameters<Call>[1], watcher: Watcher): ReturnType<Call> {
+async function callTarget<T>(
+  text: string,
+  ask: (cluster: Cluster) => Promise<T>,
+  watcher: Watcher,
+): Promise<T | Problem> {
   const { server } = readKubeconfig(text) as Kubeconfig;
   if (!dial(server)) return { problem: `Nobody answers at ${server}.`, by: "nobody" };
   const cluster = connect("", listening(text), new Deadline(1_000), watcher);

@@ -190,6 +190,31 @@ describe("a mesh whose tokens do not expire", () => {
     for (const kube of kubes) expect(writes(kube)).toEqual([]);
   });
 
+  test("with `prune` goes by the list: what a cluster that left holds is good for nothing any more", async () => {
+    const kubes = await joined(3);
+    const [one, two, three] = kubes as [Kube, Kube, Kube];
+    const taken = [heldToken(three, 1), heldToken(three, 2)];
+    const outcome = await runRotate([one, two], { prune: true });
+    expect(notPassed(outcome)).toEqual([]);
+    for (const kube of [one, two]) expect(kube.get(secretRef("istio-remote-secret-cluster3"))).toBeUndefined();
+    expect([one.userOf(taken[0] as string), two.userOf(taken[1] as string)]).toEqual([undefined, undefined]);
+    expectAllGood([one, two]);
+  });
+
+  test("does not write into a remote secret that somebody else made, and says so before anything is written", async () => {
+    const [one, two] = await joined();
+    const secret = one.get(secretRef("istio-remote-secret-cluster2"));
+    const { labels, annotations, ...metadata } = secret.metadata;
+    const { [OWNER]: _, ...others } = annotations;
+    one.put({ ...secret, metadata: { ...metadata, annotations: others, labels: { "istio/multiCluster": "true" } } });
+    expect(failures(await runRotate([one, two]))).toEqual([
+      expect.stringMatching(
+        /^failed preflight\.ownership cluster1: Secret istio-system\/istio-remote-secret-cluster2, .* is not this action's, .*kubectl -n istio-system annotate secret/,
+      ),
+    ]);
+    for (const kube of [one, two]) expect(writes(kube)).toEqual([]);
+  });
+
   test("does not lose its old token where a remote secret was changed behind the run's back", async () => {
     const [one, two] = await joined();
     const before = one.get(secretRef("istio-remote-secret-cluster2"));

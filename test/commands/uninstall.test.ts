@@ -3,10 +3,11 @@ import "reflect-metadata";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { uninstallRights } from "../../src/checks/rights.ts";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
-import { OWNER } from "../../src/mesh/claim.ts";
-import { namespace as namespaceObject } from "../../src/mesh/objects/control-plane.ts";
+import { OWNER, unclaimed } from "../../src/mesh/claim.ts";
+import { istio, namespace as namespaceObject } from "../../src/mesh/objects/control-plane.ts";
+import { exposure } from "../../src/mesh/objects/exposure.ts";
 import { cacerts } from "../../src/mesh/objects/secrets.ts";
-import type { UninstallScope } from "../../src/mesh/spec.ts";
+import type { SettledMesh, UninstallScope } from "../../src/mesh/spec.ts";
 import { uninstallation, uninstallationHeadline } from "../../src/report/uninstallation.ts";
 import type { ClusterOptions } from "../embedded/cluster.ts";
 import { definitions } from "../embedded/controllers/crds.ts";
@@ -26,6 +27,7 @@ import {
   resourceVersions,
   restricted,
   runInstall,
+  runPlan,
   runUninstall,
 } from "./mesh.ts";
 
@@ -58,6 +60,15 @@ const namespace = (kube: Kube): Json => kube.get({ apiVersion: "v1", kind: "Name
 const revisions = (kube: Kube) => kube.list("sailoperator.io/v1", "IstioRevision");
 const left = ({ report }: Outcome) =>
   report.left.map((object) => `${object.cluster} ${nameOf({ kind: object.kind, metadata: object })}`);
+const withoutStatus = ({ status: _, metadata, ...rest }: Json): Json => {
+  const { resourceVersion: __, managedFields, ...others } = metadata;
+  const content = managedFields.filter(({ subresource }: Json) => !subresource);
+  return { ...rest, metadata: { ...others, managedFields: content } };
+};
+const THEIRS = [
+  { apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default" },
+  { apiVersion: "networking.istio.io/v1", kind: "Gateway", namespace: NAMESPACE, name: "cross-network-gateway" },
+];
 const deleted = ({ report }: Outcome) => report.changes.filter(({ action }) => action === "deleted");
 
 const LINKS = (peer: string) => [
@@ -142,14 +153,29 @@ describe("what is not ours stays, and is told", () => {
   const byHand = (kube: Kube) =>
     put(kube, "v1", "Secret", "by-hand", { metadata: { labels: multiCluster }, data: { cluster7: "eA==" } });
 
-  test("remote secrets made by hand: the clusters are not said to be unlinked", async () => {
+  test("a remote secret made by hand keeps the cluster that it is for, until it is gone", async () => {
+    const kubes = await joined(2);
+    const theirs = { metadata: { labels: { ...multiCluster, ...OF_OTHER.labels } }, data: { cluster1: "eA==" } };
+    put(kubes[1], "v1", "Secret", "theirs", theirs);
+    const before = kubes.map(resourceVersions);
+    const outcome = await runUninstall(kubes, "mesh");
+    expect(failures(outcome)).toEqual([
+      "failed preflight.readers cluster1: cluster1 would still be read, for the remote secret is not this action's and stays: cluster2, by Secret theirs. | Delete it first, in cluster2: kubectl -n istio-system delete secret theirs",
+    ]);
+    expect(kubes.map(resourceVersions)).toEqual(before);
+    kubes[1].delete({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "theirs" });
+    expect(notPassed(await runUninstall(kubes, "mesh"))).toEqual([]);
+  });
+
+  test("a remote secret by hand for a cluster that is gone: the cluster is not said to be unlinked", async () => {
     const kubes = await joined(2);
     byHand(kubes[0]);
-    put(kubes[1], "v1", "Secret", "theirs", {
-      metadata: { labels: { ...multiCluster, ...OF_OTHER.labels } },
-      data: { cluster1: "eA==" },
-    });
-    const outcome = await runUninstall(kubes, "mesh");
+    expect(failures(await runUninstall(kubes, "mesh"))).toEqual([
+      expect.stringMatching(
+        /^failed preflight\.readers cluster1: cluster1 is linked with cluster7, .* could not be looked at .*`gone-clusters: cluster7`\.$/,
+      ),
+    ]);
+    const outcome = await runUninstall(kubes, "mesh", { gone: ["cluster7"] });
     expect(notPassed(outcome)).toEqual([]);
     expect(outcome.report.left).toEqual([
       {
@@ -160,12 +186,9 @@ describe("what is not ours stays, and is told", () => {
         name: "by-hand",
         why: "It has no label app.kubernetes.io/managed-by=istio-mesh-action: this action did not make it.",
       },
-      expect.objectContaining({ cluster: "cluster2", name: "theirs", why: "It is part of mesh mesh2, not of mesh1." }),
     ]);
-    const warnings = outcome.report.checks.flatMap(({ warning }) => warning ?? []);
-    expect(warnings).toEqual([
+    expect(outcome.report.checks.flatMap(({ warning }) => warning ?? [])).toEqual([
       "Not this action's, and left: Secret by-hand (for cluster7). istiod goes on reading what it names.",
-      "Not this action's, and left: Secret theirs (for cluster1). istiod goes on reading what it names.",
     ]);
     expect(uninstallation(outcome.report).end).toBe(
       "This action's links are gone from 2 clusters, and others are left",
@@ -173,7 +196,8 @@ describe("what is not ours stays, and is told", () => {
   });
 
   test("a namespace with somebody's workload in it, until that is gone", async () => {
-    const [kube] = await joined(2);
+    const kubes = await joined(2);
+    const [kube] = kubes;
     const template = {
       metadata: { labels: { app: "kiali" } },
       spec: { containers: [{ name: "kiali", image: "kiali" }] },
@@ -189,7 +213,7 @@ describe("what is not ours stays, and is told", () => {
     put(kube, "v1", "ConfigMap", "istio-leader", { metadata: { annotations: leader } });
     put(kube, "coordination.k8s.io/v1", "Lease", "istio-gateway-deployment-default");
 
-    const outcome = await runUninstall([kube], "all");
+    const outcome = await runUninstall(kubes, "all");
     expect(notPassed(outcome)).toEqual([]);
     expect(ours(kube)).toEqual([`Namespace ${NAMESPACE}`, `Secret ${NAMESPACE}/of-mesh2`]);
     expect(left(outcome).sort()).toEqual([
@@ -202,7 +226,7 @@ describe("what is not ours stays, and is told", () => {
       "It holds 3 objects that are not this action's.",
     );
 
-    const again = await runUninstall([kube], "all");
+    const again = await runUninstall(kubes, "all");
     expect(again.report).toMatchObject({
       result: "passed",
       changed: false,
@@ -212,7 +236,7 @@ describe("what is not ours stays, and is told", () => {
     kube.delete({ apiVersion: "apps/v1", kind: "Deployment", namespace: NAMESPACE, name: "kiali" });
     kube.delete({ apiVersion: "networking.istio.io/v1", kind: "VirtualService", namespace: NAMESPACE, name: "routes" });
     kube.delete({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "of-mesh2" });
-    const last = await runUninstall([kube], "all");
+    const last = await runUninstall(kubes, "all");
     expect(deleted(last).map(({ kind }) => kind)).toEqual(["Namespace"]);
     expect(last.report.left).toEqual([]);
     expect(namespace(kube)).toBeUndefined();
@@ -264,13 +288,82 @@ describe("what is not ours stays, and is told", () => {
     expect(namespace(kubes[1])).toBeUndefined();
   });
 
-  test("control planes that the action was told to leave alone", async () => {
+  test("control planes that the action was told to leave alone, with what they stand on", async () => {
     const kubes = await joined(2);
+    const cacerts = { apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "cacerts" };
+    const before = kubes.map((kube) => [kube.get(cacerts), namespace(kube)]);
     const outcome = await runUninstall(kubes, "all", { mesh: { installer: "existing" } });
     expect(notPassed(outcome)).toEqual([]);
     for (const kube of kubes) expect(revisions(kube)).toHaveLength(1);
     expect(outcome.report.left).toContainEqual(
       expect.objectContaining({ kind: "Istio", why: "`installer: existing` leaves control planes alone." }),
+    );
+    expect(kubes.map((kube) => [kube.get(cacerts), namespace(kube)])).toEqual(before);
+    for (const kind of ["Secret", "Namespace"])
+      expect(outcome.report.left).toContainEqual(
+        expect.objectContaining({
+          kind,
+          why: expect.stringMatching(/^Istio default, Deployment istio-system\/istiod are there/),
+        }),
+      );
+    // Once they are gone, the rest goes, too.
+    expect(notPassed(await runUninstall(kubes, "all"))).toEqual([]);
+    for (const kube of kubes) expect([ours(kube), namespace(kube)]).toEqual([[], undefined]);
+  });
+
+  test("a platform team's own Istio and exposure, equal to ours: byte for byte, after an install as well", async () => {
+    const kubes = await clusters(2);
+    const team = { owner: "platform-team" };
+    const of = (kube: Kube) => THEIRS.map((ref) => withoutStatus(kube.get(ref)));
+    for (const [index, kube] of kubes.entries()) {
+      kube.put(proven(kube, namespaceObject(meshSpec(2), clusterSpec(index + 1))));
+      kube.put(proven(kube, cacerts(meshSpec(2), files)));
+      const wanted = [istio(meshSpec(2) as SettledMesh, clusterSpec(index + 1)), exposure(meshSpec(2))];
+      for (const object of wanted.map(unclaimed))
+        kube.put({ ...object, metadata: { ...object.metadata, labels: team } });
+    }
+    const before = kubes.map(of);
+    const plan = await runPlan(kubes);
+    const installed = await runInstall(kubes);
+    expect([...notPassed(plan), ...notPassed(installed)]).toEqual([]);
+    for (const { report } of [plan, installed]) {
+      const note = "It is somebody else's (kube-controller-manager), and does the job; it stays as it is.";
+      for (const { kind } of THEIRS.slice(0, 1))
+        expect(report.changes.filter((each) => each.kind === kind)).toEqual([
+          expect.objectContaining({ cluster: "cluster1", action: "unchanged", note }),
+          expect.objectContaining({ cluster: "cluster2", action: "unchanged", note }),
+        ]);
+    }
+    expect(installed.report.checks.find(({ id }) => id === "preflight.ownership")?.evidence).toBe(
+      "Not this action's, and left as they are, for they do the job: Istio default.",
+    );
+    expect(kubes.map(of)).toEqual(before);
+
+    const outcome = await runUninstall(kubes, "all");
+    expect(notPassed(outcome)).toEqual([]);
+    expect(kubes.map(of)).toEqual(before);
+    for (const kube of kubes) {
+      expect(revisions(kube)).toHaveLength(1);
+      // They stand on these.
+      expect(ours(kube)).toEqual([`Namespace ${NAMESPACE}`, `Secret ${NAMESPACE}/cacerts`]);
+    }
+  });
+
+  test("what carries our labels and not our proof, as a copy does", async () => {
+    const kubes = await joined(2);
+    const cacerts = kubes[0].get({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "cacerts" });
+    const { uid: _, resourceVersion: __, managedFields: ___, ...metadata } = cacerts.metadata;
+    kubes[0].put({ ...cacerts, metadata: { ...metadata, name: "cacerts-backup" } });
+    const outcome = await runUninstall(kubes, "all");
+    expect(notPassed(outcome)).toEqual([]);
+    expect(ours(kubes[0])).toEqual([`Namespace ${NAMESPACE}`, `Secret ${NAMESPACE}/cacerts-backup`]);
+    expect(outcome.report.left).toContainEqual(
+      expect.objectContaining({
+        name: "cacerts-backup",
+        why: expect.stringMatching(
+          /label, but not its proof .*: kubectl -n istio-system delete secret cacerts-backup$/,
+        ),
+      }),
     );
   });
 
@@ -393,26 +486,49 @@ describe("what is ours goes,", () => {
     expect(outcome.report).toMatchObject({ result: "passed", changed: false, left: [] });
   });
 
-  test("of one cluster alone, with a word about those that are not in reach", async () => {
+  test("of one cluster alone, once the others no longer read it", async () => {
     const kubes = await joined(3);
-    const [, , third] = kubes;
+    const [first, second, third] = kubes as [Kube, Kube, Kube];
     const only = { mesh: { clusters: [clusterSpec(3)] } };
-    const outcome = await runUninstall([third as Kube], "all", only);
-    expect(notPassed(outcome)).toEqual([]);
-    expect(ours(third as Kube)).toEqual([]);
-    expect(outcome.warnings).toEqual([
-      expect.stringMatching(
-        /^cluster3 was linked with cluster1, cluster2, which are not .*Run `install` there with `prune: true`, or: kubectl -n istio-system delete secret istio-remote-secret-cluster3$/,
-      ),
+    const before = kubes.map(resourceVersions);
+    expect(failures(await runUninstall([third], "all", only))).toEqual([
+      "failed preflight.readers cluster3: cluster1, cluster2, not on the list, read cluster3, and would go on sending requests to it. | Take cluster3 out in the right order: run `install` with `prune: true` on the list without cluster3, then `uninstall` with cluster3 alone. If cluster1, cluster2 are gone for good, say so: `gone-clusters: cluster1, cluster2`.",
     ]);
-    for (const kube of kubes.slice(0, 2))
-      expect(ours(kube)).toContain(`Secret ${NAMESPACE}/istio-remote-secret-cluster3`);
+    expect(kubes.map(resourceVersions)).toEqual(before);
+
+    const rest = { mesh: { clusters: [clusterSpec(1), clusterSpec(2)] } };
+    const pruned = await runInstall([first, second], { ...rest, prune: true });
+    expect(notPassed(pruned)).toEqual([]);
+    expect(pruned.report.checks.flatMap(({ id, warning }) => (id === "install.strangers" ? warning : []))).toEqual(
+      [1, 2].map(
+        (n) =>
+          `cluster3 may hold a token of cluster${n} still, by which it is read, and which never expires. The command \`rotate\` revokes it.`,
+      ),
+    );
+    const outcome = await runUninstall([third], "all", only);
+    expect(notPassed(outcome)).toEqual([]);
+    expect(ours(third)).toEqual([]);
+    expect(outcome.report.checks.find(({ id }) => id === "preflight.readers")?.evidence).toBe(
+      "Nobody reads cluster3 when what is removed is gone. cluster1, cluster2, not on the list, read it no more.",
+    );
+  });
+
+  test("of one of two alone, whose other one is gone for good", async () => {
+    const [one, two] = await joined(2);
+    const only = { mesh: { clusters: [clusterSpec(2)] } };
+    one.intercept(() => ({ status: 503 }));
+    expect(failures(await runUninstall([two], "all", only))).toEqual([
+      expect.stringMatching(/could not be looked at from here\. cluster1: .*Unlink the two first/),
+    ]);
+    expect(notPassed(await runUninstall([two], "all", { ...only, gone: ["cluster1"] }))).toEqual([]);
+    expect(ours(two)).toEqual([]);
+    one.intercept(undefined);
   });
 });
 
 describe("a run that is cut off", () => {
-  // Two clusters are taken apart by 26 writes.
-  test.each([1, 11, 26])("at write %i is completed by the next one", async (last) => {
+  // Two clusters are taken apart by 22 writes.
+  test.each([1, 11, 22])("at write %i is completed by the next one", async (last) => {
     const kubes = await joined(2);
     const cancel = new AbortController();
     let count = 0;

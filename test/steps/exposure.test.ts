@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { IstioGateway } from "../../src/checks/exposure.ts";
 import type { Service } from "../../src/checks/gateway-service.ts";
 import type { Gateways } from "../../src/checks/gateways.ts";
+import { ownerOf, proven } from "../../src/mesh/claim.ts";
 import { exposure } from "../../src/mesh/objects/exposure.ts";
 import { decideExposure } from "../../src/steps/exposure.ts";
 
@@ -19,17 +20,19 @@ const ways = (...selectors: Record<string, string>[]): Gateways => ({
 });
 const OURS = { app: "istio-eastwestgateway", istio: "eastwestgateway" };
 const ours = exposure(MESH) as IstioGateway;
+const OWNER = ownerOf(MESH, "uid");
+const there = proven(OWNER, ours);
 const theirs = (hosts: string, name = "theirs"): IstioGateway => {
   const gateway = exposure(MESH, hosts) as IstioGateway;
   return { ...gateway, metadata: { name, namespace: "edge", labels: {} } };
 };
 const decide = (gateways: Gateways, exposures: IstioGateway[], domain = "cluster.local") =>
-  decideExposure(MESH, domain, gateways, { exposures, kubernetesGateways: [] });
+  decideExposure(MESH, OWNER, domain, gateways, { exposures, kubernetesGateways: [] });
 
 describe("a Gateway of ours", () => {
   test.each<[string, Gateways, IstioGateway[], string, IstioGateway | undefined]>([
     ["is made where there is none", ways(OURS), [], "cluster.local", ours],
-    ["is kept", ways(OURS), [ours], "cluster.local", ours],
+    ["is kept", ways(OURS), [there], "cluster.local", ours],
     ["is made where somebody's is for something else", ways(OURS), [theirs("shop.example.com")], "cluster.local", ours],
     ["is not made beside one that does the job", ways(OURS), [theirs("*")], "cluster.local", undefined],
     [
@@ -67,7 +70,7 @@ describe("a Gateway of ours", () => {
   });
 
   test("is never made where the two would keep the gateway from listening", () => {
-    expect(() => decide(ways(OURS), [ours, theirs("*")])).toThrow(/let the same names in on port 15443/);
+    expect(() => decide(ways(OURS), [there, theirs("*")])).toThrow(/let the same names in on port 15443/);
   });
 
   test("cannot select gateways that have nothing in common", () => {
