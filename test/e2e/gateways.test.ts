@@ -130,6 +130,9 @@ describe("right as they are", () => {
     await remove(target, "deployment,service,hpa,pdb", GATEWAY);
     await remove(target, "gateways.networking.istio.io", EXPOSURE);
     await target.apply(own);
+    await target.kubectl(["rollout", "status", "deployment/way", "-n", "edge", "--timeout=90s"], {
+      timeoutMs: 100_000,
+    });
     let result: RunResult;
     let exposure: KubernetesObject;
     try {

@@ -8,8 +8,9 @@ const FIRST_AND_LAST = [
   ["/uninstall.test.ts", 2],
   ["/beginnings.test.ts", 3],
   ["/living.test.ts", 4],
-  ["/rights.test.ts", 5],
-  ["/disturbances.test.ts", 6],
+  ["/ownership.test.ts", 5],
+  ["/rights.test.ts", 6],
+  ["/disturbances.test.ts", 7],
 ] as const;
 
 /** The join comes first, for it wants fresh clusters; the uninstallation late, for it leaves no mesh; then other meshes. */
