@@ -159,7 +159,16 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
       make: async () => {
         const secrets = await target.list("secrets", "-n", SYSTEM);
         const names = secrets.map(({ metadata }) => metadata.name as string);
-        return remove(target, "secret", names.find((name) => name.startsWith(READER_TOKEN)) ?? READER_TOKEN);
+        const name = names.find((each) => each.startsWith(READER_TOKEN)) ?? READER_TOKEN;
+        const token = decode((await target.get("secret", name)).data.token);
+        const mend = await remove(target, "secret", name);
+        // An API server remembers for ten seconds whom it has let in.
+        const review = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token } };
+        const accepted = async () =>
+          JSON.parse(await target.kubectl(["create", "-f", "-", "-o", "json"], { input: stringify(review) })).status
+            .authenticated;
+        for (let i = 0; i < 60 && (await accepted()); i++) await delay(500);
+        return mend;
       },
     },
     {
