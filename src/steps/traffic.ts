@@ -101,9 +101,12 @@ export class Probes {
 
   /** The discoverySelectors of the other clusters' control planes, as far as they can be told soon. */
   async #selectorsOfOthers(name: string): Promise<LabelSelector[][]> {
-    const soon = delay(SOON, undefined, { ref: false });
     const others = [...this.#selectors].filter(([other]) => other !== name);
+    const known = new AbortController();
+    // It keeps the process: of a cluster that does not answer nothing else may.
+    const soon = delay(SOON, undefined, { signal: known.signal }).catch(() => undefined);
     const told = await Promise.all(others.map(([, { promise }]) => Promise.race([promise, soon])));
+    known.abort();
     return told.map((each) => [...((each && readable(each)) ?? [])]);
   }
 
