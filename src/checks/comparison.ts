@@ -1,12 +1,13 @@
 import { isIP } from "node:net";
 import type { Held, HeldEndpoint, HeldGateway, Offer } from "../facts/endpoints.ts";
-import { type LabelSelector, selectsLabels } from "../mesh/label-selector.ts";
+import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { PROBE_PREFIX } from "../mesh/objects/probe.ts";
 import { listed } from "../mesh/words.ts";
 import type { KubernetesGateway } from "./exposure.ts";
 import { addressesOf, isByNodes, mtlsPort, type Service, takesMtls } from "./gateway-service.ts";
+import { EXPORT_TO } from "./visibility.ts";
 
 /** Something that an istiod should hold and does not, or holds and should not. */
 export interface Difference {
@@ -39,8 +40,6 @@ export interface Rules {
   readonly named?: readonly string[];
 }
 
-const EXPORT_TO = "networking.istio.io/exportTo";
-
 /**
  * What a replica of istiod holds of a cluster, against what that cluster has. istiod keeps everything that it reads and only
  * leaves out later, for each proxy, what is cluster-local or not exported to it; so all is missed but what is in a namespace
@@ -52,8 +51,7 @@ export function compare(
   held: Held,
   { selectors, kubernetesGateways, named = [] }: Rules,
 ): Comparison {
-  const looksAt = (namespace: string) =>
-    selectors.length === 0 || selectors.some((each) => selectsLabels(each, offer.namespaces.get(namespace)));
+  const looksAt = (namespace: string) => isSelected(selectors, offer.namespaces.get(namespace));
   const differences: Difference[] = [];
   const holds = held.endpoints.get(target) ?? new Map<string, ReadonlyMap<string, HeldEndpoint>>();
   let services = 0;

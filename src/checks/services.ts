@@ -3,7 +3,7 @@ import type { MeshConfig } from "../facts/mesh-config.ts";
 import type { Policies } from "../facts/policies.ts";
 import type { ProxyView } from "../facts/proxy-view.ts";
 import { Failure } from "../mesh/failure.ts";
-import { selectsLabels } from "../mesh/label-selector.ts";
+import { isSelected } from "../mesh/label-selector.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
@@ -180,8 +180,7 @@ function unreached(
       hint: `In ${target}: kubectl -n ${service.namespace} annotate service ${service.name} ${EXPORT_TO}-`,
     };
   const labels = known.get(target)?.namespaces.get(service.namespace);
-  const selectors = config?.discoverySelectors ?? [];
-  if (selectors.length > 0 && !selectors.some((each) => selectsLabels(each, labels)))
+  if (!isSelected(config?.discoverySelectors ?? [], labels))
     return {
       cause: `istiod of ${observer} does not look at namespace ${service.namespace} of ${target}: its discoverySelectors do not select it.`,
       hint: `Label the namespace there so that they do. See them. ${here} get configmaps -n ${view.rootNamespace} -o yaml | grep -A5 discoverySelectors`,

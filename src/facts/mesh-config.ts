@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
-import { fields, text } from "../mesh/fields.ts";
+import { fields, items, text } from "../mesh/fields.ts";
 import type { LabelSelector } from "../mesh/label-selector.ts";
 import { meshConfig, ofRevision } from "./config.ts";
 
@@ -70,20 +70,20 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
     ...(text(mesh.rootNamespace) ? { rootNamespace: text(mesh.rootNamespace) as string } : {}),
     trustDomain: text(mesh.trustDomain) ?? "cluster.local",
     trustDomainAliases: strings(mesh.trustDomainAliases),
-    discoverySelectors: list(mesh.discoverySelectors) as LabelSelector[],
-    clusterLocal: list(mesh.serviceSettings).flatMap((each) => {
+    discoverySelectors: items(mesh.discoverySelectors) as LabelSelector[],
+    clusterLocal: items(mesh.serviceSettings).flatMap((each) => {
       const { settings, hosts } = fields(each);
       return strings(hosts).map((host) => ({ host, local: fields(settings).clusterLocal === true }));
     }),
     defaultServiceExportTo: strings(mesh.defaultServiceExportTo),
-    caCertificates: list(mesh.caCertificates)
+    caCertificates: items(mesh.caCertificates)
       .map(fields)
       .map(({ pem, trustDomains }) => ({ pem: text(pem), trustDomains: strings(trustDomains) })),
     proxyMetadata: fields(defaultConfig.proxyMetadata),
     networkGateways: Object.entries(fields(fields(networks).networks)).flatMap(([network, each]) => {
       const { endpoints, gateways } = fields(each);
-      const registries = list(endpoints).flatMap((endpoint) => text(fields(endpoint).fromRegistry) ?? []);
-      return list(gateways).map((gateway) => {
+      const registries = items(endpoints).flatMap((endpoint) => text(fields(endpoint).fromRegistry) ?? []);
+      return items(gateways).map((gateway) => {
         const { address, registryServiceName, port } = fields(gateway);
         return { network, registries, address: text(address), service: text(registryServiceName), port: Number(port) };
       });
@@ -91,5 +91,4 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
   };
 }
 
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const strings = (value: unknown): string[] => list(value).flatMap((each) => text(each) ?? []);
+const strings = (value: unknown): string[] => items(value).flatMap((each) => text(each) ?? []);

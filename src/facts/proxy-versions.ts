@@ -1,5 +1,5 @@
 import type { Cluster } from "../cluster/cluster.ts";
-import { fields, text } from "../mesh/fields.ts";
+import { fields, items, text } from "../mesh/fields.ts";
 import { debug } from "./debug.ts";
 
 /**
@@ -14,7 +14,7 @@ export async function readProxyVersions(
   pods: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const answers = await Promise.all(pods.map((pod) => debug(cluster, namespace, pod, "syncz")));
-  const proxies = answers.flatMap((answer) => (Array.isArray(answer) ? answer : []));
+  const proxies = answers.flatMap(items);
   return new Map(
     proxies.flatMap((each): [string, string][] => {
       const [proxy, version] = [text(fields(each).proxy), text(fields(each).istio_version)];

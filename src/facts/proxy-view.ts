@@ -1,6 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type Fields, fields, text } from "../mesh/fields.ts";
+import { type Fields, fields, items, text } from "../mesh/fields.ts";
 import { PROBE_PREFIX } from "../mesh/objects/probe.ts";
 import { debug } from "./debug.ts";
 
@@ -43,7 +43,7 @@ export async function readProxyView(
 
 /** The sidecars that a replica tells of (pilot/pkg/xds/debug.go); gateways have a role of their own. */
 function proxiesIn(syncz: unknown, clusterName: string, istiod: string) {
-  return list(syncz).flatMap((each) => {
+  return items(syncz).flatMap((each) => {
     const { proxy, proxy_type, cluster_id } = fields(each);
     const id = text(proxy) ?? "";
     const namespace = id.slice(id.indexOf(".") + 1);
@@ -63,18 +63,16 @@ function endpointsIn(dump: unknown): Map<string, string[]> {
   const { configs } = fields(dump);
   if (!Array.isArray(configs) && Object.keys(fields(dump)).length > 0)
     throw new Failure("what it gives a proxy cannot be read");
-  for (const config of list(configs)) {
+  for (const config of items(configs)) {
     const { clusterName, endpoints } = fields(config);
     const match = OUTBOUND.exec(text(clusterName) ?? "");
     if (!match) continue;
     const [, port, name, namespace] = match;
-    const addresses = list(endpoints)
-      .flatMap((locality) => list(fields(locality).lbEndpoints))
+    const addresses = items(endpoints)
+      .flatMap((locality) => items(fields(locality).lbEndpoints))
       .map((each) => fields(fields(fields(fields(each).endpoint).address).socketAddress) as Fields)
       .flatMap(({ address, portValue }) => (text(address) ? [`${address}:${portValue ?? 0}`] : []));
     found.set(`${namespace}/${name}:${port}`, addresses);
   }
   return found;
 }
-
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);

@@ -21,6 +21,11 @@ export function selectsLabels(selector: LabelSelector, labels: Readonly<Record<s
   );
 }
 
+/** Whether one of the selectors takes what has these labels; where there are none, everything is taken. */
+export function isSelected(selectors: readonly LabelSelector[], labels?: Readonly<Record<string, string>>): boolean {
+  return selectors.length === 0 || selectors.some((selector) => selectsLabels(selector, labels));
+}
+
 /**
  * Labels with which each of several parties selects what has them; `undefined` where there are none.
  * @param parties the selectors of each, of which one is enough; none: it selects everything
@@ -30,9 +35,7 @@ export function labelsFor(
   parties: readonly (readonly LabelSelector[])[],
   labels: Readonly<Record<string, string>>,
 ): Record<string, string> | undefined {
-  const isSelected = (selectors: readonly LabelSelector[]) =>
-    selectors.length === 0 || selectors.some((selector) => selectsLabels(selector, labels));
-  const [next] = parties.filter((selectors) => !isSelected(selectors));
+  const [next] = parties.filter((selectors) => !isSelected(selectors, labels));
   if (!next) return { ...labels };
   for (const selector of next) {
     const more = added(selector, labels);

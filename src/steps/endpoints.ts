@@ -1,13 +1,12 @@
 import { type Comparison, compare, type Difference } from "../checks/comparison.ts";
 import { endpointsAreHeld } from "../checks/endpoints.ts";
 import { judged } from "../checks/finding.ts";
+import { namesOfRunning } from "../checks/istiod.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
-import { isActive } from "../checks/pods.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Offer, readHeld, readOffer } from "../facts/endpoints.ts";
-import type { MeshConfig } from "../facts/mesh-config.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type MeshSpec, orderedPairs, type RemotePair } from "../mesh/spec.ts";
 import type { Run } from "./run.ts";
@@ -26,7 +25,6 @@ type Compared = Of<Comparison | { readonly pod: string; readonly problem: Failur
 /** What the istiods hold of the other clusters, and what those have. */
 export interface Comparisons {
   readonly offers: Of<Part<Offer>>;
-  readonly configs: Of<Part<MeshConfig>>;
   /** @returns by replica; throws the `Failure` that says why there is no comparison */
   of(pair: RemotePair): Compared;
 }
@@ -66,11 +64,9 @@ export async function compareEndpoints(
     await Promise.all(
       [...observers].map(async (observer) => {
         const its = pairs.filter((pair) => pair.observer === observer);
-        const pods = (readable(seenIn(observer).istiodPods) ?? []).filter(
-          (pod) => isActive(pod) && pod.status?.phase === "Running",
-        );
+        const pods = namesOfRunning(readable(seenIn(observer).istiodPods) ?? []);
         await Promise.all(
-          pods.map(async ({ metadata: { name: pod } }) => {
+          pods.map(async (pod) => {
             const held = await part(readHeld(member(observer).cluster, namespace, pod));
             for (const pair of its)
               note(pair, pod, () => {
@@ -122,7 +118,6 @@ export async function compareEndpoints(
   }
   return {
     offers,
-    configs: new Map([...seen].map(([name, { meshConfig }]) => [name, meshConfig])),
     of: (pair) => {
       // Which replicas there are must be known.
       seenIn(pair.observer).istiodPods();

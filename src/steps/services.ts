@@ -1,7 +1,7 @@
 import { judged } from "../checks/finding.ts";
+import { namesOfRunning } from "../checks/istiod.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
-import { isActive } from "../checks/pods.ts";
 import { serviceIsReached } from "../checks/services.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Policies, readPolicies } from "../facts/policies.ts";
@@ -44,17 +44,18 @@ export async function judgeServices(
   const [policies, proxies, comparisons] = await Promise.all([
     each<Policies>(({ cluster }) => readPolicies(cluster)),
     each<ProxyView | undefined>(({ cluster, spec }, { istiodPods }) => {
-      const pods = (readable(istiodPods) ?? []).filter((pod) => isActive(pod) && pod.status?.phase === "Running");
-      const names = pods.map(({ metadata }) => metadata.name);
-      return readProxyView(cluster, mesh.namespace, names, spec.name, namespaces);
+      return readProxyView(cluster, mesh.namespace, namesOfRunning(readable(istiodPods) ?? []), spec.name, namespaces);
     }),
     comparing,
   ]);
+  const configs = new Map(
+    await Promise.all(members.map(async (member) => [member.spec.name, (await seenOf(member)).meshConfig] as const)),
+  );
   const networks = new Map(mesh.clusters.map(({ name, network }) => [name, network]));
   for (const { spec } of members) {
     for (const service of services) {
       const finding = judged(() => {
-        const { offers, configs, of } = comparisons();
+        const { offers, of } = comparisons();
         return serviceIsReached({
           service,
           observer: spec.name,

@@ -14,7 +14,7 @@ import { type GatewayView, readGateway } from "../facts/gateway-view.ts";
 import { readMeshConfig } from "../facts/mesh-config.ts";
 import { type RootPolicies, readRootPolicies } from "../facts/policies.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type LabelSelector, selectsLabels } from "../mesh/label-selector.ts";
+import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
 import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
@@ -114,7 +114,7 @@ export class Probes {
   async #hidden({ source, target }: TrafficPair): Promise<Finding | undefined> {
     const selectors = readable(await (this.#selectors.get(source)?.promise ?? part(Promise.resolve([]))));
     const labels = await this.#started.get(target)?.labelling;
-    if (!selectors?.length || !labels || selectors.some((each) => selectsLabels(each, labels))) return undefined;
+    if (!labels || isSelected(selectors ?? [], labels)) return undefined;
     return unknown(
       `No request was sent: the discoverySelectors of ${source}'s mesh configuration do not select the probe's namespace in ${target}, and were not known when it was made.`,
       "Run the command `verify` by itself, which reads them first.",
