@@ -9,6 +9,7 @@ export default defineConfig({
     isolate: false,
     setupFiles: ["test/forget.ts"],
     maxWorkers: "150%",
+    env: { LOOPBACK_ONLY: "true" },
     testTimeout: 30_000,
     // Keys of 4096 bits are found when they are found, on a busy machine late.
     hookTimeout: 60_000,

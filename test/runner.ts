@@ -222,13 +222,17 @@ interface Step {
   readonly stderr: string;
 }
 
+/** Where tests run without clusters that are real, nothing that is run by them speaks to more than this machine. */
+const LOOPBACK_ONLY = new URL("loopback-only.mjs", import.meta.url).href;
+
 async function step(
   env: Record<string, string>,
   entry: string,
   log: Log,
   { timeoutMs, cancel, kill, prefix = [] }: Pick<RunOptions, "timeoutMs" | "cancel" | "kill" | "prefix">,
 ): Promise<Step> {
-  const [command = "", ...args] = [...prefix, process.execPath, resolve(ROOT, entry)];
+  const only = process.env.LOOPBACK_ONLY ? ["--import", LOOPBACK_ONLY] : [];
+  const [command = "", ...args] = [...prefix, process.execPath, ...only, resolve(ROOT, entry)];
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   const abort = AbortSignal.any([cancel, timeout].filter((signal) => signal !== undefined));
 

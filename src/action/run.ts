@@ -148,7 +148,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
 const CLEANUP = 30_000;
 const CLEANUP_CANCELLED = 5_000;
 /** How long an API server that only a remote secret names is tried. Milliseconds. */
-const CALL = 6_000;
+const CALL = 3_000;
 
 function verifyTools(
   deadline: Deadline,

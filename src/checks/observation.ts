@@ -44,8 +44,8 @@ export interface Binding extends KubernetesObject {
 /** All that was read of one cluster to judge it. A part that could not be read spoils only what needs it. */
 export interface Observation {
   readonly spec: ClusterSpec;
-  /** Whether the API server answered at all. */
-  readonly answered: boolean;
+  /** The URL by which the API server answered here; `undefined`: it did not. */
+  readonly answeredAt: string | undefined;
   /** UID of `kube-system`. */
   readonly uid: Part<string>;
   readonly namespace: Part<KubernetesObject | undefined>;
@@ -178,7 +178,7 @@ export async function observe(
   const [ours, rbac] = [`${MANAGED_BY}=${MANAGER}`, "rbac.authorization.k8s.io/v1"];
   return settled({
     spec,
-    answered: true,
+    answeredAt: kubeconfig.server,
     uid: part(cluster.uid()),
     namespace: part(ownNamespace),
     istios: part(istios),
@@ -230,7 +230,7 @@ export function unseen(spec: ClusterSpec): Observation {
   const part = unanswered(spec.name);
   return {
     spec,
-    answered: false,
+    answeredAt: undefined,
     uid: part,
     namespace: part,
     istios: part,

@@ -1,6 +1,6 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError, Distrusted } from "../cluster/errors.ts";
-import { isLoopback } from "../cluster/kubeconfig.ts";
+import { isLoopback, isPrivate } from "../cluster/kubeconfig.ts";
 import { envOf } from "../facts/config.ts";
 import { DEBUG_SWITCH } from "../facts/debug.ts";
 import { sameAuthority } from "../mesh/certificates/chain.ts";
@@ -52,6 +52,15 @@ export interface Problem {
   readonly problem: string;
   /** `nobody`: there was no answer, which may be a matter of the way from here; `certificate`: it was not the expected one. */
   readonly by: "nobody" | "certificate" | "answer";
+}
+
+/**
+ * Whether a call with what is the target's own CA came no further than the network that it was made from: nobody answered, or
+ * a stranger did, whom a private address may belong to from here.
+ * @param server the URL that was called @param own the one by which the target itself has answered here
+ */
+export function saysNothing({ by }: Problem, server: string, own: string | undefined): boolean {
+  return by === "nobody" || (by === "certificate" && server !== own && isPrivate(server));
 }
 
 /** Makes a call with nothing but a remote secret's kubeconfig. */
@@ -189,7 +198,8 @@ function whereKubeconfigLeads(mesh: MeshSpec, { observer, target, access }: Remo
     );
   }
   const call = access.call;
-  if (call && "problem" in call && call.by === "certificate" && !kubeconfig.insecure) {
+  const refused = call && "problem" in call && call.by === "certificate" && !kubeconfig.insecure;
+  if (refused && (hasOtherCa(kubeconfig, target) || !saysNothing(call, server, target.answeredAt))) {
     return failed(
       `The CA in the remote secret for ${name} is not the one of the API server at ${server}: ${call.problem} An istiod goes on as if all were well until it next connects.`,
       RERUN,

@@ -279,9 +279,28 @@ LOOPBACK.addAddress("0.0.0.0");
 LOOPBACK.addAddress("::1", "ipv6");
 LOOPBACK.addAddress("::", "ipv6");
 
+/** The URL's host, without what a URL puts around it. */
+const hostOf = (server: string) => new URL(server).hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
+const isIn = (list: BlockList, host: string) => list.check(host, isIP(host) === 6 ? "ipv6" : "ipv4");
+
 /** Whether the URL's host is the machine itself, which is somewhere else for everybody else. */
 export function isLoopback(server: string): boolean {
-  const host = new URL(server).hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
-  const family = isIP(host);
-  return family === 0 ? /(^|\.)localhost$/.test(host) : LOOPBACK.check(host, family === 6 ? "ipv6" : "ipv4");
+  const host = hostOf(server);
+  return isIP(host) === 0 ? /(^|\.)localhost$/.test(host) : isIn(LOOPBACK, host);
+}
+
+/** What each network has for itself: RFC 1918, 3927, 4193, 4291 and 6598. */
+const PRIVATE = new BlockList();
+PRIVATE.addSubnet("10.0.0.0", 8);
+PRIVATE.addSubnet("100.64.0.0", 10);
+PRIVATE.addSubnet("169.254.0.0", 16);
+PRIVATE.addSubnet("172.16.0.0", 12);
+PRIVATE.addSubnet("192.168.0.0", 16);
+PRIVATE.addSubnet("fc00::", 7, "ipv6");
+PRIVATE.addSubnet("fe80::", 10, "ipv6");
+
+/** Whether the URL's host is an address that is another machine's in another network. */
+export function isPrivate(server: string): boolean {
+  const host = hostOf(server);
+  return isIP(host) !== 0 && isIn(PRIVATE, host);
 }

@@ -58,7 +58,7 @@ export async function compareEndpoints(
       new Set(pairs.map(({ target }) => target)),
     ];
     for (const [name, offer] of await each([...targets], (name) =>
-      seenIn(name).answered ? part(readOffer(member(name).cluster)) : unanswered(name),
+      seenIn(name).answeredAt ? part(readOffer(member(name).cluster)) : unanswered(name),
     ))
       offers.set(name, offer);
     await Promise.all(

@@ -142,10 +142,10 @@ export async function judgePairs(
           [...readers].map(async ([user, status]) => [user, await lackingRights(target.cluster, status)] as const),
         ),
       );
-      const { answered } = await seenOf(target);
+      const { answeredAt } = await seenOf(target);
       const tried = own.flatMap(({ login = "", lacking }) => (lacking ? [[login, lacking] as const] : []));
       const untried = own.flatMap(({ login, lacking }) => (login && !lacking ? login : []));
-      const finding = answered
+      const finding = answeredAt
         ? judged(() => readerMayRead(new Map([...rights(), ...tried]), untried))
         : unknown(`It could not be looked at: ${name} did not answer.`, "");
       run.judge("remote.reader", { cluster: name }, finding);
@@ -187,7 +187,7 @@ async function tryAccess(
     throw new Failure(why);
   };
   if (!kubeconfig) return { review: none(`There is no single remote secret for ${name} to look into.`) };
-  if (!target.answered) return { review: none(`${name} could not be asked about the token: it did not answer.`) };
+  if (!target.answeredAt) return { review: none(`${name} could not be asked about the token: it did not answer.`) };
   const known = readable(target.servers)?.includes(kubeconfig.server) ?? false;
   const synced = readable(observer.views)?.every((view) => statusOf(view, name) === "synced") ?? false;
   const text = remoteSecretText(observer, name);

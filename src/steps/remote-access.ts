@@ -1,4 +1,4 @@
-import { askWho, type Call } from "../checks/remote-access.ts";
+import { askWho, type Call, saysNothing } from "../checks/remote-access.ts";
 import { strangersAmong, strangersLeft } from "../checks/strangers.ts";
 import type { Survey } from "../checks/survey.ts";
 import { type Reviews, reviewsOnce, reviewToken } from "../checks/tokens.ts";
@@ -171,11 +171,11 @@ export async function isAccepted(target: Member, observer: Survey, reviews: Revi
 
 /**
  * The remote secret once a call with nothing but it has led to the target: what is wrong with its URL, CA or token would else
- * be seen after minutes, by istiod. Where nobody answers here, which may be a matter of the way from here, it is only told.
+ * be seen after minutes, by istiod. Where that may be a matter of the way from here, it is only told.
  */
 export async function proved(
   run: Run,
-  { spec: { name } }: Member,
+  { spec: { name }, kubeconfig }: Member,
   { uid, apiServer }: Survey,
   secret: Secret,
   call: Call,
@@ -183,7 +183,7 @@ export async function proved(
   const answer = await call(secretText(secret, name) ?? "", askWho(false));
   const input = "Set the input `api-server` of that cluster to a URL by which the others reach its API server itself.";
   if ("problem" in answer) {
-    if (answer.by === "nobody") {
+    if (saysNothing(answer, apiServer.url, kubeconfig.server)) {
       const told = `The remote secret for ${name} could not be tried from here before it is handed out: ${answer.problem}`;
       run.say("remoteAccess", { cluster: name }, told);
       return secret;

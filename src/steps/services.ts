@@ -33,7 +33,7 @@ export async function judgeServices(
   const namespaces = services.map(({ namespace }) => namespace);
   const of = async <T>(member: Member, read: (seen: Observation) => Promise<T>): Promise<Part<T>> => {
     const seen = await seenOf(member);
-    return seen.answered ? part(read(seen)) : unanswered(member.spec.name);
+    return seen.answeredAt ? part(read(seen)) : unanswered(member.spec.name);
   };
   const each = async <T>(read: (member: Member, seen: Observation) => Promise<T>): Promise<Map<string, Part<T>>> =>
     new Map(

@@ -26,6 +26,7 @@ try {
   await Promise.all(clusters.map((cluster, index) => writeFile(kubeconfigs[index] as string, cluster.kubeconfig())));
   const env = {
     ...process.env,
+    LOOPBACK_ONLY: "true",
     E2E_KUBECONFIGS: kubeconfigs.join(":"),
     E2E_ISTIO_VERSION: "1.26.3",
     E2E_ISTIOCTL: await fakeIstioctl(join(folder, "bin")),

@@ -20,6 +20,7 @@ PATH=$work/bin:$PWD/node_modules/node/bin:$PATH
 mkdir "$work/bin"
 
 flags=()
+if [ -n "${LOOPBACK_ONLY:-}" ]; then flags+=(--env "NODE_OPTIONS=--import=$PWD/test/loopback-only.mjs"); fi
 if [[ $workflow == examples/* ]]; then
   copy=$work/copy
   mkdir -p "$copy/.github/workflows" "$work/upload"

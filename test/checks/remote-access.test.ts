@@ -140,6 +140,22 @@ describe("remote.kubeconfig", () => {
       /none of west's .*either: no route\.$/,
     ],
     [
+      "at an address that a stranger has here",
+      edited(SERVER, "https://10.9.9.9:6443"),
+      { call: { problem: "Not accepted.", by: "certificate" } },
+      [synced],
+      "passed",
+      /istiod has read west by it/,
+    ],
+    [
+      "where another certificate is presented to all",
+      elsewhere,
+      { call: { problem: "Not accepted.", by: "certificate" } },
+      [synced],
+      "failed",
+      /^The CA in the remote secret for west is not the one of .*Not accepted\./,
+    ],
+    [
       "at a loopback address",
       edited(SERVER, "https://127.0.0.1:6443"),
       {},

@@ -20,6 +20,7 @@ interface Clusters {
 }
 
 async function embedded(): Promise<Clusters> {
+  process.env.LOOPBACK_ONLY = "true";
   say("Starting two embedded Kubernetes APIs. No real cluster is touched.");
   return startEmbeddedClusters();
 }

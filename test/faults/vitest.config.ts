@@ -9,6 +9,7 @@ export default defineConfig({
     globalSetup: ["test/faults/setup.ts"],
     setupFiles: ["test/faults/keys.ts"],
     maxWorkers: availableParallelism(),
+    env: { LOOPBACK_ONLY: "true" },
     testTimeout: 15 * 60_000,
     hookTimeout: 60_000,
     disableConsoleIntercept: true,

@@ -119,10 +119,10 @@ describe("a remote secret is current", () => {
 
 describe("a remote secret is tried before it is handed out", () => {
   const mesh = meshOf(["a", "b"]);
-  const survey = { uid: "uid-b", apiServer: { url: "https://b.example" } } as unknown as Survey;
+  const at = (url: string) => ({ uid: "uid-b", apiServer: { url } }) as unknown as Survey;
   const made = { apiVersion: "v1", kind: "Secret", metadata: { name: "s" }, data: { b: base64("kubeconfig") } };
 
-  test.each<[string, Answer | Problem, string | RegExp]>([
+  test.each<[string, Answer | Problem, string | RegExp, url?: string]>([
     ["it leads to the target", { uid: "uid-b" }, ""],
     ["it is taken by who does not tell its UID", { uid: undefined }, ""],
     [
@@ -136,6 +136,12 @@ describe("a remote secret is tried before it is handed out", () => {
       /^The remote secret for b would not do, .*: Not accepted\.$/,
     ],
     [
+      "a stranger answers at an address that is private, and another's from here",
+      { problem: "Not accepted.", by: "certificate" },
+      "could not be tried from here before it is handed out: Not accepted.",
+      "https://10.0.0.2:6443",
+    ],
+    [
       "its token is refused",
       { problem: "Unauthorized.", by: "answer" },
       /would not do, and was given to nobody: Unauthorized\.$/,
@@ -145,11 +151,11 @@ describe("a remote secret is tried before it is handed out", () => {
       { uid: "uid-x" },
       /would lead to another cluster.* UID of kube-system is uid-x, not uid-b\.$/,
     ],
-  ])("%s", async (_, answer, wanted) => {
+  ])("%s", async (_, answer, wanted, url = "https://b.example") => {
     const told = new Told();
     const member = memberOf(mesh, "b");
     const run = new Run("install", mesh, [member], told);
-    const proof = proved(run, member, survey, made, async (text) => {
+    const proof = proved(run, member, at(url), made, async (text) => {
       expect(text).toBe("kubeconfig");
       return answer;
     });
