@@ -1,0 +1,89 @@
+// A mesh that runs goes up by a minor while its workloads call each other: one cluster after the other, each whole before the
+// next is touched, gateways too. Wants clusters without a mesh, and leaves none.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { RunResult } from "../runner.ts";
+import { Cluster } from "./cluster.ts";
+import { explain, logOf, runOn } from "./run.ts";
+import { settings } from "./settings.ts";
+import { startStreams, toldOf } from "./stream.ts";
+
+const { kubeconfigs, istioVersion, olderIstioVersion, sampleImage } = settings();
+const clusters = kubeconfigs.map((path, index) => new Cluster(index + 1, path));
+const all = <T>(task: (cluster: Cluster) => Promise<T>): Promise<T[]> => Promise.all(clusters.map(task));
+const SYSTEM = "istio-system";
+const ISTIOD = "app=istiod";
+const GATEWAY = "istio=eastwestgateway";
+
+const istiods = (await all((cluster) => cluster.list("deployments", "-A", "-l", ISTIOD))).flat();
+const missing =
+  olderIstioVersion === undefined
+    ? "E2E_OLDER_ISTIO_VERSION is not set"
+    : istiods.length > 0
+      ? "the clusters have a control plane already"
+      : undefined;
+
+/** The pods that are to stay, of istiod or of a gateway. */
+const pods = async (cluster: Cluster, selector: string) =>
+  (await cluster.list("pods", "-n", SYSTEM, "-l", selector)).filter(({ metadata }) => !metadata.deletionTimestamp);
+const images = async (cluster: Cluster, selector: string): Promise<string[]> =>
+  (await pods(cluster, selector)).map(({ spec }) => spec.containers[0].image.replace(/.*:/, ""));
+
+/** In seconds since 1970, as Kubernetes notes them. */
+async function times(cluster: Cluster, selector: string): Promise<{ created: number; ready: number }> {
+  const found = await pods(cluster, selector);
+  const seconds = (text: string) => Date.parse(text) / 1000;
+  return {
+    created: Math.min(...found.map(({ metadata }) => seconds(metadata.creationTimestamp))),
+    ready: Math.max(
+      ...found.map(({ status }) =>
+        seconds(status.conditions.find((each: { type: string }) => each.type === "Ready").lastTransitionTime),
+      ),
+    ),
+  };
+}
+
+async function install(version: string, what: string): Promise<RunResult> {
+  const result = await runOn(clusters, { "istio-version": version });
+  console.log(`${what}: ${result.seconds.toFixed(1)} s, exit code ${result.exitCode}`);
+  expect(result.exitCode, explain(result)).toBe(0);
+  return result;
+}
+
+describe.skipIf(missing)(`an upgrade by a minor${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  const older = olderIstioVersion as string;
+
+  beforeAll(async () => {
+    await install(older, `${clusters.length} clusters with Istio ${older}`);
+  });
+  afterAll(async () => {
+    const result = await runOn(clusters, { command: "uninstall", "uninstall-scope": "all" });
+    expect(result.exitCode, logOf(result)).toBe(0);
+  });
+
+  it("goes cluster by cluster, and no request of the workloads fails", async () => {
+    const streams = await startStreams(clusters, sampleImage);
+    const result = await install(istioVersion, `from ${older} to ${istioVersion}`);
+    const sent = await streams.stop();
+    console.log(toldOf(sent));
+
+    expect(result.outputs["istio-version"]).toBe(istioVersion);
+    for (const selector of [ISTIOD, GATEWAY])
+      expect(await all((cluster) => images(cluster, selector))).toEqual(clusters.map(() => [istioVersion]));
+    for (const [index, cluster] of clusters.entries()) {
+      const istiod = await times(cluster, ISTIOD);
+      const gateway = await times(cluster, GATEWAY);
+      expect(gateway.created, `${cluster.name}: the gateway before its istiod`).toBeGreaterThanOrEqual(istiod.ready);
+      const next = clusters[index + 1];
+      if (!next) continue;
+      const after = await times(next, ISTIOD);
+      expect(after.created, `${next.name} before ${cluster.name} was done`).toBeGreaterThanOrEqual(gateway.ready);
+    }
+    expect(sent.map(({ failed }) => failed)).toEqual(sent.map(() => 0));
+  });
+
+  it("is over with it: a run without a version changes nothing and keeps the new one", async () => {
+    const result = await runOn(clusters, { "istio-version": "", verify: "false" });
+    expect(result.exitCode, explain(result)).toBe(0);
+    expect(result.outputs).toMatchObject({ changed: "false", "istio-version": istioVersion });
+  });
+});
