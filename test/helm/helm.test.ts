@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import type { Member } from "../../src/cluster/member.ts";
-import { buildArgs, helmFor } from "../../src/helm/helm.ts";
+import { helmFor, installArgs } from "../../src/helm/helm.ts";
 import { HELM, HELM_VERSION } from "../../src/helm/release.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import { releaseOf } from "../../src/tools/download.ts";
@@ -28,7 +28,7 @@ const SECRET = "the-token-of-the-administrator";
 const member = {
   spec: { name: "east", network: "n", values: {} },
   kubeconfig: { context: "admin" },
-  cluster: { kubeconfig: async () => `{"token":"${SECRET}"}` },
+  cluster: { kubeconfig: async () => `{"token":"${SECRET}"}`, list: async () => [] },
 } as unknown as Member;
 
 let dir: string;
@@ -75,31 +75,14 @@ for a in "$@"; do case $a in --kubeconfig=*) cp "\${a#*=}" ${dir}/kubeconfig; ls
 }
 const kept = (name: string) => readFileSync(join(dir, name), "utf8");
 
-describe("the command line", () => {
-  test("installs or completes the release, and waits as long as the run may take", () => {
-    expect(buildArgs(OPERATOR, "/f", "admin", 90_400)).toEqual([
-      "upgrade",
-      "--install",
-      "sail-operator",
-      OPERATOR.chart,
-      "--namespace=sail-operator",
-      "--create-namespace",
-      "--wait",
-      "--timeout=90s",
-      "--kubeconfig=/f",
-      "--kube-context=admin",
-    ]);
-  });
-
-  test.each([
-    ["sail-operator/sail-operator", true],
-    ["oci://registry.example/charts/sail-operator", true],
-    ["./charts/sail-operator", false],
-    ["/charts/sail-operator", false],
-    ["https://charts.example/sail-operator-1.28.3.tgz", false],
-  ])("names the version of a chart in a repository (%s: %s)", (chart, named) => {
-    expect(buildArgs({ ...OPERATOR, chart }, "/f", "admin", 1).includes("--version=1.28.3")).toBe(named);
-  });
+test.each([
+  ["sail-operator/sail-operator", true],
+  ["oci://registry.example/charts/sail-operator", true],
+  ["./charts/sail-operator", false],
+  ["/charts/sail-operator", false],
+  ["https://charts.example/sail-operator-1.28.3.tgz", false],
+])("the version of a chart in a repository is named (%s: %s)", (chart, named) => {
+  expect(installArgs({ ...OPERATOR, chart }).includes("--version=1.28.3")).toBe(named);
 });
 
 const windows = leftOut("running Helm, for which a shell script stands in", process.platform === "win32");
@@ -114,6 +97,44 @@ describe.skipIf(windows)("running Helm", () => {
     expect(kept("kubeconfig")).toContain(SECRET);
     expect(kept("mode")).toMatch(/^-rw-------/);
     expect(readdirSync(join(dir, "secret"))).toEqual([]);
+  });
+
+  test("installs or completes the release, and waits as long as the run may take", async () => {
+    fake();
+    await helm().installOperator(OPERATOR, member);
+    const args = kept("args").trimEnd().split("\n");
+    expect(args.slice(0, 8)).toEqual([
+      "upgrade",
+      "--install",
+      "sail-operator",
+      OPERATOR.chart,
+      "--create-namespace",
+      "--labels=istio-mesh-action=true",
+      "--wait",
+      "--namespace=sail-operator",
+    ]);
+    expect(args[8]).toMatch(/^--timeout=(8\d|90)s$/);
+    expect(args[9]).toMatch(/^--kubeconfig=./);
+    expect(args.slice(10)).toEqual(["--kube-context=admin"]);
+  });
+
+  const release = (labels: object) => ({ metadata: { name: "r", labels: { status: "pending-install", ...labels } } });
+  const ours = release({ "istio-mesh-action": "true" });
+  test.each<[string, object[], boolean]>([
+    ["that this action was cut off in is begun again", [ours], true],
+    ["of somebody else's is left", [release({})], false],
+    ["that is done, but for an upgrade, is left", [release({ status: "deployed" }), ours], false],
+    ["that is upgraded is left", [release({ "istio-mesh-action": "true", status: "pending-upgrade" })], false],
+  ])("an installation %s", async (_, releases, again) => {
+    fake(`echo "$1" >> ${dir}/commands
+case $1 in uninstall) touch ${dir}/gone; exit 0;; esac
+[ -e ${dir}/gone ] || { echo 'Error: another operation (install/upgrade/rollback) is in progress' >&2; exit 1; }`);
+    const cluster = { ...member.cluster, list: async () => releases };
+    const installing = helm().installOperator(OPERATOR, { ...member, cluster } as unknown as Member);
+    if (again) await installing;
+    else await expect(installing).rejects.toThrow(/in progress/);
+    const commands = kept("commands").trimEnd().split("\n");
+    expect(commands).toEqual(again ? ["upgrade", "uninstall", "upgrade"] : ["upgrade"]);
   });
 
   test.each([
