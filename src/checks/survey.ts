@@ -4,7 +4,7 @@ import type { Member } from "../cluster/member.ts";
 import { configText } from "../facts/config.ts";
 import { type Identity, readIdentity } from "../facts/identity.ts";
 import { readProxies } from "../facts/proxies.ts";
-import { type Bundle, otherCa, readBundle } from "../facts/trust.ts";
+import { type Bundle, otherCa, plannedCa, readBundle } from "../facts/trust.ts";
 import type { Authority } from "../mesh/authority.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import { isOurs, type Owner, ownerOf } from "../mesh/claim.ts";
@@ -88,14 +88,18 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     const identity = own && readable(own);
     // istiod renews it while it runs and leaves it behind when it goes.
     const running = istiod ?? istiods[0];
-    const bundle = running && (await readBundle(cluster, mesh.namespace, running, identity));
-    return { istios, istiods, controlPlanes, identities, bundle, caAddress: identity?.caAddress };
+    const signs = running
+      ? otherCa(istiod, mesh.namespace, identity?.caAddress)
+      : plannedCa(istios[0]?.spec.values ?? spec.values, mesh.namespace);
+    // One that signs in istiod's place writes its root there by itself.
+    const bundle = running || signs ? await readBundle(cluster, mesh.namespace, running, identity) : undefined;
+    return { istios, istiods, controlPlanes, identities, bundle, signs };
   });
   const [
     uid,
     apiServer,
     namespace,
-    { istios, istiods, controlPlanes, identities, bundle, caAddress },
+    { istios, istiods, controlPlanes, identities, bundle, signs },
     cacerts,
     selfSigned,
     remoteSecrets,
@@ -123,7 +127,6 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     mesh.installer === "sail" ? findOperator(cluster) : undefined,
     istiosThere.then((all) => planCni(mesh, { spec, cluster }, all)),
   ]);
-  const signs = otherCa(controlPlanes.istiod, mesh.namespace, caAddress);
   return {
     uid,
     apiServer,

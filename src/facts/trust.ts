@@ -1,6 +1,8 @@
 import type { Cluster } from "../cluster/cluster.ts";
+import { fields, text } from "../mesh/fields.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { Values } from "../mesh/spec.ts";
 import { configText, envOf, isOn } from "./config.ts";
 import type { Identity } from "./identity.ts";
 
@@ -68,9 +70,23 @@ export function otherCa(
   namespace: string,
   caAddress: string | undefined,
 ): string | undefined {
-  const external = envOf(istiod, "EXTERNAL_CA");
+  return signerOf((name) => envOf(istiod, name), namespace, caAddress);
+}
+
+/** The same of a control plane that is still to be made by these values. */
+export function plannedCa(values: Values, namespace: string): string | undefined {
+  const env = fields(fields(values.pilot).env);
+  return signerOf((name) => text(env[name]), namespace, text(fields(values.global).caAddress));
+}
+
+function signerOf(
+  variable: (name: string) => string | undefined,
+  namespace: string,
+  caAddress: string | undefined,
+): string | undefined {
+  const external = variable("EXTERNAL_CA");
   if (external) return `EXTERNAL_CA=${external}`;
-  if (/^(0|f|false)$/i.test(envOf(istiod, "ENABLE_CA_SERVER") ?? "")) return "ENABLE_CA_SERVER=false";
+  if (/^(0|f|false)$/i.test(variable("ENABLE_CA_SERVER") ?? "")) return "ENABLE_CA_SERVER=false";
   // istiod's own Service may be named, too.
   const isIstiod = new RegExp(`^istiod[-\\w]*\\.${namespace}\\.svc\\b`).test(caAddress ?? "");
   return caAddress && !isIstiod ? `global.caAddress ${caAddress}` : undefined;

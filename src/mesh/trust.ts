@@ -23,7 +23,7 @@ export interface TrustState {
   readonly inEffect?: readonly X509Certificate[];
   /** What `meshConfig.caCertificates` adds to that, or would add. */
   readonly more?: { readonly added: readonly X509Certificate[]; readonly idle: readonly X509Certificate[] };
-  /** What signs in istiod's place, in words. */
+  /** What signs in istiod's place, or is to, in words. */
   readonly otherCa?: string | undefined;
   /** An `Istio` resource or an istiod exists. */
   readonly controlPlane: boolean;
@@ -119,7 +119,7 @@ export function needsEveryCluster(
  */
 function rootOf(state: TrustState, leftover = false): Authority | undefined {
   const { cacerts, selfSigned, inEffect, more } = state;
-  if (!state.controlPlane) return cacerts?.authority ?? (leftover ? selfSigned : undefined);
+  if (!state.controlPlane && !state.otherCa) return cacerts?.authority ?? (leftover ? selfSigned : undefined);
   const trusted = inEffect ?? cacerts?.authority?.trusted ?? selfSigned?.trusted;
   if (!trusted) return undefined;
   const issuers = state.otherCa ? [] : [cacerts?.authority?.issuer, selfSigned?.issuer];
@@ -167,9 +167,23 @@ function cacertsProblems(state: TrustState, namespace: string): TrustProblem[] {
   return problems;
 }
 
-/** A control plane that runs has a root; where it cannot be read, nothing may be issued in its place. */
+/** A control plane that runs has a root, or another CA that signs for it; where that cannot be read, nothing may be issued. */
 function unreadRoot(state: TrustState, namespace: string): TrustProblem[] {
-  if (!state.running || rootOf(state)) return [];
+  const { running, otherCa } = state;
+  if (!(running || otherCa) || rootOf(state)) return [];
+  if (!running) {
+    return [
+      {
+        cluster: state.cluster,
+        cause:
+          `Another CA is to sign there (${otherCa}), and its root cannot be read: there is no ConfigMap ${namespace}/istio-ca-root-cert ` +
+          "with it. A root that is issued here would sign nothing.",
+        hint:
+          `Have that CA run first, and write its root to the ConfigMap ${namespace}/istio-ca-root-cert, key root-cert.pem, as istio-csr ` +
+          "does by itself. Or take the setting out of `values`: then istiod signs.",
+      },
+    ];
+  }
   return [
     {
       cluster: state.cluster,

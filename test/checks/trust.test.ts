@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Observation } from "../../src/checks/observation.ts";
 import { sameRoot, trustChecks } from "../../src/checks/trust.ts";
-import { type Bundle, otherCa, readBundle } from "../../src/facts/trust.ts";
+import { type Bundle, otherCa, plannedCa, readBundle } from "../../src/facts/trust.ts";
 import { info } from "../../src/mesh/certificates/pem.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
 import type { Secret } from "../../src/mesh/objects/secrets.ts";
@@ -316,5 +316,6 @@ describe("where proxies learn the roots", () => {
     ],
   ])("who signs: %s", (_, env, caAddress, wanted) => {
     expect(otherCa(istiod(env), "istio-system", caAddress)).toBe(wanted);
+    expect(plannedCa({ pilot: { env }, global: { caAddress } }, "istio-system")).toBe(wanted);
   });
 });

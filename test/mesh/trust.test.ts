@@ -336,6 +336,26 @@ describe("problems", () => {
     expect(found[0]?.cause).toMatch(/^An istiod runs, and its root of trust cannot be read/);
   });
 
+  const planned: Parts = { controlPlane: false, otherCa: "ENABLE_CA_SERVER=false" };
+  test.each<[TrustMode, X509Certificate | undefined]>([
+    ["existing", undefined],
+    ["provided", A],
+    ["generate", undefined],
+    ["auto", undefined],
+    ["auto", A],
+  ])("%s: nor where another CA is to sign, and its root cannot be read", (mode, root) => {
+    const found = problems(mode, root, planned, planned);
+    expect(found.map(({ cluster }) => cluster)).toEqual(["c1", "c2"]);
+    expect(found[0]?.cause).toMatch(
+      /^Another CA is to sign there \(ENABLE_CA_SERVER=false\), and its root cannot be read/,
+    );
+  });
+
+  test("another CA that is to sign, and has written its root, is taken as it is", () => {
+    const signed = { ...planned, inEffect: [A] };
+    expect(plan("auto", undefined, signed, signed)).toMatchObject({ source: "existing", issueFor: [] });
+  });
+
   const late: Parts = { ...live(A), inEffect: [B] };
   test.each<TrustMode>(["existing", "provided", "generate", "auto"])(
     "%s: cacerts added after istiod started",
