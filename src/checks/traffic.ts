@@ -87,6 +87,11 @@ export function judgePair(attempt: Attempt, circumstances: Circumstances = {}): 
     identity,
     ...looked,
   );
+  const [unasked, ...others] = more.filter(({ status }) => status === undefined);
+  if (unasked) {
+    const warning = `Of ${more.length + 1} connections from ${source} to ${target} ${others.length + 1} could not be asked for, so fewer ways through its gateway were tried: ${unasked.body}`;
+    return { ...finding, warning };
+  }
   if (seenAs || direct.length === 0) return finding;
   return {
     ...finding,

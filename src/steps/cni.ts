@@ -29,20 +29,43 @@ export async function cniObjects(
  * fitting version, stays as it is.
  * @returns what later steps wait for
  */
-export async function ensureCni(
+export function ensureCni(
   run: Run,
   mesh: SettledMesh,
-  { spec, cluster }: Member,
+  member: Member,
   plan: CniPlan,
   controlPlane: Promise<ControlPlane>,
   needs: Needs,
 ): Promise<void> {
+  const make = (demand: Promise<Demand>) => makeCni(run, mesh, member, plan, demand, needs);
+  const ensured = plan.needed
+    ? make(Promise.resolve(plan))
+    : controlPlane.then(async () => {
+        const demand = demandIn(mesh, member.cluster);
+        // That it cannot be learned is the step's own failure.
+        const known = await demand.catch(() => undefined);
+        if (known?.needed !== false) await make(demand);
+      });
+  // As of a step: its end is noted already.
+  ensured.catch(() => {});
+  return ensured;
+}
+
+type Demand = Pick<CniPlan, "needed" | "why">;
+
+async function makeCni(
+  run: Run,
+  mesh: SettledMesh,
+  { spec, cluster }: Member,
+  plan: CniPlan,
+  demand: Promise<Demand>,
+  needs: Needs,
+): Promise<void> {
   const subject = { cluster: spec.name };
-  const { needed, why } = plan.needed ? plan : await demand(mesh, cluster, controlPlane);
-  if (!needed) return;
   // Planned only now: whether it is needed is not known before.
   run.plan({ id: "install.cni", subject });
   await run.step("install.cni", subject, needs, async (step) => {
+    const { needed, why } = await demand;
     const trouble = cniInTheWay({ ...plan, needed }, mesh.istioVersion);
     if (trouble) throw new Failure(trouble.cause ?? "", trouble.hint);
     const objects = await cniObjects(mesh, spec, cluster, { ...plan, needed });
@@ -54,8 +77,7 @@ export async function ensureCni(
   });
 }
 
-async function demand({ istioResource }: MeshSpec, cluster: Cluster, controlPlane: Promise<ControlPlane>) {
-  await controlPlane;
+async function demandIn({ istioResource }: MeshSpec, cluster: Cluster): Promise<Demand> {
   const query = { ...ISTIO, fieldSelector: `metadata.name=${istioResource}` };
   const needed = await cluster.waitFor(
     `the operator to say what Istio ${istioResource} depends on`,

@@ -254,7 +254,9 @@ describe("where some connections are lost", () => {
   });
 
   test("what the API server could not hand on is no connection", () => {
-    expect(judge({ more: [good, { status: undefined, body: "timeout" }] }).evidence).toMatch(/^2 of 2 requests/);
+    const finding = judge({ more: [good, { status: undefined, body: "timeout" }] });
+    expect(finding.evidence).toMatch(/^2 of 2 requests/);
+    expect(finding.warning).toMatch(/^Of 3 connections from \w+ to \w+ 1 could not be asked for, .*: timeout$/);
   });
 });
 
