@@ -1,35 +1,42 @@
 import * as v from "valibot";
-import type { ServiceSpec } from "../mesh/spec.ts";
+import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { DNS_LABEL } from "./installation.ts";
 import { type Report, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
-import { readYaml } from "./yaml.ts";
+import { checked, isMapping, keys, readYaml } from "./yaml.ts";
 
 /** Each takes a few lines of the report for every cluster. */
 const MOST = 50;
 const FORM = "`namespace/name` or `namespace/name:port`";
+/** As it stands in a request: what else there is has to be percent-encoded, and a fragment is never sent. */
+const PATH = /^\/[!"$-~]{0,1000}$/;
+const ENTRY = keys({ service: v.string(), request: v.optional(v.string()) });
 
 /** The input `services`: the user's Services that every cluster shall reach. */
 export function readServices(source: InputSource, report: Report): ServiceSpec[] {
-  const given = readYaml("services", source.get("services"), v.array(v.string()), report, []) ?? [];
+  const given = readYaml("services", source.get("services"), v.array(v.unknown()), report, []) ?? [];
   if (given.length > MOST) report("services", `has ${given.length} entries; expected ${MOST} at most`);
   const seen = new Set<string>();
-  return given.flatMap((text, i) => {
-    const [, namespace = "", name = "", port] = /^([^/:]+)\/([^/:]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
-    const number = port === undefined ? undefined : Number(port);
-    if (
-      !DNS_LABEL.test(namespace) ||
-      !DNS_LABEL.test(name) ||
-      (number !== undefined && !(number > 0 && number < 65_536))
-    ) {
-      report(`services[${i}]`, `is ${shown(text)}; expected ${FORM}`);
-      return [];
-    }
-    if (seen.has(text)) {
-      report(`services[${i}]`, `is ${shown(text)}, which is there already; leave one out`);
-      return [];
-    }
-    seen.add(text);
-    return [{ namespace, name, ...(number === undefined ? {} : { port: number }) }];
+  return given.flatMap((value, i) => {
+    const input = `services[${i}]`;
+    const entry = isMapping(value) ? checked(input, value, ENTRY, report) : checked(input, value, v.string(), report);
+    if (entry === undefined) return [];
+    const { service: text, request } = typeof entry === "string" ? { service: entry } : entry;
+    const label = typeof entry === "string" ? input : `${input}.service`;
+    const service = serviceOf(text);
+    if (!service) report(label, `is ${shown(text)}; expected ${FORM}`);
+    else if (seen.has(serviceName(service))) report(label, `is ${shown(text)}, which is there already; leave one out`);
+    else seen.add(serviceName(service));
+    if (request !== undefined && !PATH.test(request))
+      report(`${input}.request`, `is ${shown(request)}; expected a path such as /healthz`);
+    return service ? [{ ...service, ...(request === undefined ? {} : { request }) }] : [];
   });
+}
+
+function serviceOf(text: string): ServiceSpec | undefined {
+  const [, namespace = "", name = "", port] = /^([^/:]+)\/([^/:]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const number = port === undefined ? undefined : Number(port);
+  const isPort = number === undefined || (number > 0 && number < 65_536);
+  if (!DNS_LABEL.test(namespace) || !DNS_LABEL.test(name) || !isPort) return undefined;
+  return { namespace, name, ...(number === undefined ? {} : { port: number }) };
 }

@@ -2,7 +2,8 @@ import * as v from "valibot";
 import { parseYaml } from "../mesh/yaml.ts";
 import { type Report, shown } from "./messages.ts";
 
-const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** Whether a value is a mapping, and no list. */
+export const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Any mapping. A list is none, though valibot takes it for one. */
 export const mapping = v.custom<Readonly<Record<string, unknown>>>(isMapping);

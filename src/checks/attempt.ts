@@ -1,6 +1,7 @@
 import { clip } from "../cluster/errors.ts";
-import type { Connections, GatewayView } from "../facts/gateway-view.ts";
+import type { GatewayView } from "../facts/gateway-view.ts";
 import type { RootPolicies } from "../facts/policies.ts";
+import type { Upstream } from "../facts/upstreams.ts";
 import { probeName } from "../mesh/objects/probe.ts";
 import type { TrafficPair } from "../mesh/spec.ts";
 
@@ -47,7 +48,7 @@ export interface Attempt {
 /** What is looked into where not all is well. What could not be read is absent. */
 export interface Circumstances {
   /** How the source's connections have gone, by address. */
-  readonly addresses?: readonly Connections[] | undefined;
+  readonly addresses?: readonly Pick<Upstream, "address" | "made" | "failed">[] | undefined;
   /** What the pods of the target's gateway say. */
   readonly gateways?: readonly GatewayView[];
   /** What holds for all workloads of either cluster. */

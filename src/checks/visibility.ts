@@ -85,7 +85,7 @@ export function portsOf({ spec }: KubernetesObject): Port[] {
 export const isTcp = ({ protocol = "TCP" }: Port) => protocol === "TCP";
 
 /** What Istio chooses the protocol by (pkg/config/kube/conversion.go): the field, else the name before its first hyphen. */
-const protocolOf = ({ name = "", appProtocol }: Port) => appProtocol ?? name.split("-")[0] ?? "";
+export const protocolOf = ({ name = "", appProtocol }: Port) => appProtocol ?? name.split("-")[0] ?? "";
 
 /** What two Services of one name differ by, in words; `undefined`: nothing that Istio minds. @param asked the port that counts; absent: all */
 export function differenceOf(asked: number | undefined, a: readonly Port[], b: readonly Port[]): string | undefined {

@@ -17,8 +17,6 @@ import { judgeServices, planServices } from "../steps/services.ts";
 import { Probes, type TrafficTools } from "../steps/traffic.ts";
 
 export interface VerifyTools extends TrafficTools {
-  /** The user's Services that every cluster shall reach. */
-  readonly services: readonly ServiceSpec[];
   readonly call: Call;
 }
 
@@ -96,7 +94,7 @@ export async function verify(
       judgeMesh(run, mesh, members, of),
       judgePairs(run, mesh, members, of, tools.call),
       judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),
-      judgeServices(run, mesh, tools.services, members, of, comparing),
+      judgeServices(run, mesh, tools.services, members, of, comparing, tools.traffic ? probes : undefined),
       probes.sendTraffic(members, of),
     ]);
   } finally {

@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { ObjectRef } from "../mesh/objects/object.ts";
+import { upstreamsIn } from "./upstreams.ts";
 
 /** What one pod of a gateway says of itself. */
 export interface GatewayView {
@@ -66,7 +67,7 @@ export async function readGateway(
           .flatMap(({ filter_chain_match }) => filter_chain_match?.server_names ?? []),
       ),
       refused: configs.flatMap(({ error_state }) => error_state?.details ?? []),
-      connections: connectionsIn(clusters, (of) => of.includes(`.${towards}.svc.`)).reduce(
+      connections: (upstreamsIn(clusters, (of) => of.includes(`.${towards}.svc.`)) ?? []).reduce(
         (n, { made }) => n + made,
         0,
       ),
@@ -83,26 +84,4 @@ export async function readGateway(
 async function ask(cluster: Cluster, pod: ObjectRef, path: string): Promise<string> {
   const { stdout } = await cluster.exec(pod, "istio-proxy", ["pilot-agent", "request", "GET", path], WITHIN);
   return stdout;
-}
-
-/** How an Envoy's connections to an address have gone, since it runs. */
-export interface Connections {
-  readonly address: string;
-  readonly made: number;
-  readonly failed: number;
-}
-
-/** What Envoy's `/clusters` says, `CLUSTER::ADDRESS::NUMBER::VALUE` a line, of the clusters that are meant. */
-export function connectionsIn(text: string, isMeant: (cluster: string) => boolean): Connections[] {
-  const found = new Map<string, { made: number; failed: number }>();
-  for (const line of text.split("\n")) {
-    const [cluster = "", address = "", name, value] = line.split("::");
-    if (value === undefined || !isMeant(cluster)) continue;
-    const numbers = found.get(address) ?? { made: 0, failed: 0 };
-    if (name === "cx_total") numbers.made += Number(value);
-    else if (name === "cx_connect_fail") numbers.failed += Number(value);
-    else continue;
-    found.set(address, numbers);
-  }
-  return [...found].map(([address, numbers]) => ({ address, ...numbers }));
 }

@@ -26,6 +26,8 @@ export interface MeshConfig {
   readonly caCertificates: readonly CaCertificate[];
   /** What every proxy is given of variables. */
   readonly proxyMetadata: Readonly<Record<string, unknown>>;
+  /** How endpoints are chosen by where they are. */
+  readonly localityLbSetting: { readonly enabled?: boolean; readonly distribute?: readonly unknown[] };
   /** The ways into networks that it names, beside those that Services' labels name (`meshNetworks`). */
   readonly networkGateways: readonly NetworkGateway[];
 }
@@ -80,6 +82,10 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
       .map(fields)
       .map(({ pem, trustDomains }) => ({ pem: text(pem), trustDomains: strings(trustDomains) })),
     proxyMetadata: fields(defaultConfig.proxyMetadata),
+    localityLbSetting: {
+      ...(fields(mesh.localityLbSetting).enabled === false ? { enabled: false } : {}),
+      distribute: items(fields(mesh.localityLbSetting).distribute),
+    },
     networkGateways: Object.entries(fields(fields(networks).networks)).flatMap(([network, each]) => {
       const { endpoints, gateways } = fields(each);
       const registries = items(endpoints).flatMap((endpoint) => text(fields(endpoint).fromRegistry) ?? []);

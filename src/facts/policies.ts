@@ -10,16 +10,20 @@ export const POLICIES = [
   { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy" },
 ] as const;
 
+/** How a DestinationRule has requests sent. */
+export interface TrafficPolicy {
+  tls?: { mode?: string };
+  loadBalancer?: { consistentHash?: object; localityLbSetting?: { enabled?: boolean | null; distribute?: unknown[] } };
+  outlierDetection?: object;
+}
+
 /** Of what is read of it, all may be missing. */
 export interface Policy extends KubernetesObject {
   spec?: {
     /** Of a DestinationRule. */
     host?: string;
     exportTo?: string[];
-    trafficPolicy?: {
-      tls?: { mode?: string };
-      portLevelSettings?: { port?: { number?: number }; tls?: { mode?: string } }[];
-    };
+    trafficPolicy?: TrafficPolicy & { portLevelSettings?: (TrafficPolicy & { port?: { number?: number } })[] };
     /** Of a Sidecar. */
     workloadSelector?: object;
     egress?: { hosts?: string[] }[];

@@ -128,5 +128,6 @@ export const CHECKS = {
   "traffic.probe": traffic("A probe runs in the mesh"),
   "pair.request": traffic("Requests are answered through the gateways"),
   "service.reached": service("The Service is known in the cluster, with what every other cluster has of it"),
+  "service.answered": service("The Service answers requests from the cluster"),
 } as const satisfies Record<string, Entry>;
 export type CheckId = keyof typeof CHECKS;

@@ -107,6 +107,11 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
       ...ofRemote({ observer: cluster, target }, "remote.endpoints"),
     ]),
   ],
+  "service.answered": (subject: ServiceSubject, { clusters = [] }: Check) => [
+    ...of(subject.cluster, "cluster.api", "control-plane.istiod", "traffic.probe"),
+    { id: "service.reached", subject },
+    ...clusters.map((target): CheckRef => ({ id: "pair.request", subject: { source: subject.cluster, target } })),
+  ],
   "leftover.objects": unreachable,
   "traffic.probe": withoutSidecars,
   "pair.request": ({ source, target }: OfTraffic) => [

@@ -75,6 +75,8 @@ export interface ServiceSpec {
   readonly name: string;
   /** Absent: all of its ports. */
   readonly port?: number;
+  /** The path by which the probes call it, with its query; absent: they do not. */
+  readonly request?: string;
 }
 
 /** `namespace/name`, or `namespace/name:port`. */

@@ -1,4 +1,6 @@
+import { portToCall } from "../checks/answers.ts";
 import { failed, passed, unknown } from "../checks/finding.ts";
+import { type Part, part, readable } from "../checks/part.ts";
 import { cannotPull, podTrouble, proxyImage, refuserIn } from "../checks/pods.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
@@ -11,16 +13,17 @@ import {
   PROBE_NAMESPACES,
   PROBE_POD,
   type ProbeSpec,
-  probeConfig,
   probeNamespace,
   probeObjects,
   probePod,
   probeServices,
+  type ServiceCall,
 } from "../mesh/objects/probe.ts";
+import { probeConfig } from "../mesh/objects/probe-config.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
-import type { MeshSpec } from "../mesh/spec.ts";
+import { type MeshSpec, serviceName } from "../mesh/spec.ts";
 
 /** How long a probe's pod may take to be ready. Milliseconds. */
 const START = 90_000;
@@ -40,6 +43,8 @@ export interface StartingProbe {
   readonly created: Promise<unknown>;
   /** Whether it runs, or why not. */
   readonly ready: Promise<Finding>;
+  /** By its name, each of the user's Services that it is to call, and by which port, or why it cannot. */
+  readonly calls: Promise<ReadonlyMap<string, Part<ServiceCall>>>;
 }
 
 /**
@@ -56,14 +61,16 @@ export function startProbe(
   labelling: Promise<Readonly<Record<string, string>> | undefined>,
   patience: Patience,
 ): StartingProbe {
+  const calls = callsOf(probe, member.cluster);
   const created = Promise.all([injecting, labelling]).then(([injection, labels]) =>
-    createProbe(mesh, probe, member, injection, labels, patience),
+    createProbe(mesh, probe, member, injection, labels, calls, patience),
   );
   const ready = created
     .then((made) => ("verdict" in made ? made : untilReady(probe, member, made)))
     .catch((error: unknown) => notStarted(mesh, error));
   created.catch(() => {});
-  return { created, ready };
+  calls.catch(() => {});
+  return { created, ready, calls };
 }
 
 interface Made {
@@ -79,6 +86,7 @@ async function createProbe(
   { spec, cluster }: Member,
   { revision, namespace: systemNamespace }: Injection,
   labels: Readonly<Record<string, string>> | undefined,
+  calls: StartingProbe["calls"],
   patience: Patience,
 ): Promise<Made | Finding> {
   if (!labels) {
@@ -91,9 +99,10 @@ async function createProbe(
   await made(proven(ownerOf(mesh, await cluster.uid()), probeNamespace(mesh, probe, labels)));
   // OpenShift chooses the user, from a range that it notes on every namespace.
   const uid = systemNamespace?.metadata.annotations?.["openshift.io/sa.scc.uid-range"] ? undefined : UID;
-  const configured = Promise.all(probeServices(mesh, probe).map(made)).then((services) =>
-    made(probeConfig(mesh, probe, spec.name, services.some(isIpv6))),
-  );
+  const configured = Promise.all([calls, ...probeServices(mesh, probe).map(made)]).then(([those, ...services]) => {
+    const called = [...those.values()].flatMap((call) => readable(call) ?? []);
+    return made(probeConfig(mesh, probe, spec.name, called, services.some(isIpv6)));
+  });
   const [injected] = await Promise.all([
     // The pod's account has to be there, even to be tried.
     Promise.all(probeObjects(mesh, probe, spec.name).map(made)).then(() =>
@@ -113,6 +122,20 @@ async function createProbe(
   const withoutSecrets = await Promise.all(names.map((name) => copySecret(cluster, mesh.namespace, probe, name)));
   await made(probePod(mesh, probe, spec.name, image, uid, waitsForItself(injected)));
   return { image, revision, withoutSecrets: withoutSecrets.flatMap((why) => why ?? []) };
+}
+
+/** The ports by which a cluster's probe calls the user's Services: by what these are there. */
+async function callsOf({ services }: ProbeSpec, cluster: Cluster): Promise<ReadonlyMap<string, Part<ServiceCall>>> {
+  const called = services.flatMap(({ request, ...service }) =>
+    request === undefined ? [] : [{ ...service, request }],
+  );
+  const calls = called.map(async (service) => {
+    const { namespace, name } = service;
+    const ref = { apiVersion: "v1", kind: "Service", namespace, fieldSelector: `metadata.name=${name}` };
+    const reading = cluster.list(ref).then(([found]) => ({ service, port: portToCall(service, cluster.name, found) }));
+    return [serviceName(service), await part(reading)] as const;
+  });
+  return new Map(await Promise.all(calls));
 }
 
 /** Whether a proxy's container does not start until the proxy is well (holdApplicationUntilProxyStarts). */

@@ -2,7 +2,7 @@ import pLimit from "p-limit";
 import { type Attempt, type Call, isAnswer } from "../checks/attempt.ts";
 import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
-import { type Connections, connectionsIn } from "../facts/gateway-view.ts";
+import { type Upstream, upstreamsIn } from "../facts/upstreams.ts";
 import { Failure } from "../mesh/failure.ts";
 import {
   CALLER_PORT,
@@ -31,8 +31,12 @@ const AT_ONCE = 8;
  */
 export function callsPerPair(clusters: number, ways = 1): number {
   const usual = Math.max(3, Math.min(10, Math.floor(100 / (clusters - 1))));
-  const enough = ways > 1 ? Math.ceil(Math.log(MISSED / ways) / Math.log(1 - 1 / ways)) : 1;
-  return Math.max(usual, Math.min(MOST_CONNECTIONS, enough));
+  return Math.max(usual, Math.min(MOST_CONNECTIONS, callsForAll(ways)));
+}
+
+/** How many connections meet each of several ways most likely, where they are spread evenly. */
+export function callsForAll(ways: number): number {
+  return ways > 1 ? Math.ceil(Math.log(MISSED / ways) / Math.log(1 - 1 / ways)) : 1;
 }
 
 /**
@@ -50,45 +54,64 @@ export async function tryPair(
 ): Promise<Attempt> {
   const { cluster } = source;
   const { namespace } = probe;
-  const ask = async (path: string) => toCall(await askProbe(cluster, namespace, path));
   const answered = (call: Call) => isAnswer({ pair, namespace, trustDomain: context.trustDomain }, call);
-  const start = performance.now();
-  let tries = 0;
-  let first: Call | undefined;
   const what = `${pair.target} to answer ${pair.source}`;
-  try {
-    first = await cluster.poll(what, async () => {
-      tries++;
-      const call = await ask(callPath(probe, pair.target));
-      const late = performance.now() - start > patience;
-      return answered(call) || late
-        ? { done: call }
-        : { seen: `HTTP ${call.status ?? "–"}: ${call.body.slice(0, 200)}` };
-    });
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    first = { status: undefined, body: error.message };
-  }
-  const seconds = Math.round((performance.now() - start) / 100) / 10;
+  const { first, tries, seconds } = await untilAnswered(
+    probe,
+    source,
+    what,
+    callPath(probe, pair.target),
+    patience,
+    answered,
+  );
   const limit = pLimit(AT_ONCE);
   const [more, endpoints] = await Promise.all([
     Promise.all(
-      Array.from({ length: answered(first) ? calls - 1 : 0 }, () => limit(() => ask(connectPath(probe, pair.target)))),
+      Array.from({ length: answered(first) ? calls - 1 : 0 }, () =>
+        limit(() => ask(probe, source, connectPath(probe, pair.target))),
+      ),
     ),
     endpointsOf(cluster, probe, pair.target),
   ]);
   return { pair, namespace, ...context, first, tries, seconds, more, ...endpoints };
 }
 
-/** How the connections of a source's probe to a target's have gone, by address; `undefined` where that was not told. */
-export async function connectionsOf(
+/** Sends a probe's requests until one is answered as it should be, or the patience (milliseconds) is used up: the last one. */
+export async function untilAnswered(
   probe: ProbeSpec,
-  { cluster }: Member,
-  target: string,
-): Promise<Connections[] | undefined> {
-  const { status, body } = await askProbe(cluster, probe.namespace, clustersPath(probe));
+  source: Member,
+  what: string,
+  path: string,
+  patience: number,
+  isGood: (call: Call) => boolean,
+): Promise<Pick<Attempt, "first" | "tries" | "seconds">> {
+  const start = performance.now();
+  let tries = 0;
+  let first: Call;
+  try {
+    first = await source.cluster.poll(what, async () => {
+      tries++;
+      const call = await ask(probe, source, path);
+      const late = performance.now() - start > patience;
+      return isGood(call) || late ? { done: call } : { seen: `HTTP ${call.status ?? "–"}: ${call.body.slice(0, 200)}` };
+    });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    first = { status: undefined, body: error.message };
+  }
+  return { first, tries, seconds: Math.round((performance.now() - start) / 100) / 10 };
+}
+
+/** One request of a probe. */
+export async function ask({ namespace }: ProbeSpec, { cluster }: Member, path: string): Promise<Call> {
+  return toCall(await askProbe(cluster, namespace, path));
+}
+
+/** How the connections of a source's probe to a target's have gone, by address; `undefined` where that was not told. */
+export async function connectionsOf(probe: ProbeSpec, source: Member, target: string): Promise<Upstream[] | undefined> {
+  const { status, body } = await ask(probe, source, clustersPath(probe));
   const host = `||${probeName(target)}.${probe.namespace}.`;
-  return status === 200 ? connectionsIn(body, (name) => name.includes(host)) : undefined;
+  return status === 200 ? (upstreamsIn(body, (name) => name.includes(host)) ?? []) : undefined;
 }
 
 /** Envoy says who it is; what the API server answers in its place says nothing of the mesh. */

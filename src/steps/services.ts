@@ -1,57 +1,110 @@
-import { judged } from "../checks/finding.ts";
+import { serviceIsAnswered } from "../checks/answers.ts";
+import { judged, skipped } from "../checks/finding.ts";
 import { namesOfRunning } from "../checks/istiod.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
+import { clustersHaving, placesOf, preferenceOf } from "../checks/places.ts";
 import { serviceIsReached } from "../checks/services.ts";
 import type { Member } from "../cluster/member.ts";
+import type { Offer } from "../facts/endpoints.ts";
+import type { MeshConfig } from "../facts/mesh-config.ts";
 import { type Policies, readPolicies } from "../facts/policies.ts";
 import { type ProxyView, readProxyView } from "../facts/proxy-view.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import type { Comparisons } from "./endpoints.ts";
 import type { Run } from "./run.ts";
+import type { Probes } from "./traffic.ts";
 
 /** The checks of the user's Services, for the run's plan: of each, in every cluster. */
 export function planServices({ clusters }: MeshSpec, services: readonly ServiceSpec[]): CheckRef[] {
   return clusters.flatMap(({ name }) =>
-    services.map(
-      (service): CheckRef => ({ id: "service.reached", subject: { cluster: name, service: serviceName(service) } }),
-    ),
+    services.flatMap((service): CheckRef[] => {
+      const subject = { cluster: name, service: serviceName(service) };
+      const asked: CheckRef[] = service.request === undefined ? [] : [{ id: "service.answered", subject }];
+      return [{ id: "service.reached", subject }, ...asked];
+    }),
   );
 }
 
-/** Notes of each of the user's Services, in every cluster, whether it is known there with what the others have of it. */
+type Of<T> = ReadonlyMap<string, T>;
+type SeenOf = (member: Member) => Promise<Observation>;
+
+/** What the checks of Services have in common, by cluster. */
+interface Looked {
+  readonly policies: Of<Part<Policies>>;
+  readonly configs: Of<Part<MeshConfig>>;
+  readonly networks: Of<string>;
+  readonly comparisons: Part<Comparisons>;
+}
+
+/**
+ * Notes of each of the user's Services, in every cluster, whether it is known there with what the others have of it; and of
+ * those with a `request` whether they answer.
+ * @param probes by which they are called; `undefined` where no requests are sent
+ */
 export async function judgeServices(
   run: Run,
   mesh: MeshSpec,
   services: readonly ServiceSpec[],
   members: readonly Member[],
-  seenOf: (member: Member) => Promise<Observation>,
+  seenOf: SeenOf,
   comparing: Promise<Part<Comparisons>>,
+  probes: Probes | undefined,
 ): Promise<void> {
   if (services.length === 0) return;
-  const namespaces = services.map(({ namespace }) => namespace);
-  const of = async <T>(member: Member, read: (seen: Observation) => Promise<T>): Promise<Part<T>> => {
-    const seen = await seenOf(member);
-    return seen.answeredAt ? part(read(seen)) : unanswered(member.spec.name);
-  };
-  const each = async <T>(read: (member: Member, seen: Observation) => Promise<T>): Promise<Map<string, Part<T>>> =>
-    new Map(
-      await Promise.all(
-        members.map(async (member) => [member.spec.name, await of(member, (seen) => read(member, seen))] as const),
-      ),
-    );
-  const [policies, proxies, comparisons] = await Promise.all([
-    each<Policies>(({ cluster }) => readPolicies(cluster)),
-    each<ProxyView | undefined>(({ cluster, spec }, { istiodPods }) => {
-      return readProxyView(cluster, mesh.namespace, namesOfRunning(readable(istiodPods) ?? []), spec.name, namespaces);
-    }),
+  const looking = look(mesh, members, seenOf, comparing);
+  await Promise.all([
+    judgeReached(run, mesh, services, members, seenOf, looking),
+    judgeAnswered(run, mesh, services, members, seenOf, looking, probes),
+  ]);
+}
+
+async function look(
+  mesh: MeshSpec,
+  members: readonly Member[],
+  seenOf: SeenOf,
+  comparing: Promise<Part<Comparisons>>,
+): Promise<Looked> {
+  const [policies, comparisons] = await Promise.all([
+    each(members, seenOf, ({ cluster }): Promise<Policies> => readPolicies(cluster)),
     comparing,
   ]);
   const configs = new Map(
     await Promise.all(members.map(async (member) => [member.spec.name, (await seenOf(member)).meshConfig] as const)),
   );
   const networks = new Map(mesh.clusters.map(({ name, network }) => [name, network]));
+  return { policies, configs, networks, comparisons };
+}
+
+/** What is read of each cluster that answers. */
+async function each<T>(
+  members: readonly Member[],
+  seenOf: SeenOf,
+  read: (member: Member, seen: Observation) => Promise<T>,
+): Promise<Of<Part<T>>> {
+  const of = async (member: Member): Promise<Part<T>> => {
+    const seen = await seenOf(member);
+    return seen.answeredAt ? part(read(member, seen)) : unanswered(member.spec.name);
+  };
+  return new Map(await Promise.all(members.map(async (member) => [member.spec.name, await of(member)] as const)));
+}
+
+async function judgeReached(
+  run: Run,
+  mesh: MeshSpec,
+  services: readonly ServiceSpec[],
+  members: readonly Member[],
+  seenOf: SeenOf,
+  looking: Promise<Looked>,
+): Promise<void> {
+  const namespaces = services.map(({ namespace }) => namespace);
+  const [{ policies, configs, networks, comparisons }, proxies] = await Promise.all([
+    looking,
+    each(members, seenOf, ({ cluster, spec }, { istiodPods }): Promise<ProxyView | undefined> => {
+      return readProxyView(cluster, mesh.namespace, namesOfRunning(readable(istiodPods) ?? []), spec.name, namespaces);
+    }),
+  ]);
   for (const { spec } of members) {
     for (const service of services) {
       const finding = judged(() => {
@@ -71,4 +124,86 @@ export async function judgeServices(
       run.judge("service.reached", { cluster: spec.name, service: serviceName(service) }, finding);
     }
   }
+}
+
+async function judgeAnswered(
+  run: Run,
+  mesh: MeshSpec,
+  services: readonly ServiceSpec[],
+  members: readonly Member[],
+  seenOf: SeenOf,
+  looking: Promise<Looked>,
+  probes: Probes | undefined,
+): Promise<void> {
+  const called = services.filter(({ request }) => request !== undefined);
+  if (called.length === 0) return;
+  await Promise.all(
+    members.map(async (member) => {
+      const source = member.spec.name;
+      const subjectOf = (service: ServiceSpec) => ({ cluster: source, service: serviceName(service) });
+      if (!probes) {
+        const none = skipped("No request was sent, for `traffic` is false.");
+        for (const service of called) run.judge("service.answered", subjectOf(service), none);
+        return;
+      }
+      const [answers, looked] = await Promise.all([part(probes.callServices(member, seenOf)), looking]);
+      for (const service of called) {
+        const finding = judged(() => {
+          const asked = answers().get(serviceName(service))?.();
+          if (!asked) throw new Error(`${serviceName(service)} was not called`);
+          return serviceIsAnswered({
+            service,
+            source,
+            asked,
+            ...whereabouts(looked, members, mesh, source, service, asked.port),
+          });
+        });
+        run.judge("service.answered", subjectOf(service), finding);
+      }
+    }),
+  );
+}
+
+/** Where a Service's endpoints are, as far as that is known, for callers of a cluster. */
+function whereabouts(
+  { policies, configs, networks, comparisons }: Looked,
+  members: readonly Member[],
+  mesh: MeshSpec,
+  source: string,
+  service: ServiceSpec,
+  port: number,
+) {
+  const name = `${service.namespace}/${service.name}`;
+  const known = readable(comparisons);
+  const offers = new Map<string, Offer>();
+  for (const { spec } of members) {
+    const offer = known?.offers.get(spec.name);
+    const value = offer && readable(offer);
+    if (value) offers.set(spec.name, value);
+  }
+  const gateways = members.flatMap(({ spec: { name: target } }) =>
+    [...((known && readable(() => known.of({ observer: source, target }))) ?? new Map()).values()].flatMap((replica) =>
+      "gateways" in replica ? replica.gateways : [],
+    ),
+  );
+  const where = { service: name, source, offers, networks, gateways };
+  const config = readable(configs.get(source) ?? unanswered(source));
+  const route = {
+    host: `${service.name}.${service.namespace}.svc.cluster.local`,
+    namespace: service.namespace,
+    // The probe's own namespace is new, and has no rules.
+    caller: "",
+    rootNamespace: config?.rootNamespace ?? mesh.namespace,
+  };
+  return {
+    places: placesOf(where),
+    having: clustersHaving(where),
+    preference: preferenceOf(
+      route,
+      port,
+      offers.get(source)?.services.get(name),
+      readable(policies.get(source) ?? unanswered(source)),
+      config,
+    ),
+  };
 }

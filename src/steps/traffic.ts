@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Asked } from "../checks/answers.ts";
 import { isTroubled } from "../checks/attempt.ts";
 import { exposedHosts } from "../checks/exposure.ts";
 import { skipped, unknown } from "../checks/finding.ts";
@@ -18,8 +19,16 @@ import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
 import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
-import { type MeshSpec, orderedPairs, shareNetwork, type TrafficPair } from "../mesh/spec.ts";
+import {
+  type MeshSpec,
+  orderedPairs,
+  type ServiceSpec,
+  serviceName,
+  shareNetwork,
+  type TrafficPair,
+} from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
+import { callServices, callsPerService } from "./answers.ts";
 import { type Injection, removeProbe, type StartingProbe, startProbe } from "./probe.ts";
 import { callsPerPair, connectionsOf, tryPair } from "./requests.ts";
 import type { Run } from "./run.ts";
@@ -27,6 +36,8 @@ import type { Run } from "./run.ts";
 export interface TrafficTools {
   /** Whether requests are sent. Without, no probe is started. */
   readonly traffic: boolean;
+  /** The user's Services that every cluster shall reach; the probes call those with a `request`. */
+  readonly services: readonly ServiceSpec[];
   /** How long a pair is tried, in milliseconds; default: 30 s, or 10 s where something is known to be wrong already. */
   readonly patience?: number;
   /** Told before a probe's namespace exists, and with `undefined` once it is asked to go everywhere. */
@@ -53,12 +64,10 @@ export class Probes {
   readonly #run: Run;
   readonly #mesh: MeshSpec;
   readonly #tools: TrafficTools;
-  readonly #probe: ProbeSpec = {
-    namespace: `${PROBE_PREFIX}${randomBytes(4).toString("hex")}`,
-    expires: new Date(Date.now() + LIFETIME),
-    key: randomBytes(16).toString("hex"),
-  };
+  readonly #probe: ProbeSpec;
   readonly #started = new Map<string, StartingProbe & { member: Member; labelling: Promise<Labels | undefined> }>();
+  /** Those that run, once that is known. */
+  readonly #up = new Map<string, Promise<Up | undefined>>();
   /** Of every cluster's control plane, the discoverySelectors. */
   readonly #selectors: ReadonlyMap<string, PromiseWithResolvers<Part<readonly LabelSelector[]>>>;
   /** Read where requests fail. */
@@ -69,6 +78,12 @@ export class Probes {
     this.#run = run;
     this.#mesh = mesh;
     this.#tools = tools;
+    this.#probe = {
+      namespace: `${PROBE_PREFIX}${randomBytes(4).toString("hex")}`,
+      expires: new Date(Date.now() + LIFETIME),
+      key: randomBytes(16).toString("hex"),
+      services: tools.services,
+    };
     this.#selectors = new Map(mesh.clusters.map(({ name }) => [name, Promise.withResolvers()]));
   }
 
@@ -91,12 +106,13 @@ export class Probes {
       const others = await this.#selectorsOfOthers(name);
       return discoverableLabels(this.#mesh, this.#probe, revision, [own, ...others]);
     });
-    const { created, ready } = startProbe(this.#mesh, this.#probe, member, injecting, labelling, this.#patience);
+    const starting = startProbe(this.#mesh, this.#probe, member, injecting, labelling, this.#patience);
+    const { ready } = starting;
     const timed = this.#run.timed("traffic", { cluster: name }, () => ready);
     // Its end is looked at when requests are sent.
     timed.catch(() => {});
     labelling.catch(() => {});
-    this.#started.set(name, { member, created, ready: timed, labelling });
+    this.#started.set(name, { ...starting, member, ready: timed, labelling });
   }
 
   /** The discoverySelectors of the other clusters' control planes, as far as they can be told soon. */
@@ -133,20 +149,7 @@ export class Probes {
       for (const pair of pairs) run.judge("pair.request", pair, none);
       return;
     }
-    const up = new Map(
-      members.map((member) => [
-        member.spec.name,
-        (async () => {
-          const { name } = member.spec;
-          // By then the probe of a cluster that answers is begun.
-          const seen = await seenOf(member);
-          const ready = this.#started.get(name)?.ready;
-          const finding = ready ? await ready : unknown(`No probe was started: ${name} did not answer.`, "");
-          run.judge("traffic.probe", { cluster: name }, finding);
-          return finding.verdict === "passed" ? { member, seen } : undefined;
-        })(),
-      ]),
-    );
+    const up = new Map(members.map((member) => [member.spec.name, this.#running(member, seenOf)]));
     const settled = await Promise.allSettled(
       pairs.map(async (pair) => {
         const [from, to] = await Promise.all([up.get(pair.source), up.get(pair.target)]);
@@ -155,6 +158,41 @@ export class Probes {
       }),
     );
     for (const each of settled) if (each.status === "rejected") throw each.reason;
+  }
+
+  /** Whether a cluster's probe runs, which is noted. */
+  #running(member: Member, seenOf: (member: Member) => Promise<Observation>): Promise<Up | undefined> {
+    const { name } = member.spec;
+    const looked = async (): Promise<Up | undefined> => {
+      // By then the probe of a cluster that answers is begun.
+      const seen = await seenOf(member);
+      const ready = this.#started.get(name)?.ready;
+      const finding = ready ? await ready : unknown(`No probe was started: ${name} did not answer.`, "");
+      this.#run.judge("traffic.probe", { cluster: name }, finding);
+      return finding.verdict === "passed" ? { member, seen } : undefined;
+    };
+    const known = this.#up.get(name) ?? looked();
+    this.#up.set(name, known);
+    return known;
+  }
+
+  /** Has a cluster's probe call the user's Services. @returns by name, what came of each; throws where no probe runs there */
+  async callServices(
+    member: Member,
+    seenOf: (member: Member) => Promise<Observation>,
+  ): Promise<ReadonlyMap<string, Part<Asked>>> {
+    const { name } = member.spec;
+    const up = await this.#running(member, seenOf);
+    const calls = await this.#started.get(name)?.calls;
+    if (!up || !calls) throw new Failure(`No request was sent: no probe runs in ${name}.`);
+    const able = [...calls.values()].flatMap((call) => readable(call) ?? []);
+    const number = callsPerService(able.length, this.#mesh.clusters.length);
+    const asked = await this.#run.timed("traffic", { cluster: name }, () =>
+      callServices(this.#probe, member, able, this.#patience(), number),
+    );
+    return new Map(
+      [...calls].map(([service, call]) => [service, () => asked.get(serviceName(call().service)) as Asked]),
+    );
   }
 
   async #request(pair: TrafficPair, from: Up | undefined, to: Up | undefined): Promise<Finding> {

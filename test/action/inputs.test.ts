@@ -89,6 +89,13 @@ describe("good inputs", () => {
         { namespace: "apps", name: "api", port: 8080 },
       ],
     });
+    const services = stringify(["apps/web", { service: "apps/api:8080", request: "/healthz?full=1" }]);
+    expect(await read({ ...good, services })).toMatchObject({
+      services: [
+        { namespace: "apps", name: "web" },
+        { namespace: "apps", name: "api", port: 8080, request: "/healthz?full=1" },
+      ],
+    });
   });
 
   test("a plan that fails where it has changes", async () => {
@@ -574,16 +581,34 @@ const bad: Row[] = [
   [
     "services that are none",
     { services: stringify(["web", "apps/web:0", "Apps/web", "apps/web:80", "apps/web:80", 7]) },
-    ["`services[5]` is 7; expected text (in quotes, if it looks like something else)."],
-  ],
-  [
-    "services by other names",
-    { services: stringify(["web", "apps/web:0", "Apps/web", "apps/web:80", "apps/web:80"]) },
     [
       '`services[0]` is "web"; expected `namespace/name` or `namespace/name:port`.',
       '`services[1]` is "apps/web:0"; expected `namespace/name` or `namespace/name:port`.',
       '`services[2]` is "Apps/web"; expected `namespace/name` or `namespace/name:port`.',
       '`services[4]` is "apps/web:80", which is there already; leave one out.',
+      "`services[5]` is 7; expected text (in quotes, if it looks like something else).",
+    ],
+  ],
+  [
+    "services with requests that are none",
+    {
+      services: stringify([
+        "apps/web",
+        { service: "apps/web", request: "/" },
+        { service: "apps/api", request: "healthz" },
+        { service: "apps/one", request: "/a b" },
+        { service: "apps/two", request: "/a#b" },
+        { request: "/" },
+        { service: "apps/three", path: "/" },
+      ]),
+    },
+    [
+      '`services[1].service` is "apps/web", which is there already; leave one out.',
+      '`services[2].request` is "healthz"; expected a path such as /healthz.',
+      '`services[3].request` is "/a b"; expected a path such as /healthz.',
+      '`services[4].request` is "/a#b"; expected a path such as /healthz.',
+      "`services[5].service` is missing.",
+      '`services[6]` has the unknown key "path"; known are: service, request.',
     ],
   ],
   [

@@ -59,8 +59,8 @@ test("say what was seen", () => {
 
 test.each<[string, Report, number[]]>([
   ["passed", passed(), [27, 0, 0]],
-  ["a dead gateway", deadGateway(), [98, 3, 0]],
-  ["an unreachable cluster", unreachable(), [54, 0, 47]],
+  ["a dead gateway", deadGateway(), [101, 3, 0]],
+  ["an unreachable cluster", unreachable(), [56, 0, 48]],
   ["failed in the preflight", failedInPreflight(), [6, 1, 0]],
 ])("count the checks: %s", (_, sample, numbers) => {
   const found = outputs(sample);

@@ -21,6 +21,7 @@ const CONFIG: MeshConfig = {
   clusterLocal: [],
   defaultServiceExportTo: [],
   proxyMetadata: {},
+  localityLbSetting: {},
   networkGateways: [],
 };
 const HTTP = { name: "http", port: 80 };

@@ -1,6 +1,9 @@
 // The user's own Services, on embedded clusters whose istiods give their proxies what Istio would.
 import { beforeAll, expect, test, vi } from "vitest";
 import { subjectName } from "../../src/mesh/report.ts";
+import type { MeshSpec, ServiceSpec } from "../../src/mesh/spec.ts";
+import { blocked } from "../embedded/cluster.ts";
+import { ANSWERS } from "../embedded/controllers/probes.ts";
 import type { Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
 import { testClusters } from "./clusters.ts";
@@ -43,6 +46,79 @@ async function deploy(kube: Kube, namespace: string, name: string): Promise<void
   const slice = { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", namespace, name: `${name}-slice` };
   await vi.waitFor(() => expect(kube.get(slice)?.endpoints?.[0]?.conditions?.ready).toBe(true), { timeout: 5_000 });
 }
+
+const WEB = { namespace: "apps", name: "web", request: "/healthz?full=1" };
+
+/** What the requests to the Service `apps/web` found. */
+async function answers(mesh: Partial<MeshSpec> = {}, service: ServiceSpec = WEB): Promise<string[]> {
+  const outcome = await runVerify(kubes, { mesh, verification: { traffic: true, services: [service] } });
+  expect(schemaProblems(outcome.report)).toEqual([]);
+  return outcome.report.checks
+    .toSorted((a, b) => subjectName(a.subject).localeCompare(subjectName(b.subject)))
+    .filter(({ id }) => id === "service.answered")
+    .map(({ subject, verdict, cause = "", evidence, warning = "", because }) =>
+      [verdict, `${subjectName(subject)}:`, cause || evidence, warning, because ? `(${because.id})` : ""]
+        .join(" ")
+        .trim(),
+    );
+}
+
+test("a Service that is called is answered by every cluster that has endpoints, and it is seen who answered", async () => {
+  expect(await answers()).toEqual([
+    "passed apps/web seen from cluster1: 10 of 10 requests from cluster1 to /healthz of apps/web:80 were answered (HTTP 200): 4 by cluster1, 5 by cluster2.",
+    "passed apps/web seen from cluster2: 10 of 10 requests from cluster2 to /healthz of apps/web:80 were answered (HTTP 200): 4 by cluster2, 5 by cluster1.",
+  ]);
+});
+
+test("why a Service does not answer is told, once", async () => {
+  const [one, other] = kubes as [Kube, Kube];
+  const [pod] = other.list("v1", "Pod", "apps");
+  other.put({
+    ...pod,
+    metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, [ANSWERS]: "403 no" } },
+  });
+  expect(await answers()).toEqual([
+    expect.stringMatching(
+      /^passed apps\/web seen from cluster1: .*\(HTTP 200, HTTP 403\): \d by cluster1, \d by cluster2\.$/,
+    ),
+    expect.stringMatching(/^passed apps\/web seen from cluster2/),
+  ]);
+  other.put(pod);
+
+  const ref = { apiVersion: "v1", kind: "Service", namespace: "apps", name: "web" };
+  const service = one.get(ref);
+  one.delete(ref);
+  expect(await answers({}, { ...WEB, port: 80 })).toEqual([
+    expect.stringMatching(
+      /^failed apps\/web:80 seen from cluster1: .* its name, web\.apps\.svc, does not resolve there.* \(service\.reached\)$/,
+    ),
+    expect.stringMatching(/^passed apps\/web:80 seen from cluster2: .*9 by cluster2\.$/),
+  ]);
+  expect(await answers()).toEqual([
+    expect.stringMatching(/^unknown apps\/web seen from cluster1: No request was sent: cluster1 has no Service/),
+    expect.stringMatching(/^passed/),
+  ]);
+  one.put(service);
+
+  blocked.add(other);
+  expect(await answers()).toEqual([
+    expect.stringMatching(
+      /^failed apps\/web seen from cluster1: Of apps\/web:80, what is in cluster2 does not answer cluster1: .*\(pair\.request\)$/,
+    ),
+    expect.stringMatching(/^passed apps\/web seen from cluster2/),
+  ]);
+  blocked.delete(other);
+}, 60_000);
+
+test("without traffic it is not called", async () => {
+  const { report } = await runVerify(kubes, { verification: { traffic: false, services: [WEB] } });
+  expect(
+    report.checks.filter(({ id }) => id === "service.answered").map(({ verdict, cause }) => [verdict, cause]),
+  ).toEqual([
+    ["skipped", "No request was sent, for `traffic` is false."],
+    ["skipped", "No request was sent, for `traffic` is false."],
+  ]);
+});
 
 async function look(...services: { namespace: string; name: string; port?: number }[]) {
   const outcome = await runVerify(kubes, { verification: { traffic: false, services } });

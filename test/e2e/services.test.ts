@@ -43,6 +43,22 @@ it("what a proxy that runs has of a Service is seen, and one that is nowhere is 
   expect(result.outputs.result).toBe("failed");
 });
 
+it("a Service is called by every cluster, and it is seen which clusters' endpoints answered", async () => {
+  const services = [
+    `- {service: "${NAMESPACE}/helloworld:5000", request: /hello}`,
+    `- {service: "${NAMESPACE}/${ONLY}", request: /nothing-here}`,
+  ].join("\n");
+  const result = await runAction({ inputs: { command: "verify", clusters: listed(clusters), services } });
+  const of = (service: string): Check | undefined =>
+    result.report?.checks.find(
+      ({ id, subject }) => id === "service.answered" && subjectName(subject) === `${service} seen from ${source.name}`,
+    );
+  expect(of(`${NAMESPACE}/helloworld:5000`), explain(result)).toMatchObject({ verdict: "passed" });
+  expect(of(`${NAMESPACE}/helloworld:5000`)?.evidence).toMatch(/HTTP 200\): \d+ by cluster\d, \d+ by cluster\d/);
+  expect(of(`${NAMESPACE}/${ONLY}`), explain(result)).toMatchObject({ verdict: "passed" });
+  expect(of(`${NAMESPACE}/${ONLY}`)?.evidence).toMatch(/HTTP 404\): \d+ by cluster2\.$/);
+});
+
 interface Hidden {
   readonly name: string;
   readonly cluster: Cluster;

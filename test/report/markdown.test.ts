@@ -181,6 +181,31 @@ describe("the requests", () => {
   });
 });
 
+describe("the Services", () => {
+  test("say from where each is reached, and which clusters' endpoints answered", () => {
+    const asked = (answered: object) => [
+      { source: "requests", values: { answered, having: ["cluster1", "cluster2"] } },
+    ];
+    const sample = report({
+      command: "verify",
+      ends: (id, subject) => {
+        if (id !== "service.answered") return undefined;
+        return "cluster" in subject && subject.cluster === "cluster1"
+          ? { verdict: "passed", readings: asked({ cluster1: 9 }) }
+          : { verdict: "failed", cause: "It is not answered.", hint: "Look.", readings: asked({}) };
+      },
+    });
+    expect(table(toMarkdown(sample), "from →")).toEqual([
+      ["apps/web:80", "✓", "✓"],
+      ["apps/web:80 answered", "✓ cluster1; not cluster2", "✗ not cluster1, cluster2"],
+    ]);
+    expect(table(toMarkdown(passed({ traffic: true })), "from →")[1]).toEqual([
+      "apps/web:80 answered",
+      ...["✓ cluster1, cluster2", "✓ cluster1, cluster2"],
+    ]);
+  });
+});
+
 describe("the remote secrets", () => {
   test("the row reads the column; the worst of a pair's checks is shown", () => {
     expect(table(toMarkdown(failedMidway({ clusters: 4 })), "reads →")).toEqual([

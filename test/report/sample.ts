@@ -1,7 +1,17 @@
 import { CHECKS, type CheckId } from "../../src/mesh/catalogue.ts";
 import { explained } from "../../src/mesh/causes.ts";
 import { HIDDEN } from "../../src/mesh/diff.ts";
-import type { Action, Change, Check, ClusterReport, Phase, Report, Subject, Verdict } from "../../src/mesh/report.ts";
+import type {
+  Action,
+  Change,
+  Check,
+  ClusterReport,
+  Phase,
+  Reading,
+  Report,
+  Subject,
+  Verdict,
+} from "../../src/mesh/report.ts";
 import { orderedPairs } from "../../src/mesh/spec.ts";
 
 type End = Partial<Check> & { verdict: Verdict };
@@ -68,7 +78,7 @@ const OF_REMOTES: readonly CheckId[] = [
 const OF_CLUSTERS = (Object.keys(CHECKS) as CheckId[]).filter(
   (id) =>
     ["verification", "traffic"].includes(CHECKS[id].phase) &&
-    ![...OF_MESH, ...OF_REMOTES, "pair.request", "service.reached"].includes(id),
+    ![...OF_MESH, ...OF_REMOTES, "pair.request", "service.reached", "service.answered"].includes(id),
 );
 
 function subjectsOf(
@@ -90,7 +100,13 @@ function subjectsOf(
     ...perCluster(["preflight.api", "rotate.token", "rotate.retired"]),
     ...perPair(["rotate.remote-secret", "rotate.adopted"]),
   ];
-  const services = names.map((cluster): [CheckId, Subject] => ["service.reached", { cluster, service: "apps/web:80" }]);
+  const services = names.flatMap((cluster): [CheckId, Subject][] => {
+    const subject = { cluster, service: "apps/web:80" };
+    return [
+      ["service.reached", subject],
+      ["service.answered", subject],
+    ];
+  });
   const requests = pairs.map((pair): [CheckId, Subject] => [
     "pair.request",
     { source: pair.observer, target: pair.target },
@@ -111,6 +127,10 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
   const { command = "install", traffic = command === "verify" } = more;
   const names = Array.from({ length: count }, (_, i) => `cluster${i + 1}`);
   let requests = 0;
+  const readingsOf = (id: CheckId): Reading[] => {
+    if (id === "pair.request") return [latency(requests++)];
+    return id === "service.answered" ? [answers(names)] : [];
+  };
   const check = ([id, subject]: [CheckId, Subject]): Check => {
     const end = ends?.(id, subject) ?? { verdict: "passed" as const };
     const { title, ...known } = CHECKS[id];
@@ -120,7 +140,7 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
       category: known.category,
       phase: known.phase,
       subject,
-      readings: id === "pair.request" && passed ? [latency(requests++)] : [],
+      readings: passed ? readingsOf(id) : [],
       evidence: passed ? (supplied ?? `${title}.`) : "",
       ...(passed ? {} : { cause: supplied ?? `Not so: ${title}.` }),
       ...(passed || end.verdict === "skipped" ? {} : { hint: supplied ?? `Look at \`${id}\`.` }),
@@ -178,6 +198,12 @@ export function report({ clusters: count = 2, ends, supplied, action = "created"
 /** What a passed `pair.request` read: the fastest 2 ms and 8 ms, others a little slower. */
 function latency(i: number) {
   return { source: "requests, 10 of them", values: { p50: 2 + (i % 3) / 10, p99: 8 + (i % 5) } };
+}
+
+/** What a passed `service.answered` read: each cluster's endpoints answered. */
+function answers(names: readonly string[]): Reading {
+  const answered = Object.fromEntries(names.map((name) => [name, 5]));
+  return { source: "requests from a probe", values: { statuses: { 200: 10 }, answered, having: names } };
 }
 
 function changesOf(cluster: string, action: Action, supplied?: string) {

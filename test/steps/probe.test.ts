@@ -9,7 +9,7 @@ import { startProbe } from "../../src/steps/probe.ts";
 import { memberOf, meshOf } from "./support.ts";
 
 const mesh = meshOf(["east", "west"]);
-const probe = { namespace: "probe-1", expires: new Date(0), key: "key" };
+const probe = { namespace: "probe-1", expires: new Date(0), key: "key", services: [] };
 const sidecar = { name: "istio-proxy", image: "registry.example/proxyv2:1" };
 const ready = { conditions: [{ type: "Ready", status: "True" }] };
 const unpulled = {

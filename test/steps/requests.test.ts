@@ -7,7 +7,7 @@ import { callPath, connectPath, type ProbeSpec } from "../../src/mesh/objects/pr
 import { tryPair } from "../../src/steps/requests.ts";
 import { memberOf, meshOf } from "./support.ts";
 
-const probe: ProbeSpec = { namespace: "probe", expires: new Date(0), key: "key" };
+const probe: ProbeSpec = { namespace: "probe", expires: new Date(0), key: "key", services: [] };
 const MESH = meshOf(["east", "west"]);
 const pair = { source: "east", target: "west" };
 const context = { trustDomain: "cluster.local", gateway: ["192.0.2.7"], istioNamespace: "mesh-system" };

@@ -1,6 +1,6 @@
-import { stringify } from "yaml";
+import { createHash } from "node:crypto";
 import { type LabelSelector, labelsFor } from "../label-selector.ts";
-import type { MeshSpec } from "../spec.ts";
+import { type MeshSpec, type ServiceSpec, serviceName } from "../spec.ts";
 import { labelFor } from "./names.ts";
 import type { KubernetesObject, ObjectRef } from "./object.ts";
 import { MANAGED_BY, MANAGER, ownership } from "./ownership.ts";
@@ -38,6 +38,8 @@ export interface ProbeSpec {
   readonly expires: Date;
   /** What the probes' callers know, and nobody else in the cluster: without it a probe sends nothing, and tells nothing. */
   readonly key: string;
+  /** The user's Services; those with a `request` are called. */
+  readonly services: readonly ServiceSpec[];
 }
 
 /** Service, and service account, of one cluster's probe. */
@@ -67,10 +69,26 @@ export function clustersPath({ key }: ProbeSpec): string {
   return `${key}/clusters`;
 }
 
+/**
+ * The same for a request to a Service of the user's. Who is asked is told this path (x-envoy-original-path, and the API
+ * server's x-forwarded-uri), so it has a key of its own, which is good for nothing else.
+ */
+export function servicePath({ key }: ProbeSpec, service: ServiceSpec): string {
+  const name = serviceName(service);
+  return `${createHash("sha256").update(`${key} ${name}`).digest("hex").slice(0, key.length)}/service/${name}`;
+}
+
+/** A Service of the user's that a probe calls. */
+export interface ServiceCall {
+  readonly service: ServiceSpec & { readonly request: string };
+  readonly port: number;
+}
+
 /** The files of the configuration, for a pod whose proxy is not watched, and for one where it is. */
-const ENVOY = "envoy.yaml";
-const WATCHED = "watched.yaml";
-const RESOURCE = "dynamic_endpoint_configs";
+export const ENVOY = "envoy.yaml";
+export const WATCHED = "watched.yaml";
+/** Of all that the sidecar could tell of its configuration, what is let out. */
+export const RESOURCE = "dynamic_endpoint_configs";
 
 /** The labels that a probe's namespace has whatever the mesh asks for. The revision is the one that injects, `default` included. */
 function namespaceLabels(mesh: MeshSpec, revision: string): Record<string, string> {
@@ -153,21 +171,6 @@ export function probeServices(mesh: MeshSpec, { namespace }: ProbeSpec): Kuberne
   }));
 }
 
-/** The probe's configuration. @param ipv6 whether pods have IPv6 addresses first, or alone */
-export function probeConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: boolean): KubernetesObject {
-  return {
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    metadata: { name: PROBE_POD, namespace: probe.namespace, labels: ownership(mesh, "probe") },
-    data: Object.fromEntries(
-      [ENVOY, WATCHED].map((name) => {
-        const config = envoyConfig(mesh, probe, cluster, ipv6, name === WATCHED);
-        return [name, stringify(config, { aliasDuplicateObjects: false })];
-      }),
-    ),
-  };
-}
-
 function selector(cluster: string): Record<string, string> {
   return { "app.kubernetes.io/name": PROBE_POD, [`${MANAGER}/cluster`]: cluster };
 }
@@ -240,140 +243,4 @@ export function probePod(
       volumes: [{ name: "config", configMap: { name: PROBE_POD } }],
     },
   };
-}
-
-/** Envoy's static configuration: listeners that answer, and one that calls the other probes through the sidecar. */
-function envoyConfig(mesh: MeshSpec, probe: ProbeSpec, cluster: string, ipv6: boolean, watched: boolean) {
-  const targets = mesh.clusters.map(({ name }) => name);
-  const { key, namespace } = probe;
-  const any = ipv6 ? "::" : "0.0.0.0";
-  const answer = {
-    // Else the header in which the sidecar names the caller is dropped.
-    forward_client_cert_details: "ALWAYS_FORWARD_ONLY",
-    routes: [
-      {
-        match: { prefix: "/" },
-        direct_response: { status: 200, body: { inline_string: cluster } },
-        response_headers_to_add: [header(CLIENT_HEADER, "%REQ(x-forwarded-client-cert)%")],
-      },
-    ],
-  };
-  const call = (path: string, to: string) => ({
-    match: { path: `/${path}` },
-    route: { cluster: to, auto_host_rewrite: true, prefix_rewrite: "/", timeout: "5s" },
-  });
-  const sidecar = (prefix_rewrite: string) => ({
-    cluster: "sidecar",
-    prefix_rewrite,
-    timeout: "5s",
-    // It listens on one of the two.
-    retry_policy: { retry_on: "connect-failure", num_retries: 2 },
-  });
-  const calls = [
-    ...targets.flatMap((target) => [
-      call(callPath(probe, target), probeName(target)),
-      call(connectPath(probe, target), connectionTo(target)),
-    ]),
-    {
-      match: {
-        path: `/${key}/endpoints`,
-        // Of all that the sidecar could tell, only the endpoints are let out.
-        query_parameters: [{ name: "resource", string_match: { exact: RESOURCE } }],
-      },
-      route: sidecar("/config_dump"),
-    },
-    { match: { path: `/${clustersPath(probe)}` }, route: sidecar("/clusters") },
-  ];
-  return {
-    static_resources: {
-      listeners: [
-        listener("answer", any, ANSWER_PORT, answer),
-        listener("connection", any, CONNECTION_PORT, answer),
-        listener("call", any, CALLER_PORT, { routes: calls }),
-        // In a pod whose proxy is watched that port is taken.
-        ...(watched ? [] : [listener("inside", ipv6 ? "::1" : "127.0.0.1", INSIDE_PORT, { routes: calls })]),
-      ],
-      clusters: [
-        ...targets.flatMap((target) => {
-          const host = `${probeName(target)}.${namespace}.svc`;
-          return [
-            upstream(probeName(target), "STRICT_DNS", [[host, ANSWER_PORT]]),
-            { ...upstream(connectionTo(target), "STRICT_DNS", [[host, CONNECTION_PORT]]), ...ONE_REQUEST_EACH },
-          ];
-        }),
-        upstream("sidecar", "STATIC", [
-          ["127.0.0.1", 15000],
-          ["::1", 15000],
-        ]),
-      ],
-    },
-  };
-}
-
-const connectionTo = (target: string) => `${probeName(target)}-connection`;
-
-/** Each request on a connection of its own, which the sidecar hands on as it is. */
-const ONE_REQUEST_EACH = {
-  typed_extension_protocol_options: {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-      common_http_protocol_options: { max_requests_per_connection: 1 },
-      explicit_http_config: { http_protocol_options: {} },
-    },
-  },
-};
-
-function header(key: string, value: string) {
-  return { header: { key, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD", keep_empty_value: true };
-}
-
-function listener(
-  name: string,
-  address: string,
-  port: number,
-  { routes, ...options }: { routes: unknown[]; [option: string]: unknown },
-) {
-  const type = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
-  return {
-    name,
-    address: socketAddress(address, port),
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: "envoy.filters.network.http_connection_manager",
-            typed_config: {
-              "@type":
-                "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-              stat_prefix: name,
-              ...options,
-              route_config: { virtual_hosts: [{ name, domains: ["*"], routes }] },
-              http_filters: [{ name: "envoy.filters.http.router", typed_config: { "@type": type } }],
-            },
-          },
-        ],
-      },
-    ],
-  };
-}
-
-function upstream(name: string, type: string, hosts: readonly (readonly [host: string, port: number])[]) {
-  return {
-    name,
-    type,
-    connect_timeout: "5s",
-    // The Service is new, and the proxy, which may be asked for names, just starts.
-    ...(type === "STRICT_DNS" ? { dns_failure_refresh_rate: { base_interval: "0.2s", max_interval: "1s" } } : {}),
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [
-        { lb_endpoints: hosts.map(([host, port]) => ({ endpoint: { address: socketAddress(host, port) } })) },
-      ],
-    },
-  };
-}
-
-function socketAddress(address: string, port_value: number) {
-  // On both families where it is IPv6's.
-  return { socket_address: { address, port_value, ...(address === "::" ? { ipv4_compat: true } : {}) } };
 }

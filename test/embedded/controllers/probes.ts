@@ -18,14 +18,94 @@ export function probes(kube: Kube, istiods: Istiods): void {
     const config = request.port === CALLER_PORT ? configOf(kube, pod) : undefined;
     if (!config) return undefined;
     const [, , asked, service] = request.path.split("/");
-    if (!routesOf(config, "call").some(({ match }) => match.path === request.path)) {
-      return { status: 404, headers: ENVOY, body: "" };
-    }
+    const route = routesOf(config, "call").find(({ match }) => match.path === request.path);
+    if (!route) return { status: 404, headers: ENVOY, body: "" };
     if (asked === "endpoints") return dump(kube, istiods, pod, request);
-    if (asked === "clusters" || !service) return { status: 200, headers: ENVOY, body: "" };
+    if (asked === "clusters") return { status: 200, headers: ENVOY, body: await clusters(istiods, pod, config) };
+    if (asked === "service") return callService(kube, istiods, pod, calledBy(config, route.route.cluster));
+    if (!service) return { status: 200, headers: ENVOY, body: "" };
     const [endpoint] = await endpoints(istiods, pod, service);
     return endpoint ? call(kube, pod, endpoint) : unavailable("no healthy upstream");
   });
+}
+
+interface Called {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+}
+
+/** The Service that one of a probe's clusters leads to. */
+function calledBy(config: Json, cluster: string): Called {
+  const { load_assignment } = config.static_resources.clusters.find(({ name }: Json) => name === cluster);
+  const { address, port_value } = load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address;
+  const [name, namespace] = address.split(".");
+  return { namespace, name, port: port_value };
+}
+
+/** What a probe's sidecar has counted, by the pod's UID and by `cluster::address`. */
+const counted = new Map<string, Map<string, { requests: number; good: number; errors: number; failed: number }>>();
+
+function counters(pod: Json) {
+  const { uid } = pod.metadata;
+  const known = counted.get(uid) ?? new Map();
+  counted.set(uid, known);
+  return known;
+}
+
+const clusterOf = ({ namespace, name, port }: Called) => `outbound|${port}||${name}.${namespace}.svc.cluster.local`;
+
+/** A request to a Service of the user's: to each of its endpoints in turn, and to the next ones where it fails. */
+async function callService(kube: Kube, istiods: Istiods, pod: Json, called: Called): Promise<ProxyResponse> {
+  const { namespace, name } = called;
+  // Its name does not resolve.
+  if (!kube.get({ apiVersion: "v1", kind: "Service", namespace, name })) return unavailable("no healthy upstream");
+  const all = await known(istiods, pod, called);
+  const numbers = counters(pod);
+  let last = unavailable("no healthy upstream");
+  for (let i = 0; i < Math.min(3, all.length); i++) {
+    const turn = [...numbers.values()].reduce((n, { requests }) => n + requests, 0);
+    const endpoint = all[turn % all.length] as Endpoint;
+    const key = `${clusterOf(called)}::${endpoint.address}:${endpoint.port}`;
+    const of = numbers.get(key) ?? { requests: 0, good: 0, errors: 0, failed: 0 };
+    numbers.set(key, of);
+    last = call(kube, pod, endpoint);
+    of.requests++;
+    if (last.status < 500) of.good++;
+    else of.errors++;
+    if (/connection timeout|delayed connect/.test(last.body)) of.failed++;
+    if (last.status !== 503 || !last.body.startsWith(RESET)) return last;
+  }
+  return last;
+}
+
+/** The sidecar's `/clusters`, of the Services that the probe calls. */
+async function clusters(istiods: Istiods, pod: Json, config: Json): Promise<string> {
+  const called = routesOf(config, "call")
+    .filter(({ match }) => match.path?.includes("/service/"))
+    .map(({ route }) => calledBy(config, route.cluster));
+  const numbers = counters(pod);
+  const told = await Promise.all(
+    called.map(async (each) => {
+      const cluster = clusterOf(each);
+      const of = (await known(istiods, pod, each)).flatMap(({ address, port }) => {
+        const key = `${cluster}::${address}:${port}`;
+        const { requests = 0, good = 0, errors = 0, failed = 0 } = numbers.get(key) ?? {};
+        return Object.entries({
+          cx_connect_fail: failed,
+          cx_total: requests,
+          rq_error: errors,
+          rq_success: good,
+          rq_total: requests,
+          health_flags: "healthy",
+          weight: 1,
+          priority: 0,
+        }).map(([name, value]) => `${key}::${name}::${value}`);
+      });
+      return [`${cluster}::added_via_api::true`, ...of];
+    }),
+  );
+  return told.flat().join("\n");
 }
 
 function routesOf(config: Json, listener: string): Json[] {
@@ -46,13 +126,17 @@ function configOf(kube: Kube, pod: Json): Json | undefined {
   return parsed.get(text);
 }
 
-async function endpoints(istiods: Istiods, pod: Json, service: string): Promise<Endpoint[]> {
+function endpoints(istiods: Istiods, pod: Json, name: string): Promise<Endpoint[]> {
+  return known(istiods, pod, { namespace: pod.metadata.namespace, name, port: ANSWER_PORT });
+}
+
+/** What the sidecar is given for a Service. */
+async function known(istiods: Istiods, pod: Json, called: Called): Promise<Endpoint[]> {
   const revision = pod.metadata.annotations?.["istio.io/rev"] ?? "default";
   const all = (await istiods.known(revision)) ?? [];
   const [own] = all;
   if (!own) return [];
-  const { namespace } = pod.metadata;
-  return endpointsFor(all, { namespace, name: service, port: ANSWER_PORT }, networkOf(own, pod));
+  return endpointsFor(all, called, networkOf(own, pod));
 }
 
 /** The sidecar's own view, as its admin port gives it. */
@@ -92,7 +176,10 @@ function call(kube: Kube, source: Json, { known, pod, gateway }: Endpoint): Prox
       `${RESET} reset reason: ${FAILURE} TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed:TLS_error_end`,
     );
   }
-  const [route] = routesOf(configOf(there, pod), "answer") as [Json];
+  const config = configOf(there, pod);
+  // An application of the user's; a test may have it answer otherwise.
+  if (!config) return { status: 200, headers: ENVOY, body: "hello", ...answerOf(pod) };
+  const [route] = routesOf(config, "answer") as [Json];
   const identity = ({ metadata, spec }: Json) =>
     `spiffe://cluster.local/ns/${metadata.namespace}/sa/${spec.serviceAccountName}`;
   return {
@@ -104,6 +191,14 @@ function call(kube: Kube, source: Json, { known, pod, gateway }: Endpoint): Prox
     },
     body: route.direct_response.body.inline_string,
   };
+}
+
+/** Annotation of a pod: what its application answers, as `status body`. */
+export const ANSWERS = "test/answers";
+
+function answerOf({ metadata }: Json): { status?: number; body?: string } {
+  const [, status, body] = /^(\d+) (.*)$/.exec(metadata.annotations?.[ANSWERS] ?? "") ?? [];
+  return status ? { status: Number(status), body: body ?? "" } : {};
 }
 
 /** Envoy's text where the way ends at the gateway; `undefined` where it lets the request through. */
