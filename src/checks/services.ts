@@ -10,7 +10,7 @@ import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import type { Comparison } from "./comparison.ts";
 import { failed, passed, unknown } from "./finding.ts";
-import { type Part, readable } from "./part.ts";
+import { type Part, readable, unanswered } from "./part.ts";
 import {
   differenceOf,
   EXPORT_TO,
@@ -26,16 +26,16 @@ import {
 export interface ServiceView {
   readonly service: ServiceSpec;
   readonly observer: string;
-  /** The control planes' namespace, whose policies are the mesh's. */
-  readonly rootNamespace: string;
+  /** The control planes' namespace. */
+  readonly istioNamespace: string;
   /** Of every cluster of the mesh, by name. */
   readonly offers: ReadonlyMap<string, Part<Offer>>;
   /** Networks by cluster. */
   readonly networks: ReadonlyMap<string, string>;
   /** What the observer's istiods hold of another cluster, by replica. */
   held(target: string): readonly (Comparison | { readonly pod: string; readonly problem: Failure })[];
-  /** The observer's. */
-  readonly config: Part<MeshConfig>;
+  /** By cluster. */
+  readonly configs: ReadonlyMap<string, Part<MeshConfig>>;
   /** What a running sidecar of the observer is given; `undefined` where there is none. */
   readonly proxy: Part<ProxyView | undefined>;
   /** By cluster. */
@@ -43,6 +43,13 @@ export interface ServiceView {
 }
 
 type Of<T> = ReadonlyMap<string, T>;
+
+/** What a cluster's control plane goes by. Throws the `Failure` that says why that is not known. */
+const configOf = ({ configs }: ServiceView, cluster: string): MeshConfig =>
+  (configs.get(cluster) ?? unanswered(cluster))();
+/** The namespace whose policies hold for all of a cluster's. Where that is not known, it is told elsewhere. */
+const rootOf = (view: ServiceView, cluster: string): string =>
+  readable(() => configOf(view, cluster))?.rootNamespace ?? view.istioNamespace;
 type Trouble = Pick<Finding, "cause" | "hint" | "clusters">;
 
 /**
@@ -106,11 +113,8 @@ export function serviceIsReached(view: ServiceView): Finding {
 }
 
 /** What is wrong with the Service as such, in whichever cluster. */
-function unfit(
-  { service, observer, config }: ServiceView,
-  services: Of<KubernetesObject>,
-  unread: readonly string[],
-): Trouble | undefined {
+function unfit(view: ServiceView, services: Of<KubernetesObject>, unread: readonly string[]): Trouble | undefined {
+  const { service, observer } = view;
   const name = `${service.namespace}/${service.name}`;
   if (services.size === 0) {
     if (unread.length > 0) return undefined;
@@ -136,7 +140,7 @@ function unfit(
       };
     }
   }
-  const byProxies = String(readable(config)?.proxyMetadata.ISTIO_META_DNS_CAPTURE) === "true";
+  const byProxies = String(readable(() => configOf(view, observer))?.proxyMetadata.ISTIO_META_DNS_CAPTURE) === "true";
   if (!services.has(observer) && !unread.includes(observer) && !byProxies) {
     return {
       cause: `${observer} has no Service ${name}, so its name does not resolve there; ${listed([...services.keys()])} ${services.size === 1 ? "has" : "have"} it.`,
@@ -170,7 +174,7 @@ function unreached(
   const { service, observer } = view;
   const name = `${service.namespace}/${service.name}`;
   const there = services.get(target) as KubernetesObject;
-  const config = readable(view.config);
+  const config = readable(() => configOf(view, observer));
   const here = `In ${observer}: kubectl`;
 
   const exported = exportOf(there, config);
@@ -183,7 +187,7 @@ function unreached(
   if (!isSelected(config?.discoverySelectors ?? [], labels))
     return {
       cause: `istiod of ${observer} does not look at namespace ${service.namespace} of ${target}: its discoverySelectors do not select it.`,
-      hint: `Label the namespace there so that they do. See them. ${here} get configmaps -n ${view.rootNamespace} -o yaml | grep -A5 discoverySelectors`,
+      hint: `Label the namespace there so that they do. See them. ${here} get configmaps -n ${view.istioNamespace} -o yaml | grep -A5 discoverySelectors`,
     };
   const local = config ? localRule(service, config) : undefined;
   if (local)
@@ -205,7 +209,7 @@ function unreached(
   if (without.length > 0)
     return {
       cause: `${listed(without.map(({ pod }) => pod))} of ${observer} ${without.length === 1 ? "does" : "do"} not hold the endpoints of ${name} in ${target}.`,
-      hint: `${here} -n ${view.rootNamespace} rollout restart deployment -l app=istiod`,
+      hint: `${here} -n ${view.istioNamespace} rollout restart deployment -l app=istiod`,
       clusters: [target],
     };
   const endpoints: readonly HeldEndpoint[] = replicas[0]?.named.get(name) ?? [];
@@ -233,7 +237,8 @@ function unseenByProxy(
   offer: Offer,
   crosses: boolean,
 ): Trouble | undefined {
-  const { service, observer, rootNamespace } = view;
+  const { service, observer } = view;
+  const rootNamespace = rootOf(view, observer);
   const name = `${service.namespace}/${service.name}`;
   const ports =
     service.port === undefined
@@ -254,7 +259,10 @@ function unseenByProxy(
         ({ kind, metadata }) =>
           kind === "Sidecar" && [proxy.namespace, rootNamespace].includes(metadata.namespace ?? ""),
       );
-      const exported = exportOf(there, readable(view.config));
+      const exported = exportOf(
+        there,
+        readable(() => configOf(view, observer)),
+      );
       const hidden =
         exported.length > 0 && !exported.includes("*") && !exported.includes(proxy.namespace)
           ? `it is exported to ${listed(exported)} alone`
@@ -295,12 +303,10 @@ function unseenByProxy(
 }
 
 /** A policy of the target that lets nobody in. */
-function refusal(
-  { service, policies, rootNamespace }: ServiceView,
-  target: string,
-  endpoints: readonly HeldEndpoint[],
-) {
-  const selecting = selectingPolicies(readable(policies.get(target) ?? none) ?? [], service, rootNamespace, endpoints);
+function refusal(view: ServiceView, target: string, endpoints: readonly HeldEndpoint[]): Trouble | undefined {
+  const { service, policies } = view;
+  const its = readable(policies.get(target) ?? none) ?? [];
+  const selecting = selectingPolicies(its, service, rootOf(view, target), endpoints);
   const closed = selecting.find(({ spec }) => {
     const { action = "ALLOW", rules = [] } = spec ?? {};
     const everybody = rules.some((rule) => Object.keys((rule ?? {}) as object).length === 0);
@@ -335,7 +341,7 @@ function notAsked(view: ServiceView, others: readonly string[]): Finding | undef
   }
   try {
     view.proxy();
-    view.config();
+    configOf(view, view.observer);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     return unknown(
@@ -346,17 +352,18 @@ function notAsked(view: ServiceView, others: readonly string[]): Finding | undef
   return undefined;
 }
 
-function warningOf(
-  { policies, service, rootNamespace, held }: ServiceView,
-  others: readonly string[],
-): string | undefined {
-  const unread = others.filter((target) => !readable(policies.get(target) ?? none));
+function warningOf(view: ServiceView, others: readonly string[]): string | undefined {
+  const { policies, service, held } = view;
+  // Of a mesh configuration that is not known, which namespace's policies are for all is not either.
+  const unread = others.filter(
+    (target) => !readable(policies.get(target) ?? none) || !readable(() => configOf(view, target)),
+  );
   if (unread.length > 0)
     return `The policies of ${listed(unread)} could not be read: whether one of them refuses callers of ${serviceName(service)} is not known.`;
   const deciding = others.flatMap((target) => {
     const [replica] = held(target).filter((each) => "named" in each);
     const endpoints = replica?.named.get(`${service.namespace}/${service.name}`) ?? [];
-    return selectingPolicies(policies.get(target)?.() ?? [], service, rootNamespace, endpoints)
+    return selectingPolicies(policies.get(target)?.() ?? [], service, rootOf(view, target), endpoints)
       .filter(({ spec }) => ["ALLOW", "DENY", "CUSTOM"].includes(spec?.action ?? "ALLOW"))
       .map((policy) => `${describe(refOf(policy))} of ${target}`);
   });

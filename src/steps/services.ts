@@ -112,11 +112,11 @@ async function judgeReached(
         return serviceIsReached({
           service,
           observer: spec.name,
-          rootNamespace: mesh.namespace,
+          istioNamespace: mesh.namespace,
           offers: new Map(members.map(({ spec: { name } }) => [name, offers.get(name) ?? unanswered(name)])),
           networks,
           held: (target) => [...of({ observer: spec.name, target }).values()],
-          config: configs.get(spec.name) ?? unanswered(spec.name),
+          configs,
           proxy: proxies.get(spec.name) ?? unanswered(spec.name),
           policies,
         });

@@ -58,7 +58,9 @@ interface World {
   west?: Place | "unread";
   held?: Partial<Comparison> | "none" | "closed";
   endpoint?: Partial<HeldEndpoint>;
+  /** East's, and west's. */
   config?: Partial<MeshConfig>;
+  westConfig?: Partial<MeshConfig> | "unread";
   /** The addresses that a proxy of east has; `undefined`: it does not know the Service. */
   proxy?: Record<string, string[]> | "none" | "unread";
   policies?: { east?: Policy[]; west?: Policy[] | "unread" };
@@ -73,6 +75,7 @@ function seen({
   held = {},
   endpoint = {},
   config = {},
+  westConfig = {},
   proxy = { "apps/web:80": ["10.1.0.1:8080", "192.0.2.2:15443"] },
   policies = {},
   networks = ["n1", "n2"],
@@ -103,7 +106,7 @@ function seen({
   const all: ServiceView = {
     service: { namespace: "apps", name: "web", ...service },
     observer: "east",
-    rootNamespace: "istio-system",
+    istioNamespace: "istio-system",
     offers: new Map([
       ["east", () => offerOf(east)],
       ["west", west === "unread" ? fail("West is silent.") : () => offerOf(west)],
@@ -113,7 +116,13 @@ function seen({
       ["west", networks[1]],
     ]),
     held: () => replicas,
-    config: () => ({ ...CONFIG, ...config }),
+    configs: new Map([
+      ["east", () => ({ ...CONFIG, ...config })],
+      [
+        "west",
+        westConfig === "unread" ? fail("Its mesh configuration is no YAML.") : () => ({ ...CONFIG, ...westConfig }),
+      ],
+    ]),
     proxy: proxy === "unread" ? fail("It could not be asked.") : () => view,
     policies: new Map([
       ["east", () => policies.east ?? []],
@@ -193,6 +202,14 @@ describe("what works is green", () => {
       },
       /1 in west/,
     ],
+    [
+      "policies where control planes are, which are not those of the mesh",
+      {
+        westConfig: { rootNamespace: "rules" },
+        policies: { west: [policy("AuthorizationPolicy", "istio-system", "nobody", {})] },
+      },
+      /1 in west/,
+    ],
   ])("%s", (_, world, evidence) => {
     expect(seen(world)).toMatchObject({ verdict: "passed", evidence: expect.stringMatching(evidence) });
   });
@@ -203,6 +220,7 @@ describe("what works is green", () => {
       /AuthorizationPolicy apps\/some of west decides who may call apps\/web/,
     );
     expect(seen({ policies: { west: "unread" } }).warning).toMatch(/policies of west could not be read/);
+    expect(seen({ westConfig: "unread" }).warning).toMatch(/policies of west could not be read/);
   });
 });
 
@@ -260,6 +278,23 @@ describe("what is in the way is named", () => {
       "a policy that lets nobody in",
       { policies: { west: [policy("AuthorizationPolicy", "istio-system", "nobody", {})] } },
       /^AuthorizationPolicy istio-system\/nobody of west lets nobody in/,
+    ],
+    [
+      "a policy of the namespace that the other cluster's mesh configuration names",
+      {
+        westConfig: { rootNamespace: "rules" },
+        policies: { west: [policy("AuthorizationPolicy", "rules", "nobody", {})] },
+      },
+      /^AuthorizationPolicy rules\/nobody of west lets nobody in/,
+    ],
+    [
+      "a Sidecar of the namespace that its own names",
+      {
+        proxy: {},
+        config: { rootNamespace: "rules" },
+        policies: { east: [policy("Sidecar", "istio-system", "stray", {}), policy("Sidecar", "rules", "default", {})] },
+      },
+      /does not know apps\/web:80: Sidecar rules\/default decides/,
     ],
     [
       "a policy that keeps everybody out",
