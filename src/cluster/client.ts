@@ -129,22 +129,27 @@ class Client implements Cluster {
     return contentsOf(this.#transport, namespace);
   }
 
-  apply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>> {
-    return this.#apply(object, before, false);
+  apply<T extends KubernetesObject>(object: T, before: T | undefined, force = false): Promise<Applied<T>> {
+    return this.#apply(object, before, force, false);
   }
 
-  tryApply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>> {
-    return this.#apply(object, before, true);
+  tryApply<T extends KubernetesObject>(object: T, before: T | undefined, force = false): Promise<Applied<T>> {
+    return this.#apply(object, before, force, true);
   }
 
-  async #apply<T extends KubernetesObject>(object: T, before: T | undefined, dryRun: boolean): Promise<Applied<T>> {
+  async #apply<T extends KubernetesObject>(
+    object: T,
+    before: T | undefined,
+    force: boolean,
+    dryRun: boolean,
+  ): Promise<Applied<T>> {
     const ref = refOf(object);
     const { uid } = before?.metadata ?? {};
     const body = uid ? { ...object, metadata: { ...object.metadata, uid } } : object;
     const after = await this.#transport.json<T>(
       `apply ${describe(ref)}`,
       "PATCH",
-      `${objectPath(ref)}?fieldManager=${MANAGER}${dryRun ? "&dryRun=All" : ""}`,
+      `${objectPath(ref)}?fieldManager=${MANAGER}${force ? "&force=true" : ""}${dryRun ? "&dryRun=All" : ""}`,
       {
         body,
         contentType: "application/apply-patch+yaml",

@@ -94,10 +94,11 @@ export interface Cluster {
   /**
    * Server-side apply under our field manager; throws an `ApiError` that names the other manager on a conflict.
    * @param before what was read of it just now; only that very object is changed
+   * @param force whether what other managers have set differently is taken from them
    */
-  apply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>>;
+  apply<T extends KubernetesObject>(object: T, before: T | undefined, force?: boolean): Promise<Applied<T>>;
   /** What `apply` would do, by a dry run; nothing is stored. A webhook that cannot be called is not insisted on. */
-  tryApply<T extends KubernetesObject>(object: T, before: T | undefined): Promise<Applied<T>>;
+  tryApply<T extends KubernetesObject>(object: T, before: T | undefined, force?: boolean): Promise<Applied<T>>;
   /** Restarts the pods of a Deployment as `kubectl rollout restart` does; what our applies own of it stays as it is. */
   restart(deployment: ObjectRef): Promise<void>;
   /** @param webhooks how long a webhook is waited for that cannot be called, where not as long as the API server */

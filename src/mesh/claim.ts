@@ -75,6 +75,14 @@ export function claimOn({ kind, metadata }: KubernetesObject): Claim {
   return kind === "Secret" && metadata.labels?.[COMPONENT] === "reader" ? "own" : "suffices";
 }
 
+/**
+ * Whether nothing in an object of ours is anybody else's, whoever has written into it: a remote secret is what one logs in
+ * with, made anew with each token, and what an edit has broken there is mended by that.
+ */
+export function isWhole({ kind, metadata }: KubernetesObject): boolean {
+  return kind === "Secret" && metadata.labels?.[COMPONENT] === "remote-secret";
+}
+
 /** What is there under the name of an object that is wanted. */
 export type Found = "absent" | "ours" | "theirs" | "labelled" | "terminating";
 

@@ -38,7 +38,8 @@ export async function tryWrites(
     }),
     run.step("preflight.dry-run", subject, [], async () => {
       await trying;
-      const { tried, untried, refused } = await trial.end();
+      const { tried, untried, refused, same } = await trial.end();
+      run.same.set(member.spec.name, same);
       if (refused.length > 0) throw together(refused);
       const evidence = `A dry run of ${tried} object${tried === 1 ? "" : "s"} was taken.`;
       return { value: undefined, evidence: `${evidence}${untried ? ` ${UNTRIED}` : ""}` };

@@ -24,6 +24,7 @@ import type {
 import { clustersOf, PHASES, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { type ObjectChange, type Step, stepOf } from "./step.ts";
+import type { Same } from "./write.ts";
 
 /** Told what happens while it happens; all else is in the report. */
 export interface Progress {
@@ -86,6 +87,8 @@ export class Run {
   readonly #clusters: ReadonlyMap<string, ClusterReport>;
   #rootSha256: string | undefined;
   #tokensExpireAt: Date | undefined;
+  /** By cluster: what a dry run of the writes has found to be there already. */
+  readonly same = new Map<string, Same>();
   /** Whether requests between workloads are part of the run. */
   traffic = false;
   /** Asked before each write to a cluster; throws where none may begin any more. */
@@ -174,6 +177,7 @@ export class Run {
           guard: (cluster) => this.guard(cluster),
           say: (text) => this.#progress.event(phase, subject, text),
           changed: (cluster, change, would) => this.#changed(cluster, phase, change, would),
+          known: (cluster, object) => this.same.get(cluster.name)?.of(object),
         }),
       );
       this.#settle(planned, { verdict: "passed", ...seen }, start);

@@ -45,9 +45,11 @@ export interface OfRun {
   guard(cluster: string): Promise<void>;
   say(text: string): void;
   changed(cluster: Cluster, change: ObjectChange, would?: string): void;
+  /** What is known already of what applying it would do. */
+  known<T extends KubernetesObject>(cluster: Cluster, object: T): Written<T> | undefined;
 }
 
-export function stepOf(mesh: MeshSpec, { guard, say, changed }: OfRun): Step {
+export function stepOf(mesh: MeshSpec, { guard, say, changed, known }: OfRun): Step {
   const owner = async (cluster: Cluster) => ownerOf(mesh, await cluster.uid());
   const remove = async (cluster: Cluster, object: KubernetesObject) => {
     const [ref, { uid }] = [refOf(object), object.metadata];
@@ -58,7 +60,7 @@ export function stepOf(mesh: MeshSpec, { guard, say, changed }: OfRun): Step {
     say,
     apply: async (cluster, object) => {
       await guard(cluster.name);
-      const written = await write(cluster, await owner(cluster), object);
+      const written = known(cluster, object) ?? (await write(cluster, await owner(cluster), object));
       if (written.left) say(`${describe(refOf(object))}: ${written.note}`);
       changed(cluster, changeOf(object, written));
       return written;

@@ -21,7 +21,7 @@ import { planExposure } from "./exposure.ts";
 import { gatewayObjects } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
 import { changeOf, type ObjectChange } from "./step.ts";
-import { InTheWay, type Written, write } from "./write.ts";
+import { InTheWay, Same, type Written, write } from "./write.ts";
 
 /** Stands, in a dry run, for what is made by `install` itself. */
 export const NOT_MADE = "not made yet";
@@ -128,6 +128,8 @@ export interface Tried {
   readonly untried: boolean;
   /** What is somebody else's and does the job. */
   readonly left: readonly KubernetesObject[];
+  /** What is there as it is wanted. */
+  readonly same: Same;
   readonly inTheWay: readonly InTheWay[];
   /** What else was refused. */
   readonly refused: readonly unknown[];
@@ -142,6 +144,7 @@ export class Trial {
   readonly #left: KubernetesObject[] = [];
   readonly #namespace: KubernetesObject | undefined;
   readonly #changes: Promise<readonly ObjectChange[]>[] = [];
+  readonly #same: Same = new Same();
   #tried = 0;
   #untried = false;
 
@@ -182,6 +185,7 @@ export class Trial {
       tried: this.#tried,
       untried: this.#untried,
       left: this.#left,
+      same: this.#same,
       inTheWay: refused.filter((each) => each instanceof InTheWay),
       refused: refused.filter((each) => !(each instanceof InTheWay)),
     };
@@ -195,7 +199,9 @@ export class Trial {
       return { object, action: "created" };
     }
     this.#tried++;
-    return write(this.#cluster, this.#owner, object, true);
+    const written = await write(this.#cluster, this.#owner, object, true);
+    this.#same.note(object, written);
+    return written;
   }
 }
 

@@ -9,6 +9,7 @@ import {
   foundAs,
   handOver,
   inShell,
+  isWhole,
   type Owner,
   proven,
   unclaimed,
@@ -31,6 +32,25 @@ export interface Written<T> extends Applied<T> {
 /** What is there under the name of what is wanted may not be changed, and does not do. */
 export class InTheWay extends Failure {}
 
+/** How long it is believed that an object is as it was seen. Milliseconds. */
+const BELIEVED = 30_000;
+
+/** What a dry run has just found to be as it is wanted: to apply it would change nothing, so it is not done. */
+export class Same {
+  readonly #found = new Map<string, { written: Written<KubernetesObject>; at: number }>();
+
+  /** @param written what would become of the object */
+  note(object: KubernetesObject, written: Written<KubernetesObject>): void {
+    if (written.action === "unchanged") this.#found.set(JSON.stringify(object), { written, at: performance.now() });
+  }
+
+  /** What would become of this very object; `undefined` where that has to be asked. */
+  of<T extends KubernetesObject>(object: T): Written<T> | undefined {
+    const { written, at = 0 } = this.#found.get(JSON.stringify(object)) ?? {};
+    return performance.now() - at < BELIEVED ? (written as Written<T> | undefined) : undefined;
+  }
+}
+
 /** How often it is looked again at an object that was made anew while it was about to be written. */
 const LOOKS = 3;
 
@@ -51,9 +71,10 @@ export async function write<T extends KubernetesObject>(
     if (move === "refuse") throw refusal(owner, object, before as T, lacks);
     if (move === "leave" || move === "warn") return leave(before as T, move === "warn");
     const wanted = move === "fields" ? unclaimed(object) : proven(owner, object);
-    if (trial) return tried(cluster, wanted, before);
+    const force = move === "update" && isWhole(object);
+    if (trial) return tried(cluster, wanted, before, force);
     try {
-      const applied = await cluster.apply(wanted, before);
+      const applied = await cluster.apply(wanted, before, force);
       const other = move === "create" ? alsoSaidBy(applied.object) : undefined;
       if (other) await giveUp(cluster, applied.object, other);
       return applied;
@@ -88,9 +109,10 @@ async function tried<T extends KubernetesObject>(
   cluster: Cluster,
   wanted: T,
   before: T | undefined,
+  force = false,
 ): Promise<Written<T>> {
   try {
-    return await cluster.tryApply(wanted, before);
+    return await cluster.tryApply(wanted, before, force);
   } catch (error) {
     const note = untriable(error);
     if (note === undefined) throw error;

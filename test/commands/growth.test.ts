@@ -199,8 +199,16 @@ describe("a cluster that is taken off the list", () => {
   });
 
   test("is not removed where something else failed", async () => {
+    left[0]?.delete({
+      apiVersion: "policy/v1",
+      kind: "PodDisruptionBudget",
+      namespace: NAMESPACE,
+      name: "istio-eastwestgateway",
+    });
     left[0]?.intercept((sent) =>
-      isWrite(sent) && sent.path.includes("cross-network-gateway") ? { status: 403 } : undefined,
+      isWrite(sent) && sent.path.includes("poddisruptionbudgets") && !sent.path.includes("dryRun")
+        ? { status: 403 }
+        : undefined,
     );
     const outcome = await install(left, { prune: true });
     comesBack(left[0] as Kube);

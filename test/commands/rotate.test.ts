@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { describe, expect, test, vi } from "vitest";
 import { OWNER } from "../../src/mesh/claim.ts";
+import { encode } from "../embedded/controllers/support.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { serviceAccountToken } from "../embedded/reviews.ts";
 import {
@@ -213,6 +214,18 @@ describe("a mesh whose tokens do not expire", () => {
       ),
     ]);
     for (const kube of [one, two]) expect(writes(kube)).toEqual([]);
+  });
+
+  test.each(["install", "rotate"])("is whole again where somebody edited a remote secret: %s", async (command) => {
+    const kubes = await joined();
+    const [one] = kubes;
+    const held = one.get(secretRef("istio-remote-secret-cluster2"));
+    const broken = encode(text(held, "cluster2").replace(/server: .*/, "server: https://192.0.2.9:6443"));
+    one.put({ ...held, data: { cluster2: broken } });
+    const outcome = await (command === "install" ? runInstall(kubes) : runRotate(kubes));
+    expect(failures(outcome)).toEqual([]);
+    expectAllGood(kubes);
+    expect(text(one.get(secretRef("istio-remote-secret-cluster2")), "cluster2")).not.toContain("192.0.2.9");
   });
 
   test("does not lose its old token where a remote secret was changed behind the run's back", async () => {
