@@ -253,7 +253,7 @@ describe("the same of clusters that were joined", () => {
     const gone = kubes[1].kubeconfig({ server: "https://127.0.0.1:1" });
     // With pauses as long as they can be, it is given up when half of the time is left for the other one.
     const random = vi.spyOn(Math, "random").mockReturnValue(1);
-    const outcome = await runPlan(kubes, { kubeconfigs: [kubes[0].kubeconfig(), gone], timeoutMs: 6_100 });
+    const outcome = await runPlan(kubes, { kubeconfigs: [kubes[0].kubeconfig(), gone], timeoutMs: 9_100 });
     random.mockRestore();
     const { report } = outcome;
     expect(failures(outcome).join("\n")).toMatch(/^failed preflight\.api cluster2: [^\n]*$/);
