@@ -73,7 +73,7 @@ function pairOf(pod: Pod, seen: Observation): Pair {
   const istiod = istiodVersion(own, seen.istios());
   const tagged = versionOf(proxyImage(pod) ?? "");
   try {
-    const proxy = tagged ?? seen.proxyVersions().get(`${name}.${namespace}`);
+    const proxy = tagged ?? seen.connections().find(({ proxy }) => proxy === `${name}.${namespace}`)?.version;
     const problem = !own
       ? `there is no istiod of its revision ${revisionOfPod(pod.metadata)}`
       : proxy

@@ -1,10 +1,12 @@
-import type { ListQuery } from "../cluster/cluster.ts";
+import type { Cluster, ListQuery } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { type Connection, readConnections } from "../facts/connections.ts";
 import { type Identity, readIdentity } from "../facts/identity.ts";
+import { type Injector, readInjectors } from "../facts/injectors.ts";
 import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { readProxies } from "../facts/proxies.ts";
-import { readProxyVersions } from "../facts/proxy-versions.ts";
 import { type Bundle, readBundle } from "../facts/trust.ts";
+import { readSample, type Sample } from "../facts/workloads.ts";
 import { isOurs, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
@@ -17,7 +19,6 @@ import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
-import { versionOf } from "../mesh/versions.ts";
 import { type FoundCni, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
 import { type Gateways, readGateways } from "./gateways.ts";
@@ -33,7 +34,6 @@ import {
   workloadsOf,
 } from "./istiod.ts";
 import { type Part, part, unanswered } from "./part.ts";
-import { proxyImage } from "./pods.ts";
 import { apiServerAddress, clusterCa } from "./survey.ts";
 
 export interface Binding extends KubernetesObject {
@@ -75,8 +75,11 @@ export interface Observation {
   /** What istiod made for itself; not looked at where there is a `cacerts`. */
   readonly selfSigned: Part<Secret | undefined>;
   readonly gateways: Part<Gateways>;
-  /** What proxies say of their version, by `pod.namespace`; not asked for where the gateway's images say it. */
-  readonly proxyVersions: Part<ReadonlyMap<string, string>>;
+  /** The proxies that are connected to the istiods in use, in one reading of each replica. */
+  readonly connections: Part<readonly Connection[]>;
+  /** The cluster's pods. */
+  readonly sample: Part<Sample>;
+  readonly injectors: Part<readonly Injector[]>;
   readonly exposures: Part<readonly IstioGateway[]>;
   /** None where that API is not served. */
   readonly kubernetesGateways: Part<readonly KubernetesGateway[]>;
@@ -147,11 +150,11 @@ export async function observe(
     cluster.list<T>({ apiVersion, kind, ...rest });
   const get = <T extends KubernetesObject>(kind: string, name: string, where?: string) =>
     cluster.get<T>({ apiVersion: "v1", kind, name, ...(where ? { namespace: where } : {}) });
-  const pods = list("v1", "Pod", { namespace, labelSelector: ISTIOD }) as unknown as Promise<Pod[]>;
-  const istiodPods = Promise.all([chosen, pods]).then(([{ inUse, revision }, all]) => {
-    const revisions = [revision, ...inUse.map(revisionOf)];
-    return all.filter(({ metadata }) => revisions.includes(metadata.labels?.["istio.io/rev"] ?? "default"));
-  });
+  const istiodPods = readIstiodPods(
+    cluster,
+    namespace,
+    chosen.then(({ inUse, revision }) => [revision, ...inUse.map(revisionOf)]),
+  );
   const identities = chosen.then(
     async ({ inUse }) =>
       new Map(
@@ -196,13 +199,9 @@ export async function observe(
     selfSigned: part(selfSigned),
     meshConfig: part(meshConfig),
     gateways: part(gateways),
-    proxyVersions: part(
-      Promise.all([gateways, istiodPods]).then(([{ pods: behind }, running]) =>
-        behind.every((pod) => versionOf(proxyImage(pod) ?? ""))
-          ? new Map()
-          : readProxyVersions(cluster, namespace, namesOfRunning(running)),
-      ),
-    ),
+    connections: part(istiodPods.then((running) => connectionsOf(cluster, namespace, running))),
+    sample: part(readSample(cluster)),
+    injectors: part(readInjectors(cluster)),
     exposures: part(list<IstioGateway>("networking.istio.io/v1", "Gateway")),
     kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
     remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
@@ -248,7 +247,9 @@ export function unseen(spec: ClusterSpec): Observation {
     cacerts: part,
     selfSigned: part,
     gateways: part,
-    proxyVersions: part,
+    connections: part,
+    sample: part,
+    injectors: part,
     exposures: part,
     kubernetesGateways: part,
     remoteSecrets: part,
@@ -260,6 +261,26 @@ export function unseen(spec: ClusterSpec): Observation {
     probeNamespaces: part,
     readerTokens: part,
   };
+}
+
+/** The pods of the istiods of these revisions. */
+export async function readIstiodPods(
+  cluster: Cluster,
+  namespace: string,
+  revisions: readonly string[] | Promise<readonly string[]>,
+): Promise<Pod[]> {
+  const query = { apiVersion: "v1", kind: "Pod", namespace, labelSelector: ISTIOD };
+  const [wanted, all] = await Promise.all([revisions, cluster.list(query)]);
+  return (all as unknown as Pod[]).filter(({ metadata }) =>
+    wanted.includes(metadata.labels?.["istio.io/rev"] ?? "default"),
+  );
+}
+
+/** The proxies that are connected to the istiods of these pods. @throws as `debug`, and where none of them runs */
+export async function connectionsOf(cluster: Cluster, namespace: string, pods: readonly Pod[]): Promise<Connection[]> {
+  const running = namesOfRunning(pods);
+  if (running.length === 0) throw new Failure("No replica of istiod runs that could be asked for its proxies.");
+  return readConnections(cluster, namespace, running);
 }
 
 /** All that is being read, once it is. */

@@ -171,6 +171,8 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean, services
     right("gateway.networking.k8s.io/v1", "Gateway", ["list"]),
     right("sailoperator.io/v1", "Istio", ["list"]),
     right(RBAC, "ClusterRoleBinding", ["list"]),
+    // Which pods were to be injected, and by whom.
+    right("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", ["list"]),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),
     right("authorization.k8s.io/v1", "SubjectAccessReview", ["create"]),
     // What the clusters offer each other is held against what istiod has.

@@ -9,6 +9,8 @@ export interface ListQuery {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /** So many at most, which the API server chooses: a list that is as long is taken to go on. Nothing to wait by. */
+  readonly limit?: number;
 }
 
 export interface Applied<T> {

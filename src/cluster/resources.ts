@@ -81,6 +81,7 @@ export function listPath(query: ListQuery, extra: Record<string, string> = {}): 
   const parameters = new URLSearchParams(extra);
   if (query.labelSelector) parameters.set("labelSelector", query.labelSelector);
   if (query.fieldSelector) parameters.set("fieldSelector", query.fieldSelector);
+  if (query.limit) parameters.set("limit", String(query.limit));
   const text = parameters.toString();
   return `${collectionPath(query)}${text ? `?${text}` : ""}`;
 }

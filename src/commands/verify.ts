@@ -15,6 +15,7 @@ import type { Injection } from "../steps/probe.ts";
 import type { Run } from "../steps/run.ts";
 import { judgeServices, planServices } from "../steps/services.ts";
 import { Probes, type TrafficTools } from "../steps/traffic.ts";
+import { judgeWorkloads } from "../steps/workloads.ts";
 
 export interface VerifyTools extends TrafficTools {
   readonly call: Call;
@@ -38,6 +39,10 @@ const OF_CLUSTER: readonly CheckId[] = [
   "gateway.version",
   "remote.reader",
   "remote.strangers",
+  "workloads.identity",
+  "workloads.synced",
+  "workloads.version",
+  "workloads.injected",
   "leftover.objects",
   "traffic.probe",
 ];
@@ -94,6 +99,7 @@ export async function verify(
       judgeMesh(run, mesh, members, of),
       judgePairs(run, mesh, members, of, tools.call),
       judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),
+      judgeWorkloads(run, mesh, members, of, tools.patience),
       judgeServices(run, mesh, tools.services, members, of, comparing, tools.traffic ? probes : undefined),
       probes.sendTraffic(members, of),
     ]);

@@ -1,4 +1,5 @@
 import type { Cluster } from "../cluster/cluster.ts";
+import { fields, text } from "../mesh/fields.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { DEFAULT_CLUSTER_NAME } from "./identity.ts";
 
@@ -12,33 +13,73 @@ export interface MeshProxy {
   readonly network: string | undefined;
 }
 
+/** What else a proxy was injected with. */
+export interface InjectedProxy extends MeshProxy {
+  readonly meshId: string | undefined;
+  /** The namespace of the istiod that it asks for its configuration; `undefined`: its address does not say. */
+  readonly controlPlane: string | undefined;
+  readonly image: string | undefined;
+  /** `sidecar`, `router`, which is a gateway, or `waypoint`. */
+  readonly role: string;
+  /** Whether its owner gave it a network by its own configuration. */
+  readonly ownNetwork: boolean;
+}
+
 /** The proxies of a cluster's active pods. Takes `list pods` in all namespaces. */
 export async function readProxies(cluster: Cluster): Promise<MeshProxy[]> {
   const pods = (await cluster.list({ apiVersion: "v1", kind: "Pod" })) as unknown as Pod[];
-  return pods.flatMap(({ metadata, spec, status }) => {
+  return pods.flatMap((pod) => {
+    const { metadata, status } = pod;
     if (metadata.deletionTimestamp || status?.phase === "Failed" || status?.phase === "Succeeded") return [];
-    const proxy = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].find(
-      ({ name }) => name === "istio-proxy",
-    );
-    if (!proxy) return [];
-    const env = (wanted: string) => proxy.env?.find(({ name }) => name === wanted)?.value || undefined;
-    return {
-      namespace: metadata.namespace ?? "default",
-      pod: metadata.name,
-      revision: revisionOf(metadata),
-      clusterName: env("ISTIO_META_CLUSTER_ID") ?? DEFAULT_CLUSTER_NAME,
-      network: env("ISTIO_META_NETWORK"),
-    };
+    return proxyOf(pod) ?? [];
   });
+}
+
+/** A pod's proxy; `undefined` where it has none. The node proxies of ambient are called so, too, and are none. */
+export function proxyOf({ metadata, spec }: Pod): InjectedProxy | undefined {
+  // A sidecar of Kubernetes' own kind is among the init containers, where Istio 1.27 and later put it.
+  const proxy = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].find(
+    ({ name, args }) => name === "istio-proxy" && !args?.includes("ztunnel"),
+  );
+  if (!proxy) return undefined;
+  // Of a variable that is there twice, the last one counts, as to Kubernetes.
+  const env = (wanted: string) => proxy.env?.findLast(({ name }) => name === wanted)?.value || undefined;
+  return {
+    namespace: metadata.namespace ?? "default",
+    pod: metadata.name,
+    revision: revisionOf(metadata),
+    clusterName: env("ISTIO_META_CLUSTER_ID") ?? DEFAULT_CLUSTER_NAME,
+    network: env("ISTIO_META_NETWORK"),
+    meshId: env("ISTIO_META_MESH_ID"),
+    controlPlane: controlPlaneIn(env("PROXY_CONFIG"), env("CA_ADDR")),
+    image: proxy.image,
+    role: ROLES.find((role) => proxy.args?.includes(role)) ?? "sidecar",
+    ownNetwork: metadata.annotations?.["proxy.istio.io/config"]?.includes("ISTIO_META_NETWORK") ?? false,
+  };
+}
+
+/** What the agent is started as. */
+const ROLES = ["router", "waypoint", "sidecar"];
+
+/** `istiod-canary.istio-system.svc:15012` */
+const ISTIOD_ADDRESS = /^istiod[\w-]*\.([\w-]+)\.svc\b/;
+
+/** @param proxyConfig what differs from the proxies' defaults, JSON @param caAddress who signs for it, istiod as a rule */
+function controlPlaneIn(proxyConfig: string | undefined, caAddress = ""): string | undefined {
+  const address = text(fields(parsed(proxyConfig)).discoveryAddress);
+  return ISTIOD_ADDRESS.exec(address ?? caAddress)?.[1];
 }
 
 /** The revision of the istiod that injected a pod. Injection says it in an annotation of its own, and in that of its status, which older versions have alone. */
 export function revisionOf({ annotations = {} }: Pod["metadata"]): string {
   if (annotations["istio.io/rev"]) return annotations["istio.io/rev"];
+  return text(fields(parsed(annotations["sidecar.istio.io/status"])).revision) ?? "default";
+}
+
+function parsed(json: string | undefined): unknown {
   try {
-    const { revision } = JSON.parse(annotations["sidecar.istio.io/status"] ?? "") as { revision?: string };
-    return revision || "default";
+    return JSON.parse(json ?? "");
   } catch {
-    return "default";
+    return undefined;
   }
 }

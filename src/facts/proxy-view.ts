@@ -2,6 +2,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type Fields, fields, items, text } from "../mesh/fields.ts";
 import { PROBE_PREFIX } from "../mesh/objects/probe.ts";
+import type { Connection } from "./connections.ts";
 import { debug } from "./debug.ts";
 
 /** What an istiod gives one of the proxies that are connected to it. */
@@ -24,34 +25,22 @@ const DUMP = 60_000;
 export async function readProxyView(
   cluster: Cluster,
   namespace: string,
-  pods: readonly string[],
+  connections: readonly Connection[],
   clusterName: string,
   preferred: readonly string[],
 ): Promise<ProxyView | undefined> {
-  const connected = await Promise.all(
-    pods.map(async (pod) => proxiesIn(await debug(cluster, namespace, pod, "syncz"), clusterName, pod)),
+  const workloads = connections.filter(
+    (each) =>
+      each.role === "sidecar" &&
+      (each.clusterName ?? clusterName) === clusterName &&
+      each.namespace !== namespace &&
+      !each.namespace.startsWith(PROBE_PREFIX),
   );
-  const workloads = connected
-    .flat()
-    .filter((proxy) => proxy.namespace !== namespace && !proxy.namespace.startsWith(PROBE_PREFIX));
   const chosen = workloads.find((proxy) => preferred.includes(proxy.namespace)) ?? workloads[0];
   if (!chosen) return undefined;
-  const path = `edsz?proxyID=${encodeURIComponent(chosen.id)}`;
+  const path = `edsz?proxyID=${encodeURIComponent(chosen.proxy)}`;
   const dump = await debug(cluster, namespace, chosen.istiod, path, DUMP);
-  return { proxy: chosen.id, namespace: chosen.namespace, endpoints: endpointsIn(dump) };
-}
-
-/** The sidecars that a replica tells of (pilot/pkg/xds/debug.go); gateways have a role of their own. */
-function proxiesIn(syncz: unknown, clusterName: string, istiod: string) {
-  return items(syncz).flatMap((each) => {
-    const { proxy, proxy_type, cluster_id } = fields(each);
-    const id = text(proxy) ?? "";
-    const namespace = id.slice(id.indexOf(".") + 1);
-    // What an older version does not say is a sidecar until the contrary is known.
-    if (!id || (text(proxy_type) ?? "sidecar") !== "sidecar" || (text(cluster_id) ?? clusterName) !== clusterName)
-      return [];
-    return [{ id, namespace, istiod }];
-  });
+  return { proxy: chosen.proxy, namespace: chosen.namespace, endpoints: endpointsIn(dump) };
 }
 
 /** `outbound|80||web.apps.svc.cluster.local`; with a subset between the bars it is for a part of the Service alone. */

@@ -12,6 +12,7 @@ export const CATEGORIES = {
   trust: "Trust",
   gateway: "East-west gateways",
   remote: "Remote access",
+  workloads: "Workloads",
   traffic: "Traffic",
   leftover: "Leftovers",
   service: "Services",
@@ -39,6 +40,7 @@ const controlPlane = entry("control-plane", "verification");
 const trust = entry("trust", "verification");
 const gateway = entry("gateway", "verification");
 const remote = entry("remote", "verification");
+const workloads = entry("workloads", "verification");
 const leftover = entry("leftover", "verification");
 const service = entry("service", "verification");
 const traffic = entry("traffic", "traffic");
@@ -124,6 +126,10 @@ export const CHECKS = {
   "remote.synced": remote("Every istiod reports the other cluster synced"),
   "remote.endpoints": remote("Every istiod holds the other cluster's endpoints and gateways as they are"),
   "remote.strangers": remote("There is no remote secret for a cluster outside the mesh"),
+  "workloads.identity": workloads("Running proxies have the names of their istiod"),
+  "workloads.synced": workloads("Running proxies take the configuration that istiod sends"),
+  "workloads.version": workloads("Running proxies are of a version that istiod supports"),
+  "workloads.injected": workloads("Pods have a sidecar where injection is asked for"),
   "leftover.objects": leftover("Nothing of ours is left over"),
   "traffic.probe": traffic("A probe runs in the mesh"),
   "pair.request": traffic("Requests are answered through the gateways"),

@@ -112,6 +112,13 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     { id: "service.reached", subject },
     ...clusters.map((target): CheckRef => ({ id: "pair.request", subject: { source: subject.cluster, target } })),
   ],
+  "workloads.identity": (subject: OfCluster) => [
+    ...withoutIstiod(subject),
+    ...of(subject.cluster, "control-plane.identity"),
+  ],
+  "workloads.synced": withoutIstiod,
+  "workloads.version": withoutIstiod,
+  "workloads.injected": withoutIstiod,
   "leftover.objects": unreachable,
   "traffic.probe": withoutSidecars,
   "pair.request": ({ source, target }: OfTraffic) => [

@@ -1,6 +1,5 @@
 import { serviceIsAnswered } from "../checks/answers.ts";
 import { judged, skipped } from "../checks/finding.ts";
-import { namesOfRunning } from "../checks/istiod.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
 import { clustersHaving, placesOf, preferenceOf } from "../checks/places.ts";
@@ -101,9 +100,12 @@ async function judgeReached(
   const namespaces = services.map(({ namespace }) => namespace);
   const [{ policies, configs, networks, comparisons }, proxies] = await Promise.all([
     looking,
-    each(members, seenOf, ({ cluster, spec }, { istiodPods }): Promise<ProxyView | undefined> => {
-      return readProxyView(cluster, mesh.namespace, namesOfRunning(readable(istiodPods) ?? []), spec.name, namespaces);
-    }),
+    each(
+      members,
+      seenOf,
+      async ({ cluster, spec }, { connections }): Promise<ProxyView | undefined> =>
+        readProxyView(cluster, mesh.namespace, connections(), spec.name, namespaces),
+    ),
   ]);
   for (const { spec } of members) {
     for (const service of services) {

@@ -96,9 +96,9 @@ describe("a gateway's version", () => {
         deployment("default", `pilot${istiod}`),
         ...(second ? [deployment("canary", `pilot${second}`)] : []),
       ],
-      proxyVersions: () => {
+      connections: () => {
         if (tells instanceof Failure) throw tells;
-        return new Map(tells ? [["gateway-1.mesh", tells]] : []);
+        return tells ? [{ proxy: "gateway-1.mesh", version: tells }] : [];
       },
       gateways: () => ({
         services: [],

@@ -265,7 +265,7 @@ test("proxies are told by what they were injected with", async () => {
     }),
   ];
   const found = await readProxies(clusterOf("c", { list: async () => pods as never }));
-  expect(found).toEqual([
+  expect(found).toMatchObject([
     { namespace: "n", pod: "sidecar", revision: "v2", clusterName: "east", network: undefined },
     { namespace: "n", pod: "native", revision: "v1", clusterName: "east", network: undefined },
     { namespace: "n", pod: "unnamed", revision: "default", clusterName: "Kubernetes", network: "net-e" },

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { callsPerPair } from "../../src/steps/requests.ts";
 import type { LoggedRequest } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
-import { failures, runInstall } from "./mesh.ts";
+import { failures, runInstall, runVerify } from "./mesh.ts";
 
 /** What a cluster is asked for each other one: its remote secret read and written, its probe's Service, and the calls. */
 const FOR_EACH_OTHER = 14;
@@ -39,6 +39,22 @@ test.each([2, 4])(
   },
   120_000,
 );
+
+test("workloads are looked at by a few lists, and each istiod is asked for its proxies once", async () => {
+  const kubes = await started(2);
+  await runInstall(kubes, { leaseMs: 45_000 });
+  const before = kubes.map(({ requests }) => requests.length);
+  const services = [{ namespace: "istio-system", name: "istiod" }];
+  await runVerify(kubes, { verification: { traffic: false, services } });
+  for (const [i, { requests }] of kubes.entries()) {
+    const asked = requests.slice(before[i]).map(({ path }) => path);
+    const of = (what: RegExp) => asked.filter((path) => what.test(path)).length;
+    expect(of(/%2Fdebug%2Fsyncz/)).toBe(1);
+    expect(of(/^\/api\/v1\/pods\?/)).toBe(1);
+    expect(of(/^\/api\/v1\/namespaces(\?|$)/)).toBeLessThanOrEqual(3);
+    expect(of(/mutatingwebhookconfigurations/)).toBe(1);
+  }
+}, 60_000);
 
 test("a pair is called ten times, in a large mesh less often", () => {
   expect([2, 11, 12, 21, 64].map((clusters) => callsPerPair(clusters))).toEqual([10, 10, 9, 5, 3]);

@@ -169,6 +169,25 @@ const gatewayPod = (kube: Kube) =>
   kube.list("v1", "Pod", NAMESPACE).find(({ metadata }) => metadata.labels?.app === "istio-eastwestgateway");
 const gatewayOf = (kube: Kube) => object(kube, "networking.istio.io/v1", "Gateway", "cross-network-gateway");
 
+/** A pod that runs, with a sidecar of Kubernetes' own kind. */
+function workload(name: string, clusterName: string): Json {
+  const env = [
+    { name: "CA_ADDR", value: `istiod.${NAMESPACE}.svc:15012` },
+    { name: "ISTIO_META_CLUSTER_ID", value: clusterName },
+    { name: "ISTIO_META_NETWORK", value: "network1" },
+  ];
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "default", annotations: { "istio.io/rev": "default" } },
+    spec: {
+      containers: [{ name: "app", image: "app:1" }],
+      initContainers: [{ name: "istio-proxy", image: "docker.io/istio/proxyv2:1.26.3", restartPolicy: "Always", env }],
+    },
+    status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
+  };
+}
+
 const CASES: Case[] = [
   {
     name: "a remote secret that is gone",
@@ -299,6 +318,52 @@ const CASES: Case[] = [
       return () => {
         undo();
         tell();
+      };
+    },
+  },
+  {
+    name: "workloads that run since before their cluster got its name",
+    expected: [
+      [
+        "workloads.identity",
+        { cluster: "cluster1" },
+        /^2 proxies \(default\/old-1, default\/old-2\) of cluster name Kubernetes under an istiod of cluster1: it refuses/,
+        /kubectl -n default rollout restart deployment/,
+      ],
+    ],
+    make: () => {
+      for (const name of ["old-1", "old-2"]) one().put(workload(name, "Kubernetes"));
+      // istiod takes no connection of theirs.
+      const tell = tells("syncz", (proxies) => {
+        const taken = proxies.filter(({ proxy }: Json) => !proxy.startsWith("old-"));
+        proxies.splice(0, proxies.length, ...taken);
+      });
+      return () => {
+        tell();
+        for (const name of ["old-1", "old-2"])
+          one().delete({ apiVersion: "v1", kind: "Pod", namespace: "default", name });
+      };
+    },
+  },
+  {
+    name: "a workload that rejects what istiod sends",
+    expected: [
+      [
+        "workloads.synced",
+        { cluster: "cluster1" },
+        /^1 proxy \(default\/web-1\) rejects the listeners that istiod sends, and keeps older ones: no such filter$/,
+        /envoyfilters/,
+      ],
+    ],
+    make: () => {
+      one().put(workload("web-1", "cluster1"));
+      const tell = tells("syncz", (proxies) => {
+        const { resources } = proxies.find(({ proxy }: Json) => proxy === "web-1.default");
+        resources["type.googleapis.com/envoy.config.listener.v3.Listener"].lastError = "no such filter";
+      });
+      return () => {
+        tell();
+        one().delete({ apiVersion: "v1", kind: "Pod", namespace: "default", name: "web-1" });
       };
     },
   },
@@ -537,6 +602,22 @@ describe("a webhook that cannot be called", () => {
     );
     expect(probeNamespaces()).toEqual([]);
   });
+});
+
+test("workloads that may not be looked at are unknown, and why, and not red", async () => {
+  const refused = ({ path }: { path: string }) => /^\/api\/v1\/pods\?|mutatingwebhookconfigurations/.test(path);
+  one().intercept((request) => (refused(request) ? { status: 403 } : undefined));
+  const { report } = await runVerify(kubes, QUIET);
+  one().intercept(undefined);
+  const of = report.checks.filter(({ id, subject }) => /^workloads/.test(id) && subjectName(subject) === "cluster1");
+  expect(of.map(({ id, verdict }) => `${verdict} ${id}`)).toEqual([
+    "unknown workloads.identity",
+    "unknown workloads.synced",
+    "passed workloads.version",
+    "unknown workloads.injected",
+  ]);
+  expect(of[0]?.cause).toMatch(/list Pods/);
+  expect(report.result).toBe("incomplete");
 });
 
 test("an istiod whose debug interface is closed is told as that, and what its metrics say is taken", async () => {

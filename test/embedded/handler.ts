@@ -163,7 +163,8 @@ function read(
     watch(registry.store, { resource, namespace, name, matches, parameters }, request, response);
     return undefined;
   }
-  const items = registry.store.list(resource, namespace).filter(matches);
+  const all = registry.store.list(resource, namespace).filter(matches);
+  const items = all.slice(0, Number(parameters.get("limit") ?? 0) || all.length);
   const apiVersion = apiVersionOf(resource);
   // Items of the built-in kinds come without the kind that the list names once.
   const plain = resource.schema ? items : items.map(({ apiVersion: _, kind: __, ...item }) => item);

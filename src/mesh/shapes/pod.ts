@@ -14,6 +14,7 @@ export interface Pod {
   };
   spec?: {
     nodeName?: string;
+    hostNetwork?: boolean;
     readinessGates?: unknown[];
     containers: Container[];
     initContainers?: Container[];

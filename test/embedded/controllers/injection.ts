@@ -132,8 +132,11 @@ function checkAccount(kube: Kube, { metadata, spec }: Json): void {
 function injected(kube: Kube, pod: Json, istiod: Json): Json {
   const revision = istiod.metadata.labels?.["istio.io/rev"] ?? "default";
   const image = istiod.spec.containers[0].image.replace(/\/pilot([:@])/, "/proxyv2$1");
-  const { network, multiCluster } = valuesOf(kube, istiod.metadata.namespace, revision).global ?? {};
+  const { network, multiCluster, meshID } = valuesOf(kube, istiod.metadata.namespace, revision).global ?? {};
+  const service = `istiod${revision === "default" ? "" : `-${revision}`}`;
   const env = [
+    { name: "CA_ADDR", value: `${service}.${istiod.metadata.namespace}.svc:15012` },
+    { name: "ISTIO_META_MESH_ID", value: meshID ?? "cluster.local" },
     { name: "ISTIO_META_CLUSTER_ID", value: multiCluster?.clusterName ?? "Kubernetes" },
     ...(network ? [{ name: "ISTIO_META_NETWORK", value: network }] : []),
   ];

@@ -97,7 +97,7 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
 
   const answers: Readonly<Record<string, (asked: Istiod, proxy: string) => Promise<Json>>> = {
     "debug/syncz": async ({ id }) =>
-      proxiesOf(kube).map((pod) => ({ cluster_id: id, proxy: proxyId(pod), ...roleOf(pod) })),
+      proxiesOf(kube).map((pod) => ({ cluster_id: id, proxy: proxyId(pod), ...roleOf(pod), ...syncOf(pod) })),
     "debug/edsz": async (asked, proxy) => {
       const pod = proxiesOf(kube).find((each) => proxyId(each) === proxy);
       return pod ? edsz(await known(asked), pod) : undefined;
@@ -149,6 +149,18 @@ const proxyId = ({ metadata }: Json) => `${metadata.name}.${metadata.namespace}`
 const roleOf = ({ metadata }: Json) => ({
   proxy_type: metadata.labels?.istio === "eastwestgateway" ? "router" : "sidecar",
 });
+
+/** What a proxy took, and its version, which a test's image by digest does not tell. */
+function syncOf({ spec }: Json): Json {
+  const { image } = [...(spec.initContainers ?? []), ...spec.containers].find(({ name }) => name === "istio-proxy");
+  const version = /:(\d+\.\d+\.\d+)/.exec(image)?.[1];
+  const types = ["cluster.v3.Cluster", "listener.v3.Listener", "route.v3.RouteConfiguration"];
+  const taken = [...types, "endpoint.v3.ClusterLoadAssignment"].map((type) => [
+    `type.googleapis.com/envoy.config.${type}`,
+    { sent: "nonce-1", acked: "nonce-1", sentTime: "2026-01-01T00:00:00Z" },
+  ]);
+  return { ...(version ? { istio_version: version } : {}), resources: Object.fromEntries(taken) };
+}
 
 function proxiesOf(kube: Kube): Json[] {
   return kube

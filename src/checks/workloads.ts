@@ -1,0 +1,28 @@
+import type { InjectionPolicy } from "../facts/injectors.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import type { Judgements } from "./finding.ts";
+import type { Observation } from "./observation.ts";
+import type { Part } from "./part.ts";
+import { haveNamesOfIstiod } from "./proxy-identity.ts";
+import { type Trouble, takeTheirConfiguration } from "./proxy-sync.ts";
+import { goWithIstiod } from "./proxy-version.ts";
+import { haveSidecars } from "./sidecars.ts";
+
+/** The workloads that run in a cluster, to judge them. */
+export interface WorkloadsView {
+  readonly seen: Observation;
+  /** What was wrong with proxies and stayed so. */
+  readonly lasting: Part<readonly Trouble[]>;
+  /** By revision; those that are asked for. */
+  readonly policies: Part<ReadonlyMap<string, InjectionPolicy>>;
+}
+
+/** The checks of the workloads that run. */
+export function workloadChecks(mesh: MeshSpec): Judgements<WorkloadsView> {
+  return {
+    "workloads.identity": ({ seen }) => haveNamesOfIstiod(mesh, seen),
+    "workloads.synced": ({ seen, lasting }) => takeTheirConfiguration(mesh, seen, lasting),
+    "workloads.version": ({ seen }) => goWithIstiod(mesh, seen),
+    "workloads.injected": ({ seen, policies }) => haveSidecars(mesh, seen, policies),
+  };
+}
