@@ -54,9 +54,14 @@ describe("a healthy mesh", () => {
       // Bindings are looked at by the verification alone.
       expect(first(/^POST \/api\/v1\/namespaces\?/)).toBeLessThan(first(/^GET .*\/clusterrolebindings\?/));
     }
+    // What is as it should be would not be written.
+    const mend = changed(one(), object(one(), "v1", "Service", "istio-eastwestgateway"), ({ metadata }) => {
+      delete metadata.labels.istio;
+    });
     one().intercept((request) => (isWrite(request) && /\/services\//.test(request.path) ? { status: 403 } : undefined));
     const outcome = await runInstall(kubes, { verification: { traffic: true } });
     one().intercept(undefined);
+    mend();
     expect(failures(outcome)).toEqual([expect.stringMatching(/^failed install\.gateway-service cluster1/)]);
     expect(outcome.probing).toEqual([expect.stringMatching(/^istio-mesh-probe-/), undefined]);
     expect(probeNamespaces()).toEqual([]);
