@@ -43,7 +43,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto"
 
 /***/ }),
 
-/***/ 93:
+/***/ 474:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:events");
@@ -291,7 +291,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(473);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(455);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-async function n(){await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>p((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The clusters' Leases could not be given back",()=>u((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.c))),await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>m((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function m(e){e&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_8__.rm)(e,{recursive:!0,force:!0})}async function u(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 474).then(__nccwpck_require__.bind(__nccwpck_require__, 474))).releaseLeases(e)}async function p(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 474).then(__nccwpck_require__.bind(__nccwpck_require__, 474))).removeProbes(e)}await n();
+async function n(){await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The probe's namespace could not be removed",()=>p((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.b))),await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The clusters' Leases could not be given back",()=>u((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.c))),await (0,_chunk_AWP5NTDH_js__WEBPACK_IMPORTED_MODULE_2__.a)("The temporary folder could not be removed",()=>m((0,_chunk_LRDMJ25X_js__WEBPACK_IMPORTED_MODULE_4__.r)(_chunk_P6VSIOKT_js__WEBPACK_IMPORTED_MODULE_1__.a)))}async function m(e){e&&await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_8__.rm)(e,{recursive:!0,force:!0})}async function u(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 795).then(__nccwpck_require__.bind(__nccwpck_require__, 795))).releaseLeases(e)}async function p(e){if(!e)return;await(await __nccwpck_require__.e(/* import() */ 795).then(__nccwpck_require__.bind(__nccwpck_require__, 795))).removeProbes(e)}await n();
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);

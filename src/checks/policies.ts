@@ -1,4 +1,7 @@
 import type { Policies, Policy, TrafficPolicy } from "../facts/policies.ts";
+import { matches } from "../mesh/label-selector.ts";
+
+// What Istio's own policies do to requests, each rule once: for the probes' requests and for the user's own Services.
 
 /** Who calls what: a policy holds for some callers, or some hosts, only. */
 export interface Route {
@@ -44,7 +47,7 @@ function hostOf({ metadata, spec }: Policy, like: string): string {
 }
 
 /** Whether a host is that of a pattern, `*` at whose beginning stands for anything. */
-export function isHost(pattern: string, host: string): boolean {
+function isHost(pattern: string, host: string): boolean {
   return pattern.startsWith("*") ? host.endsWith(pattern.slice(1)) : pattern === host;
 }
 
@@ -58,4 +61,123 @@ export function settingOf<K extends keyof TrafficPolicy>(
   // Where a port has settings of its own, the others' do not hold for it.
   const own = portLevelSettings.find((each) => each.port?.number === port);
   return own ? own[key] : all[key];
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/** A policy by which a Service's endpoints take, or are sent, no mutual TLS. */
+export interface Plain {
+  readonly policy: Policy;
+  /** That of a DestinationRule's TLS, or `DISABLE`. */
+  readonly mode: string;
+}
+
+/**
+ * What of a cluster's policies has its proxies send something else than mutual TLS between sidecars, so that they, and its
+ * gateway, leave out the endpoints of other networks, and its gateway those of its own (pilot/pkg/xds/endpoints,
+ * mtls_checker.go and ep_filters.go): a DestinationRule decides where it has a mode, else the endpoints' PeerAuthentication.
+ * @param endpoints their pods' labels; it is said of all of them
+ */
+export function plainBy(
+  policies: Policies,
+  route: Route,
+  port: number,
+  endpoints: readonly Labels[],
+): Plain | undefined {
+  const rule = ruleFor(policies, route);
+  const { tls, portLevelSettings = [] } = rule?.spec?.trafficPolicy ?? {};
+  // Of TLS alone a port that says nothing takes what is said of all.
+  const mode = portLevelSettings.find((each) => each.port?.number === port && each.tls)?.tls?.mode ?? tls?.mode;
+  if (rule && mode) return mode === "ISTIO_MUTUAL" ? undefined : { policy: rule, mode };
+  const deciding = (endpoints.length > 0 ? endpoints : [undefined]).map((labels) => peerOf(policies, route, labels));
+  return deciding.every((each) => each?.spec?.mtls?.mode === "DISABLE")
+    ? { policy: deciding[0] as Policy, mode: "DISABLE" }
+    : undefined;
+}
+
+/** The PeerAuthentication that decides: for these pods, else for their namespace, else for the mesh; of several the oldest. */
+function peerOf(
+  policies: Policies,
+  { namespace, rootNamespace }: Route,
+  labels: Labels | undefined,
+): Policy | undefined {
+  const said = policies
+    .filter(({ kind, spec }) => kind === "PeerAuthentication" && (spec?.mtls?.mode ?? "UNSET") !== "UNSET")
+    .toSorted((a, b) => ageOf(a).localeCompare(ageOf(b)));
+  const forAll = said.filter((policy) => !hasSelector(policy));
+  return (
+    said.find(
+      (policy) => policy.metadata.namespace === namespace && labels && hasSelector(policy) && selects(policy, labels),
+    ) ??
+    forAll.find(({ metadata }) => metadata.namespace === namespace) ??
+    forAll.find(({ metadata }) => metadata.namespace === rootNamespace)
+  );
+}
+
+const ageOf = ({ metadata }: Policy) => metadata.creationTimestamp ?? "";
+const hasSelector = ({ spec }: Policy) => Object.keys(spec?.selector?.matchLabels ?? {}).length > 0;
+const selects = ({ spec }: Policy, labels: Labels) => matches(spec?.selector?.matchLabels ?? {}, labels);
+
+/** The AuthorizationPolicies that decide who may call all of these endpoints. @param endpoints their pods' labels */
+export function authorizing(
+  policies: Policies,
+  { namespace, rootNamespace }: Pick<Route, "namespace" | "rootNamespace">,
+  endpoints: readonly Labels[],
+): Policy[] {
+  return policies.filter(
+    (policy) =>
+      policy.kind === "AuthorizationPolicy" &&
+      [namespace, rootNamespace].includes(policy.metadata.namespace ?? "") &&
+      policy.spec?.action !== "AUDIT" &&
+      // Those are for a gateway or a waypoint.
+      !policy.spec?.targetRef &&
+      !policy.spec?.targetRefs?.length &&
+      (!hasSelector(policy) || (endpoints.length > 0 && endpoints.every((labels) => selects(policy, labels)))),
+  );
+}
+
+const actionOf = ({ spec }: Policy) => spec?.action ?? "ALLOW";
+const rulesOf = ({ spec }: Policy) => spec?.rules ?? [];
+
+/** Of policies that decide, the one by which nobody is let in, whoever it is; `undefined`: there is none. */
+export function closedBy(deciding: readonly Policy[]): Policy | undefined {
+  const isForAll = (rule: unknown) => Object.keys((rule ?? {}) as object).length === 0;
+  const denying = deciding.find((policy) => actionOf(policy) === "DENY" && rulesOf(policy).some(isForAll));
+  if (denying) return denying;
+  const allowing = deciding.filter((policy) => actionOf(policy) === "ALLOW");
+  // Another one may let in whom it names.
+  return allowing.every((policy) => rulesOf(policy).length === 0) ? allowing[0] : undefined;
+}
+
+/** Of policies that decide, those that may refuse a caller whom another one lets in. */
+export function refusing(deciding: readonly Policy[]): Policy[] {
+  return deciding.filter(
+    (policy) => actionOf(policy) === "CUSTOM" || (actionOf(policy) === "DENY" && rulesOf(policy).length > 0),
+  );
+}
+
+/**
+ * The Sidecar by which proxies are not told of a Service: that of the caller's namespace, else the mesh's; else one for some
+ * workloads of the caller's namespace, of which the caller may be one.
+ */
+export function hiddenBy(policies: Policies, route: Route): Policy | undefined {
+  const all = policies.filter(({ kind }) => kind === "Sidecar");
+  const forAll = all.filter(({ spec }) => !spec?.workloadSelector);
+  const of = (sidecars: readonly Policy[], namespace: string) =>
+    sidecars.filter(({ metadata }) => metadata.namespace === namespace);
+  const [deciding] = [...of(forAll, route.caller), ...of(forAll, route.rootNamespace)];
+  const some = of(all, route.caller).filter(({ spec }) => spec?.workloadSelector);
+  return [...(deciding ? [deciding] : []), ...some].find((sidecar) => hides(sidecar, route));
+}
+
+function hides({ spec }: Policy, { host, namespace, caller }: Route): boolean {
+  // Where nothing is said proxies are told of everything.
+  const hosts = (spec?.egress ?? []).flatMap((each) => each.hosts ?? []);
+  return (
+    hosts.length > 0 &&
+    !hosts.some((each) => {
+      const [where = "", ...rest] = each.split("/");
+      return (where === "*" || (where === "." ? caller : where) === namespace) && isHost(rest.join("/"), host);
+    })
+  );
 }

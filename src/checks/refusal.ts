@@ -1,11 +1,12 @@
 import { isIP } from "node:net";
 import { clip } from "../cluster/errors.ts";
-import type { Policy, RootPolicies } from "../facts/policies.ts";
+import type { RootPolicies } from "../facts/policies.ts";
 import { ANSWER_PORT, probeName } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import { count, listed } from "../mesh/words.ts";
 import { type Attempt, type Circumstances, identities, identityOf, isSilent, silence, told } from "./attempt.ts";
 import { failed, passed, unknown } from "./finding.ts";
+import { authorizing, hiddenBy, plainBy, type Route, refusing } from "./policies.ts";
 
 /** Why a request was not answered as it should be, from the answer and from all that was looked into. */
 export function refusal(attempt: Attempt, circumstances: Circumstances): Finding {
@@ -119,7 +120,7 @@ function untrusted({ pair, first, istioNamespace }: Attempt): Finding {
 }
 
 /** The target's own proxy has refused it: all the way there is proved, and that somebody does not want it. */
-function forbidden({ pair, first, endpoints, oneNetwork }: Attempt, { policies }: Circumstances): Finding {
+function forbidden({ pair, namespace, first, endpoints, oneNetwork }: Attempt, { policies }: Circumstances): Finding {
   const { source, target } = pair;
   const through = typeof endpoints === "string" ? [] : endpoints;
   if (through.length === 0 || (!oneNetwork && through.some(({ port }) => port === ANSWER_PORT))) {
@@ -129,9 +130,7 @@ function forbidden({ pair, first, endpoints, oneNetwork }: Attempt, { policies }
     );
   }
   const of = policies?.get(target);
-  const denying = ofKind(of, "AuthorizationPolicy").filter(
-    ({ spec }) => /^(DENY|CUSTOM)$/.test(spec?.action ?? "") && holdsForAll(spec),
-  );
+  const denying = of ? refusing(authorizing(of.policies, { namespace, rootNamespace: of.namespace }, [])) : [];
   const who =
     denying.length > 0
       ? `AuthorizationPolicy ${listed(denying.map(({ metadata, spec }) => `${of?.namespace}/${metadata.name} (${spec?.action})`))}`
@@ -151,30 +150,32 @@ function policyAgainst(
 ): Finding | undefined {
   const { source, target } = pair;
   const name = host ?? `${probeName(target)}.${namespace}.svc.cluster.local`;
+  // The probe's own namespace is new, and has no such rules.
+  const routeIn = (of: RootPolicies): Route => ({
+    host: name,
+    namespace,
+    caller: namespace,
+    rootNamespace: of.namespace,
+  });
   // In one network they go without mTLS, too.
   for (const cluster of oneNetwork ? [] : [source, target]) {
     const of = policies?.get(cluster);
-    const rule = of && ruleFor(ofKind(of, "DestinationRule"), name);
-    const mode = rule && tlsModeOf(rule);
-    if (of && rule && mode && mode !== "ISTIO_MUTUAL") {
-      const ref = `${of.namespace}/${rule.metadata.name}`;
+    const plain = of && plainBy(of.policies, routeIn(of), ANSWER_PORT, []);
+    if (!plain) continue;
+    const { policy, mode } = plain;
+    const ref = `${of.namespace}/${policy.metadata.name}`;
+    if (policy.kind === "DestinationRule")
       return failed(
-        `DestinationRule ${ref} in ${cluster} sets tls.mode ${mode} for ${rule.spec?.host}: between networks there is no way but by mTLS between proxies, so what it holds for is not reached.`,
-        `Take tls out of it, or have it hold for hosts outside of the mesh alone: kubectl -n ${of.namespace} edit destinationrules.networking.istio.io ${rule.metadata.name}`,
+        `DestinationRule ${ref} in ${cluster} sets tls.mode ${mode} for ${policy.spec?.host}: between networks there is no way but by mTLS between proxies, so what it holds for is not reached.`,
+        `Take tls out of it, or have it hold for hosts outside of the mesh alone: kubectl -n ${of.namespace} edit destinationrules.networking.istio.io ${policy.metadata.name}`,
       );
-    }
-    const plain = ofKind(of, "PeerAuthentication").find(
-      ({ spec }) => !spec?.selector && spec?.mtls?.mode === "DISABLE",
+    return failed(
+      `PeerAuthentication ${ref} in ${cluster} turns mTLS off for all workloads: between networks there is no way but by mTLS between proxies.`,
+      `Set its mode to PERMISSIVE or STRICT: kubectl -n ${of.namespace} edit peerauthentications ${policy.metadata.name}`,
     );
-    if (of && plain && cluster === target) {
-      return failed(
-        `PeerAuthentication ${of.namespace}/${plain.metadata.name} in ${cluster} turns mTLS off for all workloads: between networks there is no way but by mTLS between proxies.`,
-        `Set its mode to PERMISSIVE or STRICT: kubectl -n ${of.namespace} edit peerauthentications ${plain.metadata.name}`,
-      );
-    }
   }
   const of = policies?.get(source);
-  const hiding = host === undefined && ofKind(of, "Sidecar").find((sidecar) => hides(sidecar, namespace, name));
+  const hiding = of && host === undefined && hiddenBy(of.policies, routeIn(of));
   if (of && hiding) {
     return failed(
       `Sidecar ${of.namespace}/${hiding.metadata.name} in ${source} hides other namespaces' Services from all workloads (egress hosts ${listed(hiding.spec?.egress?.flatMap(({ hosts = [] }) => hosts) ?? [])}), so they do not know those of other clusters either.`,
@@ -182,40 +183,4 @@ function policyAgainst(
     );
   }
   return undefined;
-}
-
-const ofKind = (of: RootPolicies | undefined, wanted: string): Policy[] =>
-  (of?.policies ?? []).filter(({ kind }) => kind === wanted);
-
-/** Whether a policy in the root namespace is for all workloads. */
-function holdsForAll(spec: { selector?: object; targetRefs?: unknown[] } | undefined): boolean {
-  return !spec?.selector && !spec?.targetRefs?.length;
-}
-
-/** The rule of the root namespace that istiod takes for a host: of those that are for everybody, the one whose host says most. */
-function ruleFor(rules: readonly Policy[], host: string): Policy | undefined {
-  return rules
-    .filter(({ spec }) => (!spec?.exportTo?.length || spec.exportTo.includes("*")) && isHost(spec?.host ?? "", host))
-    .toSorted((a, b) => (b.spec?.host ?? "").length - (a.spec?.host ?? "").length)[0];
-}
-
-function tlsModeOf({ spec }: Policy): string | undefined {
-  const { tls, portLevelSettings = [] } = spec?.trafficPolicy ?? {};
-  return portLevelSettings.find(({ port }) => port?.number === ANSWER_PORT)?.tls?.mode ?? tls?.mode;
-}
-
-/** Whether a host is that of a pattern, `*` at whose beginning stands for anything. */
-function isHost(pattern: string, host: string): boolean {
-  return pattern.startsWith("*") ? host.endsWith(pattern.slice(1)) : pattern === host;
-}
-
-/** Whether a Sidecar for all workloads hides a Service from those of its own namespace. */
-function hides({ spec }: Policy, namespace: string, host: string): boolean {
-  if (spec?.workloadSelector || !spec?.egress?.length) return false;
-  return !spec.egress
-    .flatMap(({ hosts = [] }) => hosts)
-    .some((each) => {
-      const [where = "", ...rest] = each.split("/");
-      return ["*", ".", namespace].includes(where) && isHost(rest.join("/"), host);
-    });
 }

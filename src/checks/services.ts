@@ -1,6 +1,6 @@
 import type { HeldEndpoint, Offer } from "../facts/endpoints.ts";
 import type { MeshConfig } from "../facts/mesh-config.ts";
-import type { Policies } from "../facts/policies.ts";
+import type { Policies, Policy } from "../facts/policies.ts";
 import type { ProxyView } from "../facts/proxy-view.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isSelected } from "../mesh/label-selector.ts";
@@ -11,16 +11,8 @@ import { listed } from "../mesh/words.ts";
 import type { Comparison } from "./comparison.ts";
 import { failed, passed, unknown } from "./finding.ts";
 import { type Part, readable, unanswered } from "./part.ts";
-import {
-  differenceOf,
-  EXPORT_TO,
-  exportOf,
-  isPlain,
-  isTcp,
-  localRule,
-  portsOf,
-  selectingPolicies,
-} from "./visibility.ts";
+import { authorizing, closedBy, hiddenBy, type Plain, plainBy, type Route } from "./policies.ts";
+import { differenceOf, EXPORT_TO, exportOf, isTcp, localRule, portsOf } from "./visibility.ts";
 
 /** What there is to see of a Service from one cluster. */
 export interface ServiceView {
@@ -28,6 +20,8 @@ export interface ServiceView {
   readonly observer: string;
   /** The control planes' namespace. */
   readonly istioNamespace: string;
+  /** The Service's whole name. */
+  readonly host: string;
   /** Of every cluster of the mesh, by name. */
   readonly offers: ReadonlyMap<string, Part<Offer>>;
   /** Networks by cluster. */
@@ -110,6 +104,22 @@ export function serviceIsReached(view: ServiceView): Finding {
     ...passed(`Endpoints that are ready: ${listed(numbers)}.${way}`, reading),
     ...(warning ? { warning } : {}),
   };
+}
+
+const policiesOf = ({ policies }: ServiceView, cluster: string): Policies =>
+  readable(policies.get(cluster) ?? none) ?? [];
+
+/** The Service as callers of a namespace see it by a cluster's policies. */
+function routeIn(view: ServiceView, cluster: string, caller: string): Route {
+  return { host: view.host, namespace: view.service.namespace, caller, rootNamespace: rootOf(view, cluster) };
+}
+
+/** The ports that are called. */
+function portsIn({ service }: ServiceView, object: KubernetesObject): number[] {
+  if (service.port !== undefined) return [service.port];
+  return portsOf(object)
+    .filter(isTcp)
+    .map(({ port }) => port);
 }
 
 /** What is wrong with the Service as such, in whichever cluster. */
@@ -220,9 +230,12 @@ function unreached(
       hint: `Label its namespace for injection and restart it. In ${target}: kubectl label namespace ${service.namespace} istio-injection=enabled; kubectl -n ${service.namespace} rollout restart deployment`,
     };
 
-  const refused = refusal(view, target, endpoints);
-  if (refused) return refused;
   const proxy = readable(view.proxy);
+  const refused =
+    refusal(view, target, endpoints) ??
+    // What a proxy has is seen; where none runs, what its cluster's policies make of it.
+    (crosses ? sentPlain(view, [target, ...(proxy ? [] : [observer])], there, endpoints) : undefined);
+  if (refused) return refused;
   if (!proxy || replicas.length === 0) return undefined;
   return unseenByProxy(view, target, there, proxy, replicas, known.get(target) as Offer, crosses);
 }
@@ -238,27 +251,19 @@ function unseenByProxy(
   crosses: boolean,
 ): Trouble | undefined {
   const { service, observer } = view;
-  const rootNamespace = rootOf(view, observer);
   const name = `${service.namespace}/${service.name}`;
-  const ports =
-    service.port === undefined
-      ? portsOf(there)
-          .filter(isTcp)
-          .map(({ port }) => port)
-      : [service.port];
   const ways = crosses
     ? replicas.flatMap(({ gateways }) => gateways.map(({ address, port }) => `${address}:${port}`))
     : [...(offer.endpoints.get(name)?.ready ?? [])];
-  const policies = readable(view.policies.get(observer) ?? none) ?? [];
-  for (const port of ports) {
+  const policies = policiesOf(view, observer);
+  const route = routeIn(view, observer, proxy.namespace);
+  const endpoints = (replicas[0]?.named.get(name) ?? []).map(({ labels }) => labels);
+  for (const port of portsIn(view, there)) {
     const has = proxy.endpoints.get(`${name}:${port}`);
     if (has?.some((address) => ways.includes(address))) continue;
     const them = `${name}:${port}`;
     if (has === undefined) {
-      const sidecar = policies.find(
-        ({ kind, metadata }) =>
-          kind === "Sidecar" && [proxy.namespace, rootNamespace].includes(metadata.namespace ?? ""),
-      );
+      const sidecar = hiddenBy(policies, route);
       const exported = exportOf(
         there,
         readable(() => configOf(view, observer)),
@@ -276,22 +281,11 @@ function unseenByProxy(
           : `Is it connected and in sync? In ${observer}: istioctl proxy-status ${proxy.proxy}`,
       };
     }
-    const rule = policies.find((policy) => isPlain(policy, service));
-    if (crosses && rule)
+    const plain = crosses ? plainBy(policies, route, port, endpoints) : undefined;
+    if (plain)
       return {
-        cause: `The proxy ${proxy.proxy} of ${observer} has no endpoint of ${them} in ${target}: ${describe(refOf(rule))} has TLS mode ${rule.spec?.trafficPolicy?.tls?.mode}, and a gateway lets through only ISTIO_MUTUAL.`,
-        hint: `Take the TLS mode out, Istio finds it by itself. In ${observer}: kubectl -n ${rule.metadata.namespace} edit destinationrules ${rule.metadata.name}`,
-      };
-    const off = policies.find(
-      ({ kind, metadata, spec }) =>
-        kind === "PeerAuthentication" &&
-        spec?.mtls?.mode === "DISABLE" &&
-        [service.namespace, rootNamespace].includes(metadata.namespace ?? ""),
-    );
-    if (crosses && off)
-      return {
-        cause: `The proxy ${proxy.proxy} of ${observer} has no endpoint of ${them} in ${target}: ${describe(refOf(off))} switches mutual TLS off, by which alone a gateway lets requests through.`,
-        hint: `In ${observer}: kubectl -n ${off.metadata.namespace} edit peerauthentications ${off.metadata.name}`,
+        cause: `The proxy ${proxy.proxy} of ${observer} has no endpoint of ${them} in ${target}: ${wordsOf(plain)}.`,
+        hint: hintFor(plain, observer),
       };
     return {
       cause: `The proxy ${proxy.proxy} of ${observer} has no endpoint of ${them} in ${target}, though istiod holds them: it has ${has.length === 0 ? "none at all" : listed(has)}.`,
@@ -302,23 +296,55 @@ function unseenByProxy(
   return undefined;
 }
 
+/** A policy by which what is sent to a Service is not the mutual TLS that alone crosses networks. */
+function sentPlain(
+  view: ServiceView,
+  clusters: readonly string[],
+  there: KubernetesObject,
+  endpoints: readonly HeldEndpoint[],
+): Trouble | undefined {
+  const labels = endpoints.map((each) => each.labels);
+  for (const cluster of clusters) {
+    for (const port of portsIn(view, there)) {
+      // There it is the gateway that calls; here any workload.
+      const route = routeIn(view, cluster, cluster === view.observer ? "" : view.istioNamespace);
+      const plain = plainBy(policiesOf(view, cluster), route, port, labels);
+      if (plain)
+        return {
+          cause: `Port ${port} of ${view.service.namespace}/${view.service.name} is not reached between networks: in ${cluster} ${wordsOf(plain)}.`,
+          hint: hintFor(plain, cluster),
+        };
+    }
+  }
+  return undefined;
+}
+
+function wordsOf({ policy, mode }: Plain): string {
+  const ref = describe(refOf(policy));
+  return policy.kind === "DestinationRule"
+    ? `${ref} has TLS mode ${mode}, and a gateway lets through only ISTIO_MUTUAL`
+    : `${ref} switches mutual TLS off, by which alone a gateway lets requests through`;
+}
+
+function hintFor({ policy: { kind, metadata } }: Plain, cluster: string): string {
+  const edit = `In ${cluster}: kubectl -n ${metadata.namespace} edit ${kind.toLowerCase()}s ${metadata.name}`;
+  return kind === "DestinationRule" ? `Take the TLS mode out, Istio finds it by itself. ${edit}` : edit;
+}
+
 /** A policy of the target that lets nobody in. */
 function refusal(view: ServiceView, target: string, endpoints: readonly HeldEndpoint[]): Trouble | undefined {
-  const { service, policies } = view;
-  const its = readable(policies.get(target) ?? none) ?? [];
-  const selecting = selectingPolicies(its, service, rootOf(view, target), endpoints);
-  const closed = selecting.find(({ spec }) => {
-    const { action = "ALLOW", rules = [] } = spec ?? {};
-    const everybody = rules.some((rule) => Object.keys((rule ?? {}) as object).length === 0);
-    return action === "ALLOW" ? rules.length === 0 : action === "DENY" && everybody;
-  });
-  // Another one may let in whom it names, if it is only that nobody is named.
-  const opened = selecting.some(({ spec }) => (spec?.action ?? "ALLOW") === "ALLOW" && (spec?.rules ?? []).length > 0);
-  if (!closed || (opened && closed.spec?.action !== "DENY")) return undefined;
+  const closed = closedBy(decidingIn(view, target, endpoints));
+  if (!closed) return undefined;
   return {
-    cause: `${describe(refOf(closed))} of ${target} lets nobody in to ${serviceName(service)}.`,
+    cause: `${describe(refOf(closed))} of ${target} lets nobody in to ${serviceName(view.service)}.`,
     hint: `In ${target}: kubectl -n ${closed.metadata.namespace} get authorizationpolicies ${closed.metadata.name} -o yaml`,
   };
+}
+
+/** The target's policies that decide who may call the Service. */
+function decidingIn(view: ServiceView, target: string, endpoints: readonly HeldEndpoint[]): Policy[] {
+  const labels = endpoints.map((each) => each.labels);
+  return authorizing(policiesOf(view, target), routeIn(view, target, ""), labels);
 }
 
 /** What is not known, though nothing was seen to be wrong. */
@@ -363,9 +389,7 @@ function warningOf(view: ServiceView, others: readonly string[]): string | undef
   const deciding = others.flatMap((target) => {
     const [replica] = held(target).filter((each) => "named" in each);
     const endpoints = replica?.named.get(`${service.namespace}/${service.name}`) ?? [];
-    return selectingPolicies(policies.get(target)?.() ?? [], service, rootOf(view, target), endpoints)
-      .filter(({ spec }) => ["ALLOW", "DENY", "CUSTOM"].includes(spec?.action ?? "ALLOW"))
-      .map((policy) => `${describe(refOf(policy))} of ${target}`);
+    return decidingIn(view, target, endpoints).map((policy) => `${describe(refOf(policy))} of ${target}`);
   });
   if (deciding.length === 0) return undefined;
   return `${listed(deciding)} ${deciding.length === 1 ? "decides" : "decide"} who may call ${serviceName(service)}: whether other clusters' callers may, a request alone shows.`;

@@ -1,7 +1,4 @@
-import type { HeldEndpoint } from "../facts/endpoints.ts";
 import type { MeshConfig } from "../facts/mesh-config.ts";
-import type { Policies, Policy } from "../facts/policies.ts";
-import { selectsLabels } from "../mesh/label-selector.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { ServiceSpec } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
@@ -11,23 +8,6 @@ interface Port {
   readonly port: number;
   readonly protocol?: string;
   readonly appProtocol?: string;
-}
-
-/** The AuthorizationPolicies that decide on all of these endpoints. */
-export function selectingPolicies(
-  policies: Policies,
-  service: ServiceSpec,
-  rootNamespace: string,
-  endpoints: readonly HeldEndpoint[],
-): Policy[] {
-  return policies.filter(
-    ({ kind, metadata, spec }) =>
-      kind === "AuthorizationPolicy" &&
-      [service.namespace, rootNamespace].includes(metadata.namespace ?? "") &&
-      !(spec && "targetRefs" in spec) &&
-      (spec?.selector?.matchLabels === undefined ||
-        (endpoints.length > 0 && endpoints.every(({ labels }) => selectsLabels(spec.selector ?? {}, labels)))),
-  );
 }
 
 /** The annotation by which a Service says so. */
@@ -59,21 +39,6 @@ export function localRule({ namespace, name }: ServiceSpec, { clusterLocal }: Me
   if (best) return best.local ? `meshConfig.serviceSettings has ${best.host} as clusterLocal` : undefined;
   if (namespace === LOCAL_NAMESPACE) return `all of ${LOCAL_NAMESPACE} is each cluster's own`;
   return `${namespace}/${name}` === LOCAL_SERVICE ? "each cluster has its own" : undefined;
-}
-
-/** Whether a DestinationRule has a proxy send what a gateway does not let through. */
-export function isPlain({ kind, metadata, spec }: Policy, { namespace, name }: ServiceSpec): boolean {
-  const mode = spec?.trafficPolicy?.tls?.mode;
-  if (kind !== "DestinationRule" || !spec?.host || !mode || mode === "ISTIO_MUTUAL") return false;
-  const { host } = spec;
-  const full = `${name}.${namespace}.svc.`;
-  if (host.startsWith("*")) {
-    const end = host.slice(1);
-    return end === "" || `${full}cluster.local`.endsWith(end) || !end.includes(".svc");
-  }
-  return host.includes(".")
-    ? `${host}.`.startsWith(`${name}.${namespace}.`)
-    : host === name && metadata.namespace === namespace;
 }
 
 /** What a Service listens on. */

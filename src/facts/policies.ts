@@ -32,6 +32,7 @@ export interface Policy extends KubernetesObject {
     /** Of an AuthorizationPolicy. */
     action?: string;
     rules?: unknown[];
+    targetRef?: object;
     targetRefs?: unknown[];
     selector?: { matchLabels?: Record<string, string> };
   };

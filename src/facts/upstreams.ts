@@ -42,12 +42,14 @@ export function upstreamsIn(text: string, isMeant: (cluster: string) => boolean)
     known = true;
     if (!address) continue;
     const upstream = found.get(address) ?? {
-      ...{ address, made: 0, failed: 0, requests: 0, good: 0, errors: 0, priority: 0, weight: 0 },
+      ...{ address, made: 0, failed: 0, requests: 0, good: 0, errors: 0, weight: 0 },
+      priority: Number.POSITIVE_INFINITY,
       health: "healthy",
     };
     found.set(address, upstream);
     const number = NUMBERS[name];
-    if (number === "priority" || number === "weight") upstream[number] = Number(value);
+    // In several localities, as a gateway may be, an address is several times in one cluster.
+    if (number === "priority") upstream.priority = Math.min(upstream.priority, Number(value));
     else if (number) upstream[number] += Number(value);
     else if (name === "health_flags") upstream.health = value;
   }

@@ -6,6 +6,7 @@ import { clustersHaving, placesOf, preferenceOf } from "../checks/places.ts";
 import { serviceIsReached } from "../checks/services.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Offer } from "../facts/endpoints.ts";
+import { clusterDomainOf, DEFAULT_CLUSTER_DOMAIN } from "../facts/identity.ts";
 import type { MeshConfig } from "../facts/mesh-config.ts";
 import { type Policies, readPolicies } from "../facts/policies.ts";
 import { type ProxyView, readProxyView } from "../facts/proxy-view.ts";
@@ -34,6 +35,8 @@ interface Looked {
   readonly policies: Of<Part<Policies>>;
   readonly configs: Of<Part<MeshConfig>>;
   readonly networks: Of<string>;
+  /** The domain of all Services' names. */
+  readonly domains: Of<string>;
   readonly comparisons: Part<Comparisons>;
 }
 
@@ -69,11 +72,11 @@ async function look(
     each(members, seenOf, ({ cluster }): Promise<Policies> => readPolicies(cluster)),
     comparing,
   ]);
-  const configs = new Map(
-    await Promise.all(members.map(async (member) => [member.spec.name, (await seenOf(member)).meshConfig] as const)),
-  );
+  const seen = await Promise.all(members.map(seenOf));
+  const configs = new Map(seen.map(({ spec, meshConfig }) => [spec.name, meshConfig]));
+  const domains = new Map(seen.map(({ spec, istiod }) => [spec.name, clusterDomainOf(readable(istiod))]));
   const networks = new Map(mesh.clusters.map(({ name, network }) => [name, network]));
-  return { policies, configs, networks, comparisons };
+  return { policies, configs, networks, domains, comparisons };
 }
 
 /** What is read of each cluster that answers. */
@@ -89,6 +92,9 @@ async function each<T>(
   return new Map(await Promise.all(members.map(async (member) => [member.spec.name, await of(member)] as const)));
 }
 
+const hostOf = ({ namespace, name }: ServiceSpec, domain = DEFAULT_CLUSTER_DOMAIN) =>
+  `${name}.${namespace}.svc.${domain}`;
+
 async function judgeReached(
   run: Run,
   mesh: MeshSpec,
@@ -98,7 +104,7 @@ async function judgeReached(
   looking: Promise<Looked>,
 ): Promise<void> {
   const namespaces = services.map(({ namespace }) => namespace);
-  const [{ policies, configs, networks, comparisons }, proxies] = await Promise.all([
+  const [{ policies, configs, networks, domains, comparisons }, proxies] = await Promise.all([
     looking,
     each(
       members,
@@ -115,6 +121,7 @@ async function judgeReached(
           service,
           observer: spec.name,
           istioNamespace: mesh.namespace,
+          host: hostOf(service, domains.get(spec.name)),
           offers: new Map(members.map(({ spec: { name } }) => [name, offers.get(name) ?? unanswered(name)])),
           networks,
           held: (target) => [...of({ observer: spec.name, target }).values()],
@@ -168,7 +175,7 @@ async function judgeAnswered(
 
 /** Where a Service's endpoints are, as far as that is known, for callers of a cluster. */
 function whereabouts(
-  { policies, configs, networks, comparisons }: Looked,
+  { policies, configs, networks, domains, comparisons }: Looked,
   members: readonly Member[],
   mesh: MeshSpec,
   source: string,
@@ -191,7 +198,7 @@ function whereabouts(
   const where = { service: name, source, offers, networks, gateways };
   const config = readable(configs.get(source) ?? unanswered(source));
   const route = {
-    host: `${service.name}.${service.namespace}.svc.cluster.local`,
+    host: hostOf(service, domains.get(source)),
     namespace: service.namespace,
     // The probe's own namespace is new, and has no rules.
     caller: "",

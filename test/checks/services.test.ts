@@ -107,6 +107,7 @@ function seen({
     service: { namespace: "apps", name: "web", ...service },
     observer: "east",
     istioNamespace: "istio-system",
+    host: "web.apps.svc.cluster.local",
     offers: new Map([
       ["east", () => offerOf(east)],
       ["west", west === "unread" ? fail("West is silent.") : () => offerOf(west)],
@@ -203,6 +204,43 @@ describe("what works is green", () => {
       /1 in west/,
     ],
     [
+      "mutual TLS is off elsewhere",
+      {
+        policies: {
+          west: [
+            policy("PeerAuthentication", "istio-system", "default", OFF),
+            policy("PeerAuthentication", "apps", "default", { mtls: { mode: "PERMISSIVE" } }),
+            policy("PeerAuthentication", "apps", "db", { ...OFF, selector: { matchLabels: { app: "db" } } }),
+            policy("PeerAuthentication", "other", "default", OFF),
+          ],
+        },
+      },
+      /1 in west/,
+    ],
+    [
+      "mutual TLS is off, and clusters share a network",
+      {
+        networks: ["n", "n"],
+        proxy: { "apps/web:80": ["10.2.0.1:8080"] },
+        policies: { west: [policy("PeerAuthentication", "apps", "default", OFF)] },
+      },
+      /1 in west/,
+    ],
+    [
+      "a DestinationRule for callers of another namespace, or of another host",
+      {
+        proxy: "none",
+        policies: {
+          east: [
+            policy("DestinationRule", "apps", "mine", tls("web", "DISABLE", { exportTo: ["."] })),
+            policy("DestinationRule", "apps", "outside", tls("*.example.com", "SIMPLE")),
+            policy("DestinationRule", "shop", "theirs", tls("*.local", "DISABLE")),
+          ],
+        },
+      },
+      /istiod of east holds them/,
+    ],
+    [
       "policies where control planes are, which are not those of the mesh",
       {
         westConfig: { rootNamespace: "rules" },
@@ -223,6 +261,11 @@ describe("what works is green", () => {
     expect(seen({ westConfig: "unread" }).warning).toMatch(/policies of west could not be read/);
   });
 });
+
+/** A Sidecar that shows its own namespace, and that of the control planes. */
+const NARROW = { egress: [{ hosts: ["./*", "istio-system/*"] }] };
+const OFF = { mtls: { mode: "DISABLE" } };
+const tls = (host: string, mode: string, more: Json = {}) => ({ host, trafficPolicy: { tls: { mode } }, ...more });
 
 describe("what is in the way is named", () => {
   const west = (more: Json, annotations: Record<string, string> = {}): World => ({
@@ -292,7 +335,9 @@ describe("what is in the way is named", () => {
       {
         proxy: {},
         config: { rootNamespace: "rules" },
-        policies: { east: [policy("Sidecar", "istio-system", "stray", {}), policy("Sidecar", "rules", "default", {})] },
+        policies: {
+          east: [policy("Sidecar", "istio-system", "stray", NARROW), policy("Sidecar", "rules", "default", NARROW)],
+        },
       },
       /does not know apps\/web:80: Sidecar rules\/default decides/,
     ],
@@ -303,7 +348,7 @@ describe("what is in the way is named", () => {
     ],
     [
       "a Sidecar that hides it",
-      { proxy: {}, policies: { east: [policy("Sidecar", "istio-system", "default", {})] } },
+      { proxy: {}, policies: { east: [policy("Sidecar", "istio-system", "default", NARROW)] } },
       /does not know apps\/web:80: Sidecar istio-system\/default decides/,
     ],
     [
@@ -334,6 +379,41 @@ describe("what is in the way is named", () => {
         policies: { east: [policy("PeerAuthentication", "apps", "off", { mtls: { mode: "DISABLE" } })] },
       },
       /PeerAuthentication apps\/off switches mutual TLS off/,
+    ],
+    [
+      "mutual TLS switched off where the endpoints are",
+      { policies: { west: [policy("PeerAuthentication", "apps", "off", OFF)] } },
+      /^Port 80 of apps\/web is not reached between networks: in west PeerAuthentication apps\/off switches mutual TLS off/,
+    ],
+    [
+      "the same for its pods alone",
+      {
+        policies: {
+          west: [
+            policy("PeerAuthentication", "apps", "default", { mtls: { mode: "STRICT" } }),
+            policy("PeerAuthentication", "apps", "web", { ...OFF, selector: { matchLabels: { app: "web" } } }),
+          ],
+        },
+      },
+      /in west PeerAuthentication apps\/web switches mutual TLS off/,
+    ],
+    [
+      "a DestinationRule where no workload runs that could show it",
+      { proxy: "none", policies: { east: [policy("DestinationRule", "apps", "plain", tls("web", "SIMPLE"))] } },
+      /in east DestinationRule apps\/plain has TLS mode SIMPLE, and a gateway lets through only ISTIO_MUTUAL/,
+    ],
+    [
+      "a DestinationRule that is not the one that decides",
+      {
+        proxy: { "apps/web:80": ["10.1.0.1:8080"] },
+        policies: {
+          east: [
+            policy("DestinationRule", "istio-system", "all", tls("*.local", "DISABLE")),
+            policy("DestinationRule", "apps", "mine", tls("web", "ISTIO_MUTUAL")),
+          ],
+        },
+      },
+      /in west, though istiod holds them/,
     ],
     [
       "left out for a reason that is not seen",

@@ -263,7 +263,7 @@ describe("where some connections are lost", () => {
 const named = (kind: string, name: string, spec: Policy["spec"]): Policy => ({
   apiVersion: "v1",
   kind,
-  metadata: { name },
+  metadata: { namespace: "mesh-system", name },
   ...(spec ? { spec } : {}),
 });
 const rule = (name: string, host: string, mode?: string, more: object = {}) =>
@@ -296,6 +296,12 @@ describe("what the mesh says of all its workloads", () => {
       /^PeerAuthentication mesh-system\/default in west turns mTLS off/,
     ],
     [
+      "the same in the source, whose istiod then sends none",
+      none,
+      inCluster("east", named("PeerAuthentication", "default", { mtls: { mode: "DISABLE" } })),
+      /^PeerAuthentication mesh-system\/default in east turns mTLS off/,
+    ],
+    [
       "a Sidecar that hides other namespaces",
       untold,
       inCluster("east", named("Sidecar", "default", { egress: [{ hosts: ["mesh-system/*", "~/*"] }] })),
@@ -322,9 +328,21 @@ describe("what the mesh says of all its workloads", () => {
     ],
     ["a DestinationRule without TLS", none, inCluster("east", rule("pool", "*.local"))],
     [
-      "a PeerAuthentication of the source",
+      "a PeerAuthentication for some workloads",
       none,
-      inCluster("east", named("PeerAuthentication", "default", { mtls: { mode: "DISABLE" } })),
+      inCluster(
+        "west",
+        named("PeerAuthentication", "some", { mtls: { mode: "DISABLE" }, selector: { matchLabels: { app: "old" } } }),
+      ),
+    ],
+    [
+      "a PeerAuthentication that a DestinationRule is stronger than",
+      none,
+      inCluster(
+        "east",
+        rule("mutual", "*.local", "ISTIO_MUTUAL"),
+        named("PeerAuthentication", "default", { mtls: { mode: "DISABLE" } }),
+      ),
     ],
     [
       "a Sidecar that shows the namespace",
@@ -344,9 +362,12 @@ describe("what the mesh says of all its workloads", () => {
   });
 
   test("a policy that refuses the request proves the way to whom it protects", () => {
-    const deny = named("AuthorizationPolicy", "nobody", { action: "DENY" });
-    const some = named("AuthorizationPolicy", "some", { action: "DENY", selector: {} });
-    const { verdict, evidence, warning } = judge(refused(403, "RBAC: access denied"), inCluster("west", deny, some));
+    const deny = named("AuthorizationPolicy", "nobody", { action: "DENY", rules: [{}] });
+    const some = { action: "DENY", rules: [{}], selector: { matchLabels: { app: "db" } } };
+    const { verdict, evidence, warning } = judge(
+      refused(403, "RBAC: access denied"),
+      inCluster("west", deny, named("AuthorizationPolicy", "some", some)),
+    );
     expect([verdict, evidence]).toEqual([
       "passed",
       "east's request came through 192.0.2.7:15443 to west's own proxy, which refused it: RBAC: access denied.",

@@ -56,7 +56,9 @@ test.each<[string, string[], Upstream[] | undefined]>([
 
 test("of several clusters that have it an address is one", () => {
   const both = [...lines("192.0.2.7:15443"), ...lines("192.0.2.7:15443", `${WEB}.`)].join("\n");
-  expect(upstreamsIn(both, () => true)).toEqual([{ ...known, made: 6, failed: 2, requests: 18, good: 14, errors: 4 }]);
+  expect(upstreamsIn(both, () => true)).toEqual([
+    { ...known, made: 6, failed: 2, requests: 18, good: 14, errors: 4, weight: 8 },
+  ]);
 });
 
 test("what was counted before does not count", () => {
