@@ -21,7 +21,7 @@ run("node_modules/typescript/bin/tsc");
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 const { metafile } = await build({
-  entryPoints: ["lib/main.js", "lib/post.js"],
+  entryPoints: ["lib/index.js"],
   outdir: join("lib", "bundle"),
   bundle: true,
   // A linked node_modules, as a worktree has it, is one folder with another path, and paths are in the names of the chunks.
@@ -42,17 +42,15 @@ const { metafile } = await build({
 // The same for ncc, whose loaders' paths are in the numbers of its chunks: it is run from a copy that is always at one place.
 cpSync(join("node_modules", "@vercel", "ncc"), join("lib", "ncc"), { recursive: true, dereference: true });
 const { default: ncc } = await import(pathToFileURL(resolve("lib", "ncc", "dist", "ncc", "index.js")).href);
-for (const entry of ["main", "post"]) {
-  // The bundles need no file beside them; where ncc sees a path, it would bring along all that is there.
-  const filterAssetBase = resolve("lib", "bundle");
-  const { code, assets } = await ncc(resolve("lib", "bundle", `${entry}.js`), {
-    filterAssetBase,
-    cache: false,
-    quiet: true,
-  });
-  mkdirSync(join(out, entry));
-  writeFileSync(join(out, entry, "index.js"), code);
-  for (const [file, { source }] of Object.entries(assets)) writeFileSync(join(out, entry, file), source);
+// The bundle needs no file beside it; where ncc sees a path, it would bring along all that is there.
+const filterAssetBase = resolve("lib", "bundle");
+const { code, assets } = await ncc(join(filterAssetBase, "index.js"), { filterAssetBase, cache: false, quiet: true });
+writeFileSync(join(out, "index.js"), code);
+for (const [file, { source }] of Object.entries(assets)) writeFileSync(join(out, file), source);
+// What the runner runs: a file for each of its steps.
+for (const step of ["main", "post"]) {
+  mkdirSync(join(out, step));
+  writeFileSync(join(out, step, "index.js"), `import { ${step} } from "../index.js";\n\nawait ${step}();\n`);
 }
 writeFileSync(join(out, "licenses.txt"), licenses());
 

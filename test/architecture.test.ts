@@ -62,7 +62,7 @@ describe("the arrows point down", () => {
     commands: ["mesh", "cluster", "istioctl", "helm", "facts", "checks", "steps"],
     report: ["mesh"],
     action: ["mesh", "cluster", "istioctl", "helm", "facts", "checks", "steps", "commands", "report"],
-    // The entries: main.ts and post.ts.
+    // The entries: index.ts, main.ts and post.ts.
     "": ["action"],
   };
 

@@ -1,6 +1,6 @@
 // Versions of Istio that are known to lose what istiod had read when a remote secret changes. None of those is here: those that
 // are here are declared so, in a copy of the built action, and what it does about that is done to a mesh that is in use.
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -22,10 +22,14 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "defective-"));
   await cp(join(ROOT, "dist"), folder, { recursive: true });
-  const path = join(folder, "main/index.js");
-  const parts = (await readFile(path, "utf8")).split(DEFECT);
-  expect(parts).toHaveLength(2);
-  await writeFile(path, parts.join(`${DEFECT}"${line}":[${patch}],`));
+  let found = 0;
+  for (const file of await readdir(folder)) {
+    const parts = file.endsWith(".js") ? (await readFile(join(folder, file), "utf8")).split(DEFECT) : [];
+    if (parts.length < 2) continue;
+    found += parts.length - 1;
+    await writeFile(join(folder, file), parts.join(`${DEFECT}"${line}":[${patch}],`));
+  }
+  expect(found).toBe(1);
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
