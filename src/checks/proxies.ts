@@ -26,6 +26,8 @@ export function these(names: readonly string[]): string {
   return `${size} ${size === 1 ? "proxy" : "proxies"} (${listed(names)})`;
 }
 
+export const isOne = (names: readonly string[]) => new Set(names).size === 1;
+
 /** How the workloads of these pods are made anew. */
 export function restart(names: readonly string[]): string {
   const namespaces = [...new Set(names.map((name) => name.slice(0, name.indexOf("/"))))];

@@ -13,6 +13,7 @@ import {
   idOf,
   isLeft,
   isOfItsCluster,
+  isOne,
   isWorkload,
   joined,
   namedBy,
@@ -143,8 +144,6 @@ export function takeTheirConfiguration(mesh: MeshSpec, seen: Observation, lastin
 
 const exposure = (mesh: MeshSpec, seen: Observation): Finding =>
   gatewayChecks(mesh)["gateway.exposure"]?.(seen) ?? passed("");
-
-const isOne = (names: readonly string[]) => new Set(names).size === 1;
 
 function hang([name = ""]: readonly string[]): string {
   const [namespace, pod] = name.split("/");

@@ -4,6 +4,7 @@ import type { Judgements } from "./finding.ts";
 import type { Observation } from "./observation.ts";
 import type { Part } from "./part.ts";
 import { haveNamesOfIstiod } from "./proxy-identity.ts";
+import { trustTheRoot } from "./proxy-root.ts";
 import { type Trouble, takeTheirConfiguration } from "./proxy-sync.ts";
 import { goWithIstiod } from "./proxy-version.ts";
 import { haveSidecars } from "./sidecars.ts";
@@ -17,10 +18,11 @@ export interface WorkloadsView {
   readonly policies: Part<ReadonlyMap<string, InjectionPolicy>>;
 }
 
-/** The checks of the workloads that run. */
-export function workloadChecks(mesh: MeshSpec): Judgements<WorkloadsView> {
+/** The checks of the workloads that run. @param now for the times of their certificates */
+export function workloadChecks(mesh: MeshSpec, now = new Date()): Judgements<WorkloadsView> {
   return {
     "workloads.identity": ({ seen }) => haveNamesOfIstiod(mesh, seen),
+    "workloads.root": ({ seen }) => trustTheRoot(mesh, seen, now),
     "workloads.synced": ({ seen, lasting }) => takeTheirConfiguration(mesh, seen, lasting),
     "workloads.version": ({ seen }) => goWithIstiod(mesh, seen),
     "workloads.injected": ({ seen, policies }) => haveSidecars(mesh, seen, policies),

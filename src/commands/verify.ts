@@ -40,6 +40,7 @@ const OF_CLUSTER: readonly CheckId[] = [
   "remote.reader",
   "remote.strangers",
   "workloads.identity",
+  "workloads.root",
   "workloads.synced",
   "workloads.version",
   "workloads.injected",

@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { fields, text } from "../mesh/fields.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
+import { isOn } from "./config.ts";
 import { DEFAULT_CLUSTER_NAME } from "./identity.ts";
 
 /** A pod with a proxy: a workload, or a gateway. By what it was injected with, which stays so until it is replaced. */
@@ -23,6 +24,10 @@ export interface InjectedProxy extends MeshProxy {
   readonly role: string;
   /** Whether its owner gave it a network by its own configuration. */
   readonly ownNetwork: boolean;
+  /** When it came up, with a certificate and roots of that time; `undefined`: it does not run. */
+  readonly started: Date | undefined;
+  /** Whether it may have got other roots since, or at other times than proxies usually do. */
+  readonly ownRenewal: boolean;
 }
 
 /** The proxies of a cluster's active pods. Takes `list pods` in all namespaces. */
@@ -36,7 +41,7 @@ export async function readProxies(cluster: Cluster): Promise<MeshProxy[]> {
 }
 
 /** A pod's proxy; `undefined` where it has none. The node proxies of ambient are called so, too, and are none. */
-export function proxyOf({ metadata, spec }: Pod): InjectedProxy | undefined {
+export function proxyOf({ metadata, spec, status }: Pod): InjectedProxy | undefined {
   // A sidecar of Kubernetes' own kind is among the init containers, where Istio 1.27 and later put it.
   const proxy = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].find(
     ({ name, args }) => name === "istio-proxy" && !args?.includes("ztunnel"),
@@ -44,6 +49,10 @@ export function proxyOf({ metadata, spec }: Pod): InjectedProxy | undefined {
   if (!proxy) return undefined;
   // Of a variable that is there twice, the last one counts, as to Kubernetes.
   const env = (wanted: string) => proxy.env?.findLast(({ name }) => name === wanted)?.value || undefined;
+  const { startedAt } =
+    [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].find(
+      ({ name }) => name === "istio-proxy",
+    )?.state?.running ?? {};
   return {
     namespace: metadata.namespace ?? "default",
     pod: metadata.name,
@@ -55,6 +64,8 @@ export function proxyOf({ metadata, spec }: Pod): InjectedProxy | undefined {
     image: proxy.image,
     role: ROLES.find((role) => proxy.args?.includes(role)) ?? "sidecar",
     ownNetwork: metadata.annotations?.["proxy.istio.io/config"]?.includes("ISTIO_META_NETWORK") ?? false,
+    started: startedAt ? new Date(startedAt) : undefined,
+    ownRenewal: env("SECRET_TTL") !== undefined || isOn(env("PROXY_CONFIG_XDS_AGENT")),
   };
 }
 

@@ -3,7 +3,8 @@ import { fields, text } from "../mesh/fields.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Values } from "../mesh/spec.ts";
-import { configText, envOf, isOn } from "./config.ts";
+import { writtenAt } from "../mesh/written.ts";
+import { envOf, isOn } from "./config.ts";
 import type { Identity } from "./identity.ts";
 
 /** Where the proxies of a control plane learn which roots to trust. */
@@ -12,6 +13,8 @@ export interface Bundle {
   readonly source: string;
   /** PEM, any number and order; `undefined`: there is none. */
   readonly pem: string | undefined;
+  /** When that was last written; `undefined`: it is not noted. */
+  readonly since: Date | undefined;
   /** Those that `meshConfig.caCertificates` adds to it, PEM. */
   readonly added: string;
   /** Those that it would add, if istiod and the proxies were told to take them, PEM. */
@@ -47,19 +50,22 @@ export async function readBundle(
   const takes = isOn(variable("ISTIO_MULTIROOT_MESH")) && identity?.takesCaCertificates;
   const extra = { added: takes ? more : "", idle: takes ? "" : more };
   if (isOn(variable("ENABLE_CLUSTER_TRUST_BUNDLE_API"))) {
-    const pem = await clusterTrustBundle(cluster);
-    return { source: `ClusterTrustBundle ${TRUST_BUNDLE}`, pem, ...extra };
+    const found = await clusterTrustBundle(cluster);
+    const since = found && writtenAt(found.metadata, ["spec"]);
+    return { source: `ClusterTrustBundle ${TRUST_BUNDLE}`, pem: found?.spec?.trustBundle, since, ...extra };
   }
   const name = variable("PILOT_CA_CERT_CONFIGMAP") ?? ROOT_CONFIG_MAP;
-  const pem = await configText(cluster, namespace, name, "root-cert.pem");
-  return { source: `ConfigMap ${namespace}/${name}`, pem, ...extra };
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
+  const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
+  const since = found && writtenAt(found.metadata, ["data"]);
+  return { source: `ConfigMap ${namespace}/${name}`, pem: found?.data?.["root-cert.pem"], since, ...extra };
 }
 
-async function clusterTrustBundle(cluster: Cluster): Promise<string | undefined> {
+async function clusterTrustBundle(cluster: Cluster): Promise<ClusterTrustBundle | undefined> {
   for (const apiVersion of TRUST_BUNDLE_VERSIONS) {
     const ref = { apiVersion, kind: "ClusterTrustBundle", name: TRUST_BUNDLE };
     const found = await cluster.get<ClusterTrustBundle>(ref);
-    if (found) return found.spec?.trustBundle;
+    if (found) return found;
   }
   return undefined;
 }

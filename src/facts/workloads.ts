@@ -1,9 +1,9 @@
 import type { Cluster } from "../cluster/cluster.ts";
-import { fields } from "../mesh/fields.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { PROBE_PREFIX } from "../mesh/objects/probe.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { count } from "../mesh/words.ts";
+import { writtenAt } from "../mesh/written.ts";
 import { type InjectedProxy, proxyOf } from "./proxies.ts";
 
 /** A pod that is there to work: neither on its way out nor over. */
@@ -87,11 +87,9 @@ function chooseNamespaces(namespaces: ReadonlyMap<string, SeenNamespace>): strin
 }
 
 function namespaceOf({ metadata }: KubernetesObject): SeenNamespace {
-  const times = (metadata.managedFields ?? []).flatMap(({ time, fieldsV1 }) => {
-    const owned = fields(fields(fields(fieldsV1)["f:metadata"])["f:labels"]);
-    return time && (`f:${REVISION}` in owned || `f:${INJECTION}` in owned) ? Date.parse(time) : [];
-  });
-  return { labels: metadata.labels ?? {}, labelled: times.length > 0 ? new Date(Math.max(...times)) : undefined };
+  const times = [REVISION, INJECTION].flatMap((label) => writtenAt(metadata, ["metadata", "labels", label]) ?? []);
+  const last = times.sort((a, b) => a.getTime() - b.getTime()).at(-1);
+  return { labels: metadata.labels ?? {}, labelled: last };
 }
 
 function workloadOf(pod: Pod): Workload[] {

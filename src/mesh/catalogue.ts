@@ -127,6 +127,7 @@ export const CHECKS = {
   "remote.endpoints": remote("Every istiod holds the other cluster's endpoints and gateways as they are"),
   "remote.strangers": remote("There is no remote secret for a cluster outside the mesh"),
   "workloads.identity": workloads("Running proxies have the names of their istiod"),
+  "workloads.root": workloads("Running proxies have the root in effect"),
   "workloads.synced": workloads("Running proxies take the configuration that istiod sends"),
   "workloads.version": workloads("Running proxies are of a version that istiod supports"),
   "workloads.injected": workloads("Pods have a sidecar where injection is asked for"),

@@ -116,6 +116,11 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...withoutIstiod(subject),
     ...of(subject.cluster, "control-plane.identity"),
   ],
+  "workloads.root": (subject: OfCluster) => [
+    ...withoutIstiod(subject),
+    ...ofMesh("trust.same-root"),
+    ...of(subject.cluster, "trust.root", "trust.in-effect", "trust.cacerts"),
+  ],
   "workloads.synced": withoutIstiod,
   "workloads.version": withoutIstiod,
   "workloads.injected": withoutIstiod,

@@ -73,7 +73,13 @@ const istiod = (env: Record<string, string> = {}) =>
   }) as unknown as Deployment;
 
 function seen(name: string, { secret, self, effect, added = [], idle = [], env }: Ca): Observation {
-  const bundle: Bundle = { source: "ConfigMap c", pem: pems(effect), added: pems(added), idle: pems(idle) };
+  const bundle: Bundle = {
+    source: "ConfigMap c",
+    pem: pems(effect),
+    since: undefined,
+    added: pems(added),
+    idle: pems(idle),
+  };
   const kept = { data: { "ca-cert.pem": encoded(self ? roots[self].pem : "") } };
   return {
     spec: { name },
@@ -259,8 +265,16 @@ describe("where proxies learn the roots", () => {
       clusterOf("c", {
         get: async <T extends KubernetesObject>({ apiVersion, kind, name }: ObjectRef) =>
           (kind === "ClusterTrustBundle"
-            ? apiVersion.endsWith("v1alpha1") && { spec: { trustBundle: `of ${name}` } }
-            : { data: { "root-cert.pem": `of ${name}` } }) as unknown as T,
+            ? apiVersion.endsWith("v1alpha1") && { metadata: {}, spec: { trustBundle: `of ${name}` } }
+            : {
+                metadata: {
+                  managedFields: [
+                    { time: "2026-11-03T00:00:00Z", fieldsV1: { "f:metadata": {} } },
+                    { time: "2026-11-02T00:00:00Z", fieldsV1: { "f:data": { ".": {}, "f:root-cert.pem": {} } } },
+                  ],
+                },
+                data: { "root-cert.pem": `of ${name}` },
+              }) as unknown as T,
       }),
       "istio-system",
       istiod(env),
@@ -278,7 +292,13 @@ describe("where proxies learn the roots", () => {
       "usually",
       {},
       true,
-      { source: "ConfigMap istio-system/istio-ca-root-cert", pem: "of istio-ca-root-cert", added: "", idle: "P" },
+      {
+        source: "ConfigMap istio-system/istio-ca-root-cert",
+        pem: "of istio-ca-root-cert",
+        since: new Date("2026-11-02"),
+        added: "",
+        idle: "P",
+      },
     ],
     [
       "in a ConfigMap by another name",

@@ -1,5 +1,5 @@
 // The workloads that run: what is right as others have it, what is broken, and what is only told.
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { judged } from "../../src/checks/finding.ts";
 import type { Observation } from "../../src/checks/observation.ts";
 import { part } from "../../src/checks/part.ts";
@@ -15,6 +15,7 @@ import { AT_ONCE, NAMESPACES, OF_EACH, readSample } from "../../src/facts/worklo
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { Finding } from "../../src/mesh/report.ts";
+import { certificate } from "../mesh/certificate.ts";
 import { clusterOf, meshOf } from "../steps/support.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: objects as an API server has them
@@ -187,6 +188,9 @@ interface World {
   readonly gateways?: Json[];
   readonly proxyMetadata?: Json;
   readonly networks?: [string, string];
+  /** When each root in effect was made, and when it was written. */
+  readonly roots?: { readonly made: readonly string[]; readonly written: string | undefined };
+  readonly now?: string;
 }
 
 async function judge(id: CheckId, world: World): Promise<Finding> {
@@ -244,6 +248,11 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
     exposures: () => [],
     kubernetesGateways: () => [],
     istiod: () => deployment(),
+    bundle: () => ({
+      source: "ConfigMap roots",
+      pem: (world.roots?.made ?? []).map((made) => madeAt.get(made)).join(""),
+      since: world.roots?.written ? new Date(world.roots.written) : undefined,
+    }),
     connections: await read(cluster),
     sample: await part(readSample(cluster)),
     injectors: await part(readInjectors(cluster)),
@@ -262,9 +271,16 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
       ),
     ),
   );
-  const check = workloadChecks(mesh)[id];
+  const check = workloadChecks(mesh, new Date(world.now ?? Date.now()))[id];
   return judged(() => (check as NonNullable<typeof check>)({ seen, lasting, policies: () => policies }));
 }
+
+/** Roots by when they were made. */
+const madeAt = new Map<string, string>();
+beforeAll(async () => {
+  for (const made of ["2026-10-01T00:00:00Z", "2026-11-20T08:00:00Z"])
+    madeAt.set(made, (await certificate({ name: `Of ${made}`, notBefore: new Date(made) })).pem);
+});
 
 const CLOSED = new DebugClosed("its debug interface is closed");
 const web = pod("web-1");
@@ -416,6 +432,67 @@ describe("names", () => {
     const finding = await judge("workloads.identity", world);
     expect(finding.verdict, finding.cause).toBe("passed");
     expect(finding.warning).toMatch(warning);
+  });
+});
+
+describe("the root", () => {
+  const [OLD, NEW] = ["2026-10-01T00:00:00Z", "2026-11-20T08:00:00Z"];
+  const since = (startedAt: string, given: Given = {}) =>
+    pod("web-1", {
+      ...given,
+      status: { initContainerStatuses: [{ name: "istio-proxy", state: { running: { startedAt } } }], ...given.status },
+    });
+  const changed = { made: [NEW], written: "2026-11-20T09:00:00Z" };
+  const now = "2026-11-20T12:00:00Z";
+  const before = since("2026-11-20T07:00:00Z");
+
+  test.each<[string, World]>([
+    ["was there before them", { pods: [since("2026-11-20T10:00:00Z")], roots: changed, now }],
+    ["was taken when they renewed their certificates", { pods: [before], roots: changed, now: "2026-11-20T21:16:00Z" }],
+    ["is of no matter to gateways between the networks", { pods: [before], gateways: [before], roots: changed, now }],
+    [
+      "is not that of another mesh",
+      { pods: [since("2026-11-20T07:00:00Z", { of: "other" })], syncz: [], roots: changed, now },
+    ],
+    ["is of no matter to what does not run", { pods: [web], roots: changed, now }],
+  ])("%s", async (_, world) => {
+    const finding = await judge("workloads.root", world);
+    expect(finding.verdict, finding.cause).toBe("passed");
+    expect(finding.warning).toBeUndefined();
+  });
+
+  test("is another one than running proxies have", async () => {
+    const finding = await judge("workloads.root", { pods: [before], roots: changed, now });
+    expect(finding.verdict).toBe("failed");
+    expect(finding.cause).toMatch(/^1 proxy \(shop\/web-1\) started before the root in effect was made/);
+    expect(finding.hint).toMatch(/rollout restart deployment\. By themselves all have done so by 2026-11-20 21:15 UTC/);
+  });
+
+  test.each<[string, World]>([
+    ["was added to theirs", { pods: [before], roots: { ...changed, made: [OLD, NEW] }, now }],
+    ["was written, and is perhaps the same", { pods: [before], roots: { ...changed, made: [OLD] }, now }],
+    [
+      "is taken half a day after their start, which is just so",
+      { pods: [since("2026-11-20T00:10:00Z")], roots: changed, now },
+    ],
+    [
+      "is pushed to them",
+      {
+        pods: [since("2026-11-20T07:00:00Z", { env: [{ name: "PROXY_CONFIG_XDS_AGENT", value: "true" }] })],
+        roots: changed,
+        now,
+      },
+    ],
+  ])("%s, which is told, and not red", async (_, world) => {
+    const finding = await judge("workloads.root", world);
+    expect(finding.verdict, finding.cause).toBe("passed");
+    expect(finding.warning).toMatch(/^1 proxy \(shop\/web-1\) run.* since before .*, by 2026-11-20 21:15 UTC/);
+  });
+
+  test("is not known since when", async () => {
+    expect(
+      (await judge("workloads.root", { pods: [before], roots: { ...changed, written: undefined }, now })).verdict,
+    ).toBe("skipped");
   });
 });
 

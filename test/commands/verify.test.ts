@@ -617,6 +617,7 @@ test("workloads that may not be looked at are unknown, and why, and not red", as
   const of = report.checks.filter(({ id, subject }) => /^workloads/.test(id) && subjectName(subject) === "cluster1");
   expect(of.map(({ id, verdict }) => `${verdict} ${id}`)).toEqual([
     "unknown workloads.identity",
+    "unknown workloads.root",
     "unknown workloads.synced",
     "passed workloads.version",
     "unknown workloads.injected",

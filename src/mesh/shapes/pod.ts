@@ -33,5 +33,5 @@ export interface Pod {
 export interface ContainerStatus {
   name: string;
   ready?: boolean;
-  state?: { waiting?: { reason?: string; message?: string } };
+  state?: { waiting?: { reason?: string; message?: string }; running?: { startedAt?: string } };
 }

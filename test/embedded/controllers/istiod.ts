@@ -6,7 +6,7 @@ import type { Neighbour } from "../network.ts";
 import { endpointsFor, type Known, networkGateways, networkOf } from "./endpoints.ts";
 import { type Dial, RemoteClusters } from "./remote-clusters.ts";
 import { shardz } from "./slices.ts";
-import { decode, encode, ensure, isReady, on } from "./support.ts";
+import { decode, encode, ensure, isReady, now, on } from "./support.ts";
 
 export interface IstiodOptions {
   /** Where a URL of the clusters' network leads to in this process. */
@@ -208,10 +208,18 @@ async function tell(kube: Kube, { root }: Istiod, namespace: string): Promise<vo
   const pem = await root;
   const here = kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace });
   if (!here || here.metadata.deletionTimestamp) return;
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name: "istio-ca-root-cert" };
+  const told = kube.get(ref)?.data?.["root-cert.pem"] === pem;
+  const entry = { manager: "pilot-discovery", operation: "Update", time: now(), fieldsV1: { "f:data": {} } };
   ensure(kube, {
     apiVersion: "v1",
     kind: "ConfigMap",
-    metadata: { name: "istio-ca-root-cert", namespace, labels: { "istio.io/config": "true" } },
+    metadata: {
+      name: ref.name,
+      namespace,
+      labels: { "istio.io/config": "true" },
+      ...(told ? {} : { managedFields: [entry] }),
+    },
     data: { "root-cert.pem": pem },
   });
 }
