@@ -39,6 +39,8 @@ export interface Attempt {
   readonly host?: string;
   /** Of the target's gateway. */
   readonly gateway: readonly string[];
+  /** Of the source's own. */
+  readonly ownGateway?: readonly string[];
   /** Whether the two are in one network, and go directly. */
   readonly oneNetwork?: boolean;
   /** The control planes' namespace, for the commands in hints. */

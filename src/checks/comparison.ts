@@ -11,7 +11,7 @@ import { EXPORT_TO } from "./visibility.ts";
 
 /** Something that an istiod should hold and does not, or holds and should not. */
 export interface Difference {
-  readonly kind: "missing" | "gone" | "gateway" | "unresolved" | "hidden-gateway" | "gone-gateway";
+  readonly kind: "missing" | "gone" | "gateway" | "unresolved" | "hidden-gateway" | "gone-gateway" | "no-gateway";
   /** What: `apps/web 10.1.2.3:8080`, or `172.18.0.4:15443 of network2`. */
   readonly what: string;
 }
@@ -36,6 +36,8 @@ export interface Rules {
   readonly selectors: readonly LabelSelector[];
   /** The target's Gateways of Kubernetes' API, by which it may have more addresses. */
   readonly kubernetesGateways: readonly KubernetesGateway[];
+  /** The target's network, where that is another one than the observer's: a way into it has to be known. */
+  readonly network?: string | undefined;
   /** Services, as `namespace/name`, whose endpoints are kept. */
   readonly named?: readonly string[];
 }
@@ -49,7 +51,7 @@ export function compare(
   target: string,
   offer: Offer,
   held: Held,
-  { selectors, kubernetesGateways, named = [] }: Rules,
+  { selectors, kubernetesGateways, network, named = [] }: Rules,
 ): Comparison {
   const looksAt = (namespace: string) => isSelected(selectors, offer.namespaces.get(namespace));
   const differences: Difference[] = [];
@@ -79,7 +81,9 @@ export function compare(
       if (ofPod && !all?.has(endpoint)) differences.push({ kind: "gone", what: `${service} ${endpoint}` });
   }
   const gateways = held.gateways.filter(({ cluster }) => cluster === target);
-  differences.push(...gatewayDifferences(offer, gateways, held.gateways, kubernetesGateways, looksAt));
+  const ways = gatewayDifferences(offer, gateways, held.gateways, kubernetesGateways, looksAt);
+  const hasNone = network !== undefined && ways.length === 0 && !held.gateways.some((each) => each.network === network);
+  differences.push(...ways, ...(hasNone ? [{ kind: "no-gateway", what: network } as const] : []));
   const kept = new Map(named.map((service) => [service, [...(holds.get(service)?.values() ?? [])]]));
   return { pod: held.pod, services, endpoints, held: known, gateways, differences, named: kept };
 }

@@ -158,6 +158,12 @@ function identityIsTheMeshs(mesh: MeshSpec, { spec, istiod, identities, namespac
   };
 }
 
+/** Whether the mesh configuration has the cluster in its network, which counts where no label says another. */
+function isNamed({ spec, meshConfig }: Observation): boolean {
+  const gateways = readable(meshConfig)?.networkGateways ?? [];
+  return gateways.some(({ network, registries }) => network === spec.network && registries.includes(spec.name));
+}
+
 function namespaceHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding {
   const found = seen.namespace();
   if (!found) return failed(`There is no namespace ${namespace}.`, "Set `istio-namespace`, or install Istio first.");
@@ -165,6 +171,10 @@ function namespaceHasNetwork({ namespace }: MeshSpec, seen: Observation): Findin
   const label = found.metadata.labels?.[NETWORK_LABEL];
   const reading = { source: describe(refOf(found)), values: { [NETWORK_LABEL]: label } };
   if (label === network) return passed(`Namespace ${namespace} is labelled ${label}.`, reading);
+  if (label === undefined && isNamed(seen)) {
+    const evidence = `Namespace ${namespace} names no network; that of the cluster is ${network} by the mesh configuration.`;
+    return passed(evidence, reading);
+  }
   const command = `kubectl label namespace ${namespace} ${NETWORK_LABEL}=${network}`;
   if (label === undefined) {
     return {

@@ -129,6 +129,13 @@ function differ({ namespace }: MeshSpec, view: EndpointsView, different: readonl
       `In ${name}: label the gateway's namespace so that they select it. See them: ${here} get configmaps -o yaml | grep -A5 discoverySelectors`,
       reading,
     );
+  const [networkWithout] = of("no-gateway");
+  if (networkWithout !== undefined)
+    return failed(
+      `${pods} ${does} not know a gateway of ${networkWithout}: ${observer.spec.name}'s proxies are given the pods' own addresses in ${name}, which they cannot reach.`,
+      `In ${name}: has the gateway's Service the network's label and an address? Of a NodePort istiod takes the addresses of type ExternalIP of the nodes that its annotation selects: kubectl get service -A -l ${NETWORK_LABEL}; kubectl get nodes -o wide`,
+      reading,
+    );
   const unresolved = of("unresolved");
   if (unresolved.length > 0)
     return failed(

@@ -9,6 +9,7 @@ import { failed, passed } from "./finding.ts";
 import { mtlsPort, type Service, targetPort } from "./gateway-service.ts";
 import type { Gateways } from "./gateways.ts";
 import { type Part, readable } from "./part.ts";
+import { ignored, perhapsIgnored, type Taking } from "./taking.ts";
 
 /** What one port of a gateway does with whom. */
 interface Server {
@@ -65,16 +66,23 @@ export interface Exposed {
   readonly gateways: Part<Gateways>;
   /** What the host names of Services end with. */
   readonly clusterDomain: Part<string>;
+  readonly taking: Part<Taking>;
 }
 
 /**
  * Whether the other networks are let in, by Gateways of Istio's API or of Kubernetes': on the port that their traffic arrives
  * at, to Services, whichever those are. Of several on one port it is judged what istiod makes of them.
  */
-export function servicesAreExposed({ exposures, kubernetesGateways, gateways, clusterDomain }: Exposed): Finding {
+export function servicesAreExposed({
+  exposures,
+  kubernetesGateways,
+  gateways,
+  clusterDomain,
+  taking,
+}: Exposed): Finding {
   const found = gateways();
   const ways = waysOf(found);
-  const judge = (all: readonly Exposure[]) => judgeAll(all, ways, clusterDomain());
+  const judge = (all: readonly Exposure[]) => judgeAll(all, ways, clusterDomain(), taking());
   const ofIstio = exposures().map(istioExposure);
   const others = readable(kubernetesGateways);
   if (others) return judge([...ofIstio, ...others.map(kubernetesExposure)]);
@@ -89,10 +97,13 @@ export function exposedHosts({
   kubernetesGateways,
   gateways,
   clusterDomain,
+  taking,
 }: Exposed): string[] | undefined {
   const all = [...exposures().map(istioExposure), ...(readable(kubernetesGateways) ?? []).map(kubernetesExposure)];
   const domain = clusterDomain();
-  const hosts = waysOf(gateways()).flatMap((way) => passing(all, way).flatMap((each) => each.hosts));
+  const hosts = waysOf(gateways()).flatMap((way) =>
+    passing(takenAmong(all, way, taking()), way).flatMap((each) => each.hosts),
+  );
   const narrow = [...new Set(hosts.filter((host) => isWithin(host, domain)))];
   return hosts.some((host) => coversAll(host, domain)) || narrow.length === 0 ? undefined : narrow;
 }
@@ -121,21 +132,33 @@ function waysOf({ services, deployments, pods }: Gateways): Way[] {
   });
 }
 
-function judgeAll(exposures: readonly Exposure[], ways: readonly Way[], domain: string): Finding {
+/** Those that istiod takes for the proxies of a way. */
+function takenAmong(exposures: readonly Exposure[], way: Way, taking: Taking): Exposure[] {
+  return exposures.filter((each) => each.selects(way) && ignored(each, way, taking) === undefined);
+}
+
+function judgeAll(exposures: readonly Exposure[], ways: readonly Way[], domain: string, taking: Taking): Finding {
   const selecting = exposures.filter((each) => ways.some((way) => each.selects(way)));
   const reading = {
     source: "Gateways that configure the east-west gateway",
     values: Object.fromEntries(selecting.map(({ name, servers }) => [name, servers])),
   };
-  const findings = ways.map((way) => judgeWay(exposures, way, domain));
+  const findings = ways.map((way) => judgeWay(exposures, way, domain, taking));
   const bad = findings.find(({ verdict }) => verdict !== "passed");
   const evidence = [...new Set(findings.map((finding) => finding.evidence))].join(" ");
-  return { ...(bad ?? passed(evidence)), readings: [reading] };
+  const warning = bad ? undefined : perhapsIgnored(selecting, taking);
+  return { ...(bad ?? passed(evidence)), ...(warning ? { warning } : {}), readings: [reading] };
 }
 
-function judgeWay(exposures: readonly Exposure[], way: Way, domain: string): Finding {
-  const selecting = exposures.filter((each) => each.selects(way));
+function judgeWay(exposures: readonly Exposure[], way: Way, domain: string, taking: Taking): Finding {
+  const selecting = takenAmong(exposures, way, taking);
   if (selecting.length === 0) {
+    const [idle] = exposures.filter((each) => each.selects(way) && opens(each, way));
+    if (idle)
+      return failed(
+        `${idle.name} exposes services, but istiod does not take it for the east-west gateway: it ${ignored(idle, way, taking)}.`,
+        `Make one that it takes, by the command \`install\` or as Istio's expose-services Gateway, in namespace ${way.service.metadata.namespace}.`,
+      );
     const strangers = exposures.filter(
       ({ ofService, servers }) => !ofService && servers.some(({ tls }) => tls?.mode === AUTO_PASSTHROUGH),
     );
@@ -169,6 +192,9 @@ const AUTO_PASSTHROUGH = "AUTO_PASSTHROUGH";
 export function exposureHosts(clusterDomain: string): string {
   return `.svc.${clusterDomain}`.endsWith(".local") ? "*.local" : `*.svc.${clusterDomain}`;
 }
+
+const opens = (exposure: Exposure, way: Way) =>
+  exposure.servers.some((each) => each.tls?.mode === AUTO_PASSTHROUGH && portOf(each, exposure, way) === way.port);
 
 /** A server that istiod listens by, on the port that the traffic arrives at. */
 interface Open {

@@ -1,7 +1,11 @@
+import { isIP } from "node:net";
+import { isLoopback } from "../cluster/kubeconfig.ts";
 import { clusterDomainOf } from "../facts/identity.ts";
 import { matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import { hasOtherNetworks, type MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import { type Exposed, servicesAreExposed } from "./exposure.ts";
@@ -16,9 +20,9 @@ import {
   withoutAddress,
 } from "./gateway-service.ts";
 import { gatewayGoesWithIstiod } from "./gateway-version.ts";
-import { notLookedAt } from "./gateways.ts";
+import { type Gateways, notLookedAt } from "./gateways.ts";
 import type { Observation } from "./observation.ts";
-import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
+import { podTrouble, proxyImage, refusedPods, rolledOut, troubleOf } from "./pods.ts";
 
 /** The checks of one cluster's way in. A mesh in one network needs none. */
 export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
@@ -35,17 +39,23 @@ export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
     "gateway.address": asked((seen) => gatewayHasAddress(seen)),
     "gateway.exposure": asked(gatewayExposes),
     "gateway.network": asked((seen) => gatewayHasNetwork(mesh, seen)),
-    "gateway.version": asked(gatewayGoesWithIstiod),
+    "gateway.version": asked((seen) => (isElsewhere(seen) ? none(seen) : gatewayGoesWithIstiod(seen))),
   };
 }
 
 /** What of a cluster its exposure is judged by. */
-export function exposedOf({ exposures, kubernetesGateways, gateways, istiod }: Observation): Exposed {
-  return { exposures, kubernetesGateways, gateways, clusterDomain: () => clusterDomainOf(istiod()) };
+export function exposedOf({ exposures, kubernetesGateways, gateways, istiod, taking }: Observation): Exposed {
+  return { exposures, kubernetesGateways, gateways, clusterDomain: () => clusterDomainOf(istiod()), taking };
 }
 
 const named = ({ metadata }: { metadata: { namespace?: string; name: string } }) =>
   `${metadata.namespace}/${metadata.name}`;
+
+/** Whether the mesh configuration names the network's gateways, and the cluster has none of its own. */
+function isElsewhere({ gateways }: Observation): boolean {
+  const { services, addresses } = gateways();
+  return services.length === 0 && addresses.length > 0;
+}
 
 function none({ spec, gateways }: Observation): Finding {
   const { addresses, others } = gateways();
@@ -67,7 +77,7 @@ function ofOthers(others: readonly Service[]): string {
 }
 
 function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
-  const { services, deployments, pods } = seen.gateways();
+  const { services, pods, others } = seen.gateways();
   if (services.length === 0) return none(seen);
   const reading = {
     source: `pods behind Service ${services.map(named).join(", ")}`,
@@ -75,13 +85,12 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       pods.map((pod) => [pod.metadata.name, { phase: pod.status?.phase, proxy: proxyImage(pod) }]),
     ),
   };
-  for (const deployment of deployments) {
-    const name = named(deployment);
-    const [where] = name.split("/");
-    if (deployment.spec.replicas === 0) {
-      const scale = `kubectl -n ${where} scale deployment ${deployment.metadata.name} --replicas=1`;
-      return failed(`The east-west gateway (Deployment ${name}) is scaled to zero.`, scale, reading);
-    }
+  const ways = services.map((service) => behind(service, seen.gateways()));
+  const parked = ways.find(({ deployments }) => deployments.length > 0 && deployments.every(isAtZero));
+  if (parked && parked.pods.length === 0) {
+    const [{ metadata }] = parked.deployments as [Deployment];
+    const scale = `kubectl -n ${metadata.namespace} scale deployment ${metadata.name} --replicas=1`;
+    return failed(`The east-west gateway (Deployment ${named({ metadata })}) is scaled to zero.`, scale, reading);
   }
   const bare = pods.filter((pod) => !proxyImage(pod));
   if (bare.length > 0) {
@@ -92,38 +101,85 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       reading,
     );
   }
-  for (const deployment of deployments) {
-    const own = pods.filter((pod) => matches(deployment.spec.template.metadata?.labels ?? {}, pod.metadata.labels));
-    const ready = rolledOut(deployment, own);
-    if ("seen" in ready) {
+  for (const way of ways) {
+    if (way.pods.some(isReady)) continue;
+    const [deployment] = way.deployments.filter((each) => !isAtZero(each));
+    if (deployment) {
       const where = deployment.metadata.namespace;
       const look = `kubectl -n ${where} describe deployment,pod -l app=${deployment.spec.template.metadata?.labels?.app ?? deployment.metadata.name}`;
       return failed(
-        `The east-west gateway (Deployment ${named(deployment)}) is not available: ${ready.seen}.`,
+        `The east-west gateway (Deployment ${named(deployment)}) is not available: ${troubleWith(deployment, way.pods)}.`,
         refusedPods(deployment)?.hint ?? look,
         reading,
       );
     }
-  }
-  if (pods.length === 0) {
+    const trouble = troubleOf(way.pods);
+    if (trouble) {
+      const [{ metadata }] = way.pods as [Pod];
+      return failed(
+        `The east-west gateway is not available: ${trouble.seen}.`,
+        trouble.hint ?? `kubectl -n ${metadata.namespace} describe pod ${metadata.name}`,
+        reading,
+      );
+    }
     return failed(
-      `No pod is behind the east-west gateway's Service ${services.map(named).join(", ")}.`,
-      `Compare the Service's selector with the gateway's labels: kubectl -n ${namespace} get service,pod --show-labels`,
+      `No pod is behind the east-west gateway's Service ${named(way.service)}.`,
+      `Compare the Service's selector with the gateway's labels: kubectl -n ${way.service.metadata.namespace} get service,pod --show-labels`,
       reading,
     );
   }
-  const ready = `${pods.length} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.`;
-  return passed(`${ready}${ofOthers(seen.gateways().others)}`, reading);
+  const serving = pods.filter(isReady).length;
+  const some = serving === pods.length ? `${serving}` : `${serving} of ${pods.length}`;
+  const finding = passed(
+    `${some} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.${ofOthers(others)}`,
+    reading,
+  );
+  const half = [...new Set(ways.flatMap(halfDone))];
+  return half.length === 0 ? finding : { ...finding, warning: `The east-west gateway serves, but ${half.join("; ")}.` };
+}
+
+/** What a Service of the gateway leads to. */
+function behind(service: Service, { deployments, pods }: Gateways) {
+  const isIts = (namespace: string | undefined, labels: Readonly<Record<string, string>> | undefined) =>
+    namespace === service.metadata.namespace && matches(service.spec?.selector ?? {}, labels);
+  return {
+    service,
+    deployments: deployments.filter(({ metadata, spec }) => isIts(metadata.namespace, spec.template.metadata?.labels)),
+    pods: pods.filter(({ metadata }) => isIts(metadata.namespace, metadata.labels)),
+  };
+}
+
+const isAtZero = ({ spec }: Deployment) => spec.replicas === 0;
+const isReady = (pod: Pod) => podTrouble(pod) === undefined;
+
+/** Why a Deployment is not as it is to be; `undefined`: it is. @param pods behind the same Service */
+function troubleWith(deployment: Deployment, pods: readonly Pod[]): string | undefined {
+  const own = pods.filter(({ metadata }) => matches(deployment.spec.template.metadata?.labels ?? {}, metadata.labels));
+  const ready = rolledOut(deployment, own);
+  return "seen" in ready ? ready.seen : undefined;
+}
+
+/** What is not as it is to be where pods serve all the same: a rollout that is not over, pods that are not ready. */
+function halfDone({ deployments, pods }: ReturnType<typeof behind>): string[] {
+  const rollouts = deployments.flatMap((deployment) => {
+    const trouble = isAtZero(deployment) ? undefined : troubleWith(deployment, pods);
+    if (trouble === undefined) return [];
+    const { replicas = 0, availableReplicas = 0, updatedReplicas = 0 } = deployment.status ?? {};
+    const name = `Deployment ${named(deployment)}`;
+    if (updatedReplicas < replicas && availableReplicas >= replicas)
+      return `the rollout of ${name} ${deployment.spec.paused ? "is paused" : "is not over"}: ${updatedReplicas} of ${replicas} pods are as it has them now`;
+    return `of ${name} ${availableReplicas} of ${deployment.spec.replicas ?? 1} pods are available: ${trouble}`;
+  });
+  const troubles = rollouts.length === 0 ? troubleOf(pods) : undefined;
+  return troubles ? [troubles.seen] : rollouts;
 }
 
 function gatewayExposes(seen: Observation): Finding {
-  const { services, addresses } = seen.gateways();
-  return services.length === 0 && addresses.length > 0 ? none(seen) : servicesAreExposed(exposedOf(seen));
+  return isElsewhere(seen) ? none(seen) : servicesAreExposed(exposedOf(seen));
 }
 
 function gatewayHasAddress(seen: Observation): Finding {
-  const { services } = seen.gateways();
-  const { addresses } = seen.gateways();
+  const { services, addresses, idle } = seen.gateways();
   if (services.length === 0)
     return addresses.length > 0 ? passed(`${addressEvidence(addresses)} The mesh configuration names it.`) : none(seen);
   const values = Object.fromEntries(services.map((each) => [named(each), addressesOf([each])]));
@@ -146,7 +202,31 @@ function gatewayHasAddress(seen: Observation): Finding {
       reading,
     );
   }
-  return passed(addressEvidence([...addressesOf(services), ...addresses]), reading);
+  const own = addressesOf(services).filter((each) => isLoopback(urlOf(each)));
+  if (own.length > 0) {
+    return failed(
+      `The east-west gateway's address ${listed(own)} is a loopback address: whoever calls it calls itself.`,
+      `Have the load balancer give it one that the other clusters reach: kubectl -n ${services[0]?.metadata.namespace} describe service ${services[0]?.metadata.name}`,
+      reading,
+    );
+  }
+  const finding = passed(addressEvidence([...addressesOf(services), ...addresses]), reading);
+  if (idle.length === 0) return finding;
+  const others = idle.map((each) => `Service ${named(each)} ${withoutAddress(each).cause}`);
+  return {
+    ...finding,
+    warning: `Of the network's gateways not all are ways in: ${listed(others)}. istiod leaves ${idle.length === 1 ? "it" : "them"} aside.`,
+  };
+}
+
+const urlOf = (address: string) => `https://${isIP(address) === 6 ? `[${address}]` : address}`;
+
+/** The networks whose endpoints alone istiod tells a proxy of (pilot/pkg/model/proxy_view.go). */
+const NETWORK_VIEW = "ISTIO_META_REQUESTED_NETWORK_VIEW";
+
+function viewOf({ spec }: Pod): string | undefined {
+  const proxy = spec?.containers.find(({ name }) => name === "istio-proxy");
+  return proxy?.env?.find(({ name }) => name === NETWORK_VIEW)?.value;
 }
 
 function gatewayHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding {
@@ -168,6 +248,18 @@ function gatewayHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding 
   if (wrong.length === 0 && hidden.length > 0) {
     const { cause, hint } = notLookedAt(hidden[0] as Service, network, namespace);
     return failed(cause, hint, reading);
+  }
+  const blind = pods.flatMap((pod) => {
+    const view = viewOf(pod);
+    return view && !view.split(",").includes(network) ? [{ pod, view }] : [];
+  });
+  if (wrong.length === 0 && blind.length > 0) {
+    const list = blind.map(({ pod, view }) => `${pod.metadata.name} has ${NETWORK_VIEW}=${view}`);
+    return failed(
+      `The east-west gateway hands on nothing of ${network}, for it is told of other networks alone: ${listed(list)}.`,
+      `Set ${NETWORK_VIEW} to ${network} in the gateway's Deployment, or take it out.`,
+      reading,
+    );
   }
   if (wrong.length === 0) return passed(`The gateway's Service and pods are labelled ${network}.`, reading);
   return failed(

@@ -1,13 +1,13 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { MeshConfig, NetworkGateway } from "../facts/mesh-config.ts";
-import { matches, selectsLabels } from "../mesh/label-selector.ts";
+import { isSelected, type LabelSelector, matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { GATEWAY_PORT_LABEL, GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec } from "../mesh/spec.ts";
-import { type Service, takesMtls } from "./gateway-service.ts";
+import { addressesOf, isByNodes, type Service, takesMtls } from "./gateway-service.ts";
 import { isActive } from "./pods.ts";
 
 /** What takes in the other networks' traffic. */
@@ -25,6 +25,8 @@ export interface Ways {
   readonly others: readonly Service[];
   /** Of `services`, those in namespaces that istiod does not look at. */
   readonly hidden: readonly Service[];
+  /** Those of the network that are no ways in, for they have no address, beside others that have. */
+  readonly idle: readonly Service[];
   /** As `address:port`: where the mesh configuration itself says it. */
   readonly addresses: readonly string[];
 }
@@ -42,8 +44,8 @@ const networkOf = ({ metadata }: Service) => metadata.labels?.[NETWORK_LABEL] ||
 
 /**
  * Which of the Services are the network's gateways, as istiod has it: any of any namespace that it looks at, by the network's
- * label and the port for mTLS (pilot/pkg/serviceregistry/kube/controller/network.go). One that has neither, or lies where
- * istiod does not look, is told of where there is no other: it was meant to be one.
+ * label, the port for mTLS and an address (pilot/pkg/serviceregistry/kube/controller/network.go). One that lacks some of it, or
+ * lies where istiod does not look, is told of where there is no other: it was meant to be one.
  * @param found the Services that have the label, or another by which they call themselves so
  */
 export function waysOf(found: readonly Service[], { network, looksAt, named }: WaysRules): Ways {
@@ -54,12 +56,14 @@ export function waysOf(found: readonly Service[], { network, looksAt, named }: W
   const addresses = named.flatMap((each) =>
     each.network === network && each.address ? `${each.address}:${each.port}` : [],
   );
-  const meant = [seen, own, labelled, addresses.length > 0 ? [] : found.filter(isCalledSo)];
+  const reached = seen.filter((each) => addressesOf([each]).length > 0 || isByNodes(each));
+  const meant = [reached, seen, own, labelled, addresses.length > 0 ? [] : found.filter(isCalledSo)];
   const services = meant.find(({ length }) => length > 0) ?? [];
   return {
     services,
     others: taken.filter((each) => networkOf(each) !== network && !services.includes(each)),
     hidden: services.filter(({ metadata }) => !looksAt(metadata.namespace ?? "")),
+    idle: services === reached ? seen.filter((each) => !reached.includes(each)) : [],
     addresses,
   };
 }
@@ -95,21 +99,27 @@ export async function readGateways(
     list(NETWORK_LABEL),
   ]);
   const found = [...new Map(lists.flat().map((each) => [nameOf(each), each])).values()];
-  const namespaces = [...new Set(found.map(({ metadata }) => metadata.namespace ?? ""))];
-  const labels =
-    discoverySelectors.length > 0
-      ? await Promise.all(
-          namespaces.map(async (namespace) => {
-            const ref = { apiVersion: "v1", kind: "Namespace", name: namespace };
-            return [namespace, (await cluster.get(ref))?.metadata.labels ?? {}] as const;
-          }),
-        )
-      : [];
-  const labelsOf = new Map(labels);
-  const looksAt = (namespace: string) =>
-    discoverySelectors.length === 0 || discoverySelectors.some((each) => selectsLabels(each, labelsOf.get(namespace)));
+  const looksAt = await whereIstiodLooks(cluster, discoverySelectors, namespacesOf(found));
   const ways = waysOf(found, { network, looksAt, named: networkGateways });
   return { ...ways, ...(await behind(cluster, ways.services)) };
+}
+
+/** The namespaces that objects are in. */
+export function namespacesOf(objects: readonly KubernetesObject[]): string[] {
+  return objects.map(({ metadata }) => metadata.namespace ?? "");
+}
+
+/** Whether istiod looks at a namespace, which is one of these. Takes `get namespaces`, where there are selectors. */
+export async function whereIstiodLooks(
+  cluster: Cluster,
+  selectors: readonly LabelSelector[],
+  namespaces: readonly string[],
+): Promise<(namespace: string) => boolean> {
+  if (selectors.length === 0) return () => true;
+  const names = [...new Set(namespaces)];
+  const found = await Promise.all(names.map((name) => cluster.get({ apiVersion: "v1", kind: "Namespace", name })));
+  const labels = new Map(names.map((name, i) => [name, found[i]?.metadata.labels]));
+  return (namespace) => isSelected(selectors, labels.get(namespace));
 }
 
 /** The Service that the mesh configuration names, as if it were labelled: to istiod it is the same. */

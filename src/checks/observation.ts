@@ -21,7 +21,7 @@ import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type FoundCni, readCni } from "./cni.ts";
 import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
-import { type Gateways, readGateways } from "./gateways.ts";
+import { type Gateways, namespacesOf, readGateways, whereIstiodLooks } from "./gateways.ts";
 import {
   type ControlPlanes,
   chooseIstiod,
@@ -35,6 +35,7 @@ import {
 } from "./istiod.ts";
 import { type Part, part, unanswered } from "./part.ts";
 import { apiServerAddress, clusterCa } from "./survey.ts";
+import { type Taking, takingOf } from "./taking.ts";
 
 export interface Binding extends KubernetesObject {
   roleRef?: { kind: string; name: string };
@@ -83,6 +84,8 @@ export interface Observation {
   readonly exposures: Part<readonly IstioGateway[]>;
   /** None where that API is not served. */
   readonly kubernetesGateways: Part<readonly KubernetesGateway[]>;
+  /** How those of either API are taken. */
+  readonly taking: Part<Taking>;
   readonly remoteSecrets: Part<readonly Secret[]>;
   /** What each replica of istiod says. */
   readonly views: Part<readonly IstiodView[]>;
@@ -175,6 +178,8 @@ export async function observe(
   const selfSigned = cacerts.then((found) => (found ? undefined : get<Secret>("Secret", "istio-ca-secret", namespace)));
   const meshConfig = chosen.then(({ revision }) => readMeshConfig(cluster, namespace, revision));
   const gateways = meshConfig.then((config) => readGateways(cluster, spec, config));
+  const exposures = list<IstioGateway>("networking.istio.io/v1", "Gateway");
+  const kubernetesGateways = list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway");
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
   ]);
@@ -202,8 +207,18 @@ export async function observe(
     connections: part(istiodPods.then((running) => connectionsOf(cluster, namespace, running))),
     sample: part(readSample(cluster)),
     injectors: part(readInjectors(cluster)),
-    exposures: part(list<IstioGateway>("networking.istio.io/v1", "Gateway")),
-    kubernetesGateways: part(list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway")),
+    exposures: part(exposures),
+    kubernetesGateways: part(kubernetesGateways),
+    taking: part(
+      Promise.all([chosen, istiods, meshConfig, exposures, kubernetesGateways.catch(unknown)]).then(
+        async ([{ istiod }, all, { discoverySelectors }, ofIstio, others = []]) =>
+          takingOf(
+            istiod,
+            all,
+            await whereIstiodLooks(cluster, discoverySelectors, namespacesOf([...ofIstio, ...others])),
+          ),
+      ),
+    ),
     remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
     views: part(istiodPods.then((running) => istiodViews(cluster, namespace, running))),
     rootCa: part(clusterCa(cluster, mesh)),
@@ -252,6 +267,7 @@ export function unseen(spec: ClusterSpec): Observation {
     injectors: part,
     exposures: part,
     kubernetesGateways: part,
+    taking: part,
     remoteSecrets: part,
     views: part,
     rootCa: part,

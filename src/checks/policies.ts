@@ -72,6 +72,15 @@ export interface Plain {
   readonly mode: string;
 }
 
+/** The DestinationRule that says by which TLS a port is called, and what it says; `undefined`: none does. */
+export function tlsOf(policies: Policies, route: Route, port: number): Plain | undefined {
+  const rule = ruleFor(policies, route);
+  const { tls, portLevelSettings = [] } = rule?.spec?.trafficPolicy ?? {};
+  // Of TLS alone a port that says nothing takes what is said of all.
+  const mode = portLevelSettings.find((each) => each.port?.number === port && each.tls)?.tls?.mode ?? tls?.mode;
+  return rule && mode ? { policy: rule, mode } : undefined;
+}
+
 /**
  * What of a cluster's policies has its proxies send something else than mutual TLS between sidecars, so that they, and its
  * gateway, leave out the endpoints of other networks, and its gateway those of its own (pilot/pkg/xds/endpoints,
@@ -84,11 +93,8 @@ export function plainBy(
   port: number,
   endpoints: readonly Labels[],
 ): Plain | undefined {
-  const rule = ruleFor(policies, route);
-  const { tls, portLevelSettings = [] } = rule?.spec?.trafficPolicy ?? {};
-  // Of TLS alone a port that says nothing takes what is said of all.
-  const mode = portLevelSettings.find((each) => each.port?.number === port && each.tls)?.tls?.mode ?? tls?.mode;
-  if (rule && mode) return mode === "ISTIO_MUTUAL" ? undefined : { policy: rule, mode };
+  const said = tlsOf(policies, route, port);
+  if (said) return said.mode === "ISTIO_MUTUAL" ? undefined : said;
   const deciding = (endpoints.length > 0 ? endpoints : [undefined]).map((labels) => peerOf(policies, route, labels));
   return deciding.every((each) => each?.spec?.mtls?.mode === "DISABLE")
     ? { policy: deciding[0] as Policy, mode: "DISABLE" }

@@ -6,11 +6,12 @@ import type { Finding } from "../mesh/report.ts";
 import { count, listed } from "../mesh/words.ts";
 import { type Attempt, type Circumstances, identities, identityOf, isSilent, silence, told } from "./attempt.ts";
 import { failed, passed, unknown } from "./finding.ts";
-import { authorizing, hiddenBy, plainBy, type Route, refusing } from "./policies.ts";
+import { authorizing, hiddenBy, plainBy, type Route, refusing, tlsOf } from "./policies.ts";
 
 /** Why a request was not answered as it should be, from the answer and from all that was looked into. */
 export function refusal(attempt: Attempt, circumstances: Circumstances): Finding {
-  const { pair, namespace, trustDomain, first, endpoints, host, gateway, seconds, istioNamespace } = attempt;
+  const { pair, namespace, trustDomain, first, endpoints, host, gateway, ownGateway = [] } = attempt;
+  const { seconds, istioNamespace } = attempt;
   const { source, target } = pair;
   const { status, body } = first;
   if (status === undefined) {
@@ -67,6 +68,14 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
     return failed(
       `${source}'s proxies were given the pods' own addresses in ${target} (${addresses}) instead of its gateway: ${source}'s istiod knows no gateway for ${target}'s network.`,
       `In ${target}: kubectl get service -A -l topology.istio.io/network --show-labels (it needs the network's label and an address).`,
+    );
+  }
+  const both = gateway.filter((address) => ownGateway.includes(address));
+  if (both.length > 0) {
+    const [one, other] = [source, target].sort();
+    return failed(
+      `The gateways of ${one} and ${other} have one address, ${listed(both)}: requests from the one to the other end at a gateway that does not know what they ask for.`,
+      "Give each gateway an address of its own: the load balancers of the two clusters seem to give away the same range.",
     );
   }
   if (/CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body)) return untrusted(attempt);
@@ -175,6 +184,12 @@ function policyAgainst(
     );
   }
   const of = policies?.get(source);
+  if (of?.autoMtls === false && !oneNetwork && !tlsOf(of.policies, routeIn(of), ANSWER_PORT)) {
+    return failed(
+      `The mesh configuration of ${source} turns automatic mTLS off (enableAutoMtls: false), and no DestinationRule of ${of.namespace} asks for mTLS: between networks there is no way but by mTLS between proxies.`,
+      `Leave enableAutoMtls out, or apply a DestinationRule for *.local with tls.mode ISTIO_MUTUAL: kubectl -n ${of.namespace} get destinationrules`,
+    );
+  }
   const hiding = of && host === undefined && hiddenBy(of.policies, routeIn(of));
   if (of && hiding) {
     return failed(

@@ -10,6 +10,8 @@ export interface MeshConfig {
   readonly meshId: string | undefined;
   /** Whose policies hold for all namespaces, where it is not the control plane's. */
   readonly rootNamespace?: string;
+  /** Proxies do not use mTLS towards what takes it, unless they are told to. */
+  readonly autoMtls?: false;
   readonly trustDomain: string;
   /** Other trust domains whose identities are taken for its own. */
   readonly trustDomainAliases: readonly string[];
@@ -70,6 +72,7 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
   return {
     meshId: text(defaultConfig.meshId),
     ...(text(mesh.rootNamespace) ? { rootNamespace: text(mesh.rootNamespace) as string } : {}),
+    ...(mesh.enableAutoMtls === false ? { autoMtls: false } : {}),
     trustDomain: text(mesh.trustDomain) ?? "cluster.local",
     trustDomainAliases: strings(mesh.trustDomainAliases),
     discoverySelectors: items(mesh.discoverySelectors) as LabelSelector[],

@@ -51,10 +51,12 @@ export async function readPolicies(cluster: Cluster, namespace?: string): Promis
 export interface RootPolicies {
   readonly namespace: string;
   readonly policies: Policies;
+  /** See `MeshConfig`. */
+  readonly autoMtls?: false;
 }
 
 /** @param system the control plane's namespace, which is the root namespace where the mesh configuration names no other */
 export async function readRootPolicies(cluster: Cluster, system: string, revision: string): Promise<RootPolicies> {
-  const namespace = (await readMeshConfig(cluster, system, revision)).rootNamespace ?? system;
-  return { namespace, policies: await readPolicies(cluster, namespace) };
+  const { rootNamespace: namespace = system, autoMtls } = await readMeshConfig(cluster, system, revision);
+  return { namespace, policies: await readPolicies(cluster, namespace), ...(autoMtls === false ? { autoMtls } : {}) };
 }

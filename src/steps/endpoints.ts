@@ -8,7 +8,7 @@ import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Offer, readHeld, readOffer } from "../facts/endpoints.ts";
 import { Failure } from "../mesh/failure.ts";
-import { type MeshSpec, orderedPairs, type RemotePair } from "../mesh/spec.ts";
+import { type MeshSpec, orderedPairs, type RemotePair, shareNetwork } from "../mesh/spec.ts";
 import type { Run } from "./run.ts";
 
 /** Things move, and an istiod needs a moment to see it: a difference counts that is there so long. Milliseconds. */
@@ -38,7 +38,7 @@ const keyOf = ({ observer, target }: RemotePair) => `${observer} ${target}`;
  * @param lasting how long a difference must last, in milliseconds, where not the usual time
  */
 export async function compareEndpoints(
-  { namespace }: MeshSpec,
+  mesh: MeshSpec,
   members: readonly Member[],
   seenOf: (member: Member) => Promise<Observation>,
   named: readonly string[] = [],
@@ -67,12 +67,15 @@ export async function compareEndpoints(
         const pods = namesOfRunning(readable(seenIn(observer).istiodPods) ?? []);
         await Promise.all(
           pods.map(async (pod) => {
-            const held = await part(readHeld(member(observer).cluster, namespace, pod));
+            const held = await part(readHeld(member(observer).cluster, mesh.namespace, pod));
             for (const pair of its)
               note(pair, pod, () => {
                 const rules = {
                   selectors: seenIn(observer).meshConfig().discoverySelectors,
                   kubernetesGateways: readable(seenIn(pair.target).kubernetesGateways) ?? [],
+                  network: shareNetwork(mesh, pair.observer, pair.target)
+                    ? undefined
+                    : seenIn(pair.target).spec.network,
                   named,
                 };
                 return compare(pair.target, (offers.get(pair.target) as Part<Offer>)(), held(), rules);

@@ -6,8 +6,9 @@ import {
   servicesAreExposed,
 } from "../checks/exposure.ts";
 import { mtlsPort } from "../checks/gateway-service.ts";
-import { type Gateways, readGateways } from "../checks/gateways.ts";
+import { type Gateways, namespacesOf, readGateways, whereIstiodLooks } from "../checks/gateways.ts";
 import type { Survey } from "../checks/survey.ts";
+import { type Taking, takingOf } from "../checks/taking.ts";
 import type { Member } from "../cluster/member.ts";
 import { clusterDomainOf } from "../facts/identity.ts";
 import { readMeshConfig } from "../facts/mesh-config.ts";
@@ -58,14 +59,16 @@ export async function planExposure(
   const { spec, cluster } = member;
   const domain = clusterDomain(spec, survey);
   // Those of all namespaces: any of them may select the gateway's pods.
+  const config = await readMeshConfig(cluster, mesh.namespace, revision);
   const [gateways, exposures, kubernetesGateways] = await Promise.all([
-    mesh.gateway.install
-      ? gatewaysToBe(mesh, spec)
-      : readMeshConfig(cluster, mesh.namespace, revision).then((config) => readGateways(cluster, spec, config)),
+    mesh.gateway.install ? gatewaysToBe(mesh, spec) : readGateways(cluster, spec, config),
     cluster.list<IstioGateway>({ apiVersion: "networking.istio.io/v1", kind: "Gateway" }),
     cluster.list<KubernetesGateway>({ apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" }),
   ]);
-  return decideExposure(mesh, ownerOf(mesh, survey.uid), domain, gateways, { exposures, kubernetesGateways });
+  const namespaces = [mesh.namespace, ...namespacesOf([...exposures, ...kubernetesGateways])];
+  const looksAt = await whereIstiodLooks(cluster, config.discoverySelectors, namespaces);
+  const taking = takingOf(survey.controlPlanes.istiod, survey.istiods, looksAt);
+  return decideExposure(mesh, ownerOf(mesh, survey.uid), domain, gateways, { exposures, kubernetesGateways, taking });
 }
 
 /** See `planExposure`. */
@@ -77,7 +80,12 @@ export function decideExposure(
   {
     exposures,
     kubernetesGateways,
-  }: { readonly exposures: readonly IstioGateway[]; readonly kubernetesGateways: readonly KubernetesGateway[] },
+    taking,
+  }: {
+    readonly exposures: readonly IstioGateway[];
+    readonly kubernetesGateways: readonly KubernetesGateway[];
+    readonly taking: Taking;
+  },
 ): ExposurePlan {
   const judge = (all: readonly IstioGateway[]) =>
     servicesAreExposed({
@@ -85,6 +93,7 @@ export function decideExposure(
       kubernetesGateways: () => kubernetesGateways,
       gateways: () => gateways,
       clusterDomain: () => domain,
+      taking: () => taking,
     } satisfies Exposed);
   if (gateways.services.length === 0)
     return { evidence: "There is no gateway of this network in the cluster that services could be exposed through." };
@@ -113,6 +122,7 @@ function gatewaysToBe(mesh: MeshSpec, spec: ClusterSpec): Gateways {
     pods: [],
     others: [],
     hidden: [],
+    idle: [],
     addresses: [],
   };
 }

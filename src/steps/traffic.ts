@@ -9,6 +9,7 @@ import { addressesOf } from "../checks/gateway-service.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable } from "../checks/part.ts";
 import { judgePair } from "../checks/traffic.ts";
+import { localRule } from "../checks/visibility.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type GatewayView, readGateway } from "../facts/gateway-view.ts";
@@ -16,7 +17,7 @@ import { readMeshConfig } from "../facts/mesh-config.ts";
 import { type RootPolicies, readRootPolicies } from "../facts/policies.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
-import { discoverableLabels, PROBE_PREFIX, type ProbeSpec } from "../mesh/objects/probe.ts";
+import { discoverableLabels, PROBE_PREFIX, type ProbeSpec, probeName } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import {
@@ -206,10 +207,17 @@ export class Probes {
       return skipped(
         `${pair.target} exposes ${listed(hosts)} alone. The probe is in a namespace of its own, which is not among them, so no request was sent to it.`,
       );
+    const config = readable(from.seen.meshConfig);
+    const local = config && localRule({ namespace: this.#probe.namespace, name: probeName(pair.target) }, config);
+    if (local)
+      return skipped(
+        `In ${pair.source}, ${local}: the probe's Services stay in their cluster, as do all that are not taken out of that rule, so no request was sent.`,
+      );
     const gateways = readable(to.seen.gateways);
     const context = {
       trustDomain: readable(from.seen.identity)?.trustDomain ?? "cluster.local",
       gateway: addressesOf(gateways?.services ?? []),
+      ownGateway: addressesOf(readable(from.seen.gateways)?.services ?? []),
       oneNetwork,
       istioNamespace: this.#mesh.namespace,
     };

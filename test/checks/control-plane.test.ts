@@ -97,6 +97,7 @@ describe("a control plane's identity", () => {
       istiod: () => ({}),
       identities: () => new Map([["default", { ...own, ...identity }]]),
       namespace: () => namespace,
+      meshConfig: () => ({ networkGateways: [] }),
     } as unknown as Observation;
     return (["control-plane.identity", "control-plane.network"] as const).map((id) => {
       const { verdict, warning } = checks[id]?.(seen) ?? { verdict: "none" };

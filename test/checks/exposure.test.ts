@@ -6,6 +6,7 @@ import {
   servicesAreExposed,
 } from "../../src/checks/exposure.ts";
 import type { Gateways } from "../../src/checks/gateways.ts";
+import type { Taking } from "../../src/checks/taking.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 
 type Server = NonNullable<IstioGateway["spec"]["servers"]>[number];
@@ -55,21 +56,25 @@ function behind(labels: Record<string, string>, own: Record<string, string> = {}
     pods: [{ metadata: { ...metadata, labels: { ...labels, ...own } } }],
     others: [],
     hidden: [],
+    idle: [],
     addresses: [],
   };
 }
 const OURS = behind(SELECTOR);
 const ISTIODS = behind({ "gateway.networking.k8s.io/gateway-name": "eastwest" });
 
+const ALL: Taking = { revisions: ["default"], looksAt: () => true, scoped: false };
 const facts = (
   gateways: Gateways,
   exposures: IstioGateway[],
   others: KubernetesGateway[] | Failure = [],
   domain = "cluster.local",
+  taking = ALL,
 ) =>
   ({
     gateways: () => gateways,
     clusterDomain: () => domain,
+    taking: () => taking,
     exposures: () => exposures,
     kubernetesGateways: () => {
       if (others instanceof Failure) throw others;
@@ -338,6 +343,31 @@ describe("the hosts", () => {
     expect(judge(OURS, to("*.local"), [], "corp.io").cause).toMatch(
       /has hosts \*\.local instead of \*\.svc\.corp\.io\.$/,
     );
+  });
+});
+
+describe("a Gateway of a revision", () => {
+  const of = (revision: string): IstioGateway => {
+    const gateway = istio(server);
+    return { ...gateway, metadata: { ...gateway.metadata, labels: { "istio.io/rev": revision } } };
+  };
+  const two: Taking = { ...ALL, revisions: ["default", "canary"] };
+  const injected = (revision: string): Gateways => ({
+    ...OURS,
+    pods: OURS.pods.map((pod) => ({
+      ...pod,
+      metadata: { ...pod.metadata, annotations: { "istio.io/rev": revision } },
+    })),
+  });
+
+  test.each<[string, Gateways, Taking, string, RegExp]>([
+    ["is taken by its istiod", injected("canary"), two, "passed", /exposes/],
+    ["is left aside by another one", OURS, two, "failed", /rev=canary, and the gateway's pods are of revision default/],
+    ["may be a tag's", OURS, ALL, "passed", /unless it is a tag of one, istiod does not take it/],
+  ])("%s", (_, gateways, taking, verdict, told) => {
+    const finding = judge(gateways, [of("canary")], [], "cluster.local", taking);
+    expect(finding.verdict).toBe(verdict);
+    expect([finding.cause, finding.warning, finding.evidence].join("\n")).toMatch(told);
   });
 });
 

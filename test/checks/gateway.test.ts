@@ -10,7 +10,7 @@ const checks = gatewayChecks(meshOf(["east", "west"]));
 const judge = (...services: Service[]) =>
   checks["gateway.address"]!({
     spec: { name: "east", network: "network1" },
-    gateways: () => ({ services, deployments: [], pods: [], others: [], hidden: [], addresses: [] }),
+    gateways: () => ({ services, deployments: [], pods: [], others: [], hidden: [], idle: [], addresses: [] }),
   } as unknown as Observation);
 
 interface Given {
@@ -102,6 +102,7 @@ describe("a gateway's version", () => {
       },
       gateways: () => ({
         services: [],
+        addresses: [],
         deployments: [{ metadata: { name: "eastwest", namespace: "mesh" } }],
         pods: [
           {
@@ -167,6 +168,7 @@ describe("a gateway's network", () => {
         deployments: [],
         others: [],
         hidden: [],
+        idle: [],
         pods: [{ metadata: { name: "gateway", labels: ofPod ? { [LABEL]: ofPod } : {} } }],
       }),
     } as unknown as Observation).verdict;
@@ -191,7 +193,16 @@ describe("gateways that are not the network's", () => {
   const seen = (gateways: Partial<Gateways>) =>
     ({
       spec: { name: "east", network: "network1" },
-      gateways: () => ({ services: [], deployments: [], pods: [], others: [], hidden: [], addresses: [], ...gateways }),
+      gateways: () => ({
+        services: [],
+        deployments: [],
+        pods: [],
+        others: [],
+        hidden: [],
+        idle: [],
+        addresses: [],
+        ...gateways,
+      }),
     }) as unknown as Observation;
 
   test("are named where there is no other", () => {

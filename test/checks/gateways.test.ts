@@ -83,6 +83,12 @@ describe("which Services are the network's gateways", () => {
   });
 });
 
+test("one without an address is no way in beside another that has one", () => {
+  const reached = { ...service("edge/b", "one"), status: { loadBalancer: { ingress: [{ ip: "192.0.2.1" }] } } };
+  const ways = waysOf([service("mesh/a", "one"), reached], { network: "one", looksAt: () => true, named: [] });
+  expect([names(ways.services), names(ways.idle)]).toEqual([["edge/b"], ["mesh/a"]]);
+});
+
 describe("the mesh configuration", () => {
   const cluster = (...services: Service[]) =>
     ({

@@ -272,6 +272,11 @@ const inCluster = (cluster: string, ...policies: Policy[]): Circumstances => ({
   policies: new Map([[cluster, { namespace: "mesh-system", policies }]]),
 });
 
+/** The same where proxies use no mTLS by themselves. */
+const without = (cluster: string, ...policies: Policy[]): Circumstances => ({
+  policies: new Map([[cluster, { namespace: "mesh-system", policies, autoMtls: false }]]),
+});
+
 describe("what the mesh says of all its workloads", () => {
   const none: Partial<Attempt> = { ...refused(503, "no healthy upstream"), endpoints: [] };
   const untold: Partial<Attempt> = { ...refused(503, `${RESET}connection refused`), endpoints: [], host: "" };
@@ -302,6 +307,12 @@ describe("what the mesh says of all its workloads", () => {
       /^PeerAuthentication mesh-system\/default in east turns mTLS off/,
     ],
     [
+      "mTLS that nobody asks for and that is not used by itself",
+      refused(503, `${RESET}connection termination`),
+      without("east", rule("pool", "*.local")),
+      /^The mesh configuration of east turns automatic mTLS off \(enableAutoMtls: false\), and no DestinationRule of/,
+    ],
+    [
       "a Sidecar that hides other namespaces",
       untold,
       inCluster("east", named("Sidecar", "default", { egress: [{ hosts: ["mesh-system/*", "~/*"] }] })),
@@ -311,7 +322,7 @@ describe("what the mesh says of all its workloads", () => {
     const finding = judge(attempt, circumstances);
     expect(finding.verdict).toBe("failed");
     expect(finding.cause).toMatch(cause);
-    expect(finding.hint).toMatch(/kubectl -n mesh-system edit/);
+    expect(finding.hint).toMatch(/kubectl -n mesh-system (edit|get)/);
   });
 
   test.each<[string, Partial<Attempt>, Circumstances]>([
@@ -327,6 +338,7 @@ describe("what the mesh says of all its workloads", () => {
       ),
     ],
     ["a DestinationRule without TLS", none, inCluster("east", rule("pool", "*.local"))],
+    ["mTLS that is not used by itself, but asked for", none, without("east", rule("mtls", "*.local", "ISTIO_MUTUAL"))],
     [
       "a PeerAuthentication for some workloads",
       none,

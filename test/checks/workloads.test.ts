@@ -247,6 +247,7 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
     }),
     exposures: () => [],
     kubernetesGateways: () => [],
+    taking: () => ({ revisions: ["default"], looksAt: () => true, scoped: false }),
     istiod: () => deployment(),
     bundle: () => ({
       source: "ConfigMap roots",

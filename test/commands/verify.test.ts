@@ -4,10 +4,11 @@ import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { OWNER } from "../../src/mesh/claim.ts";
 import { type Subject, subjectName } from "../../src/mesh/report.ts";
-import { blocked, distorted } from "../embedded/cluster.ts";
+import { blocked } from "../embedded/cluster.ts";
 import { REFUSE } from "../embedded/controllers/deployments.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { schemaProblems } from "../report/schema.ts";
+import { changed, object, removed, tells } from "./change.ts";
 import { testClusters } from "./clusters.ts";
 import {
   failures,
@@ -121,47 +122,6 @@ interface Case {
   name: string;
   expected: [id: CheckId, subject: Subject, cause: RegExp, hint?: RegExp][];
   make: () => () => void;
-}
-
-const object = (
-  kube: Kube,
-  apiVersion: string,
-  kind: string,
-  name: string,
-  namespace: string | undefined = NAMESPACE,
-) => kube.get({ apiVersion, kind, name, ...(namespace ? { namespace } : {}) });
-
-/** Puts a changed object in an object's place; undone by putting back the first. */
-function changed(kube: Kube, found: Json, change: (object: Json) => void): () => void {
-  const copy = structuredClone(found);
-  change(copy);
-  kube.put(copy);
-  return () => {
-    kube.put(structuredClone(found));
-  };
-}
-
-function removed(kube: Kube, found: Json): () => void {
-  const { apiVersion, kind, metadata } = found;
-  kube.delete({
-    apiVersion,
-    kind,
-    name: metadata.name,
-    ...(metadata.namespace ? { namespace: metadata.namespace } : {}),
-  });
-  return () => {
-    const { uid: _, resourceVersion: __, ...rest } = metadata;
-    kube.put({ ...found, metadata: rest });
-  };
-}
-
-/** The first cluster's istiod tells something else than what is so. */
-function tells(path: string, change: (answer: Json) => void): () => void {
-  distorted.set(one(), (asked, answer) => {
-    if (asked === path) change(answer);
-    return answer;
-  });
-  return () => distorted.delete(one());
 }
 
 function withoutShards(shardz: Json, which: (host: string) => boolean): void {
@@ -279,13 +239,13 @@ const CASES: Case[] = [
         /rollout restart/,
       ],
     ],
-    make: () => tells("endpointShardz", (shardz) => withoutShards(shardz, () => true)),
+    make: () => tells(one(), "endpointShardz", (shardz) => withoutShards(shardz, () => true)),
   },
   {
     name: "an istiod that does not follow another cluster any more",
     expected: [["remote.endpoints", A_B, /1 endpoint held that is no more \(istio-system\/istiod 10\.9\.9\.9:15012\)/]],
     make: () =>
-      tells("endpointShardz", (shardz) => {
+      tells(one(), "endpointShardz", (shardz) => {
         const shard = shardz["istiod.istio-system.svc.cluster.local"][NAMESPACE].Shards["Kubernetes/cluster2"];
         shard.push({ ...shard[0], Addresses: ["10.9.9.9"], EndpointPort: 15012 });
       }),
@@ -296,7 +256,7 @@ const CASES: Case[] = [
       ["remote.endpoints", A_B, /does not hold cluster2's gateways as they are: \S+:15443 of network2 missing/],
     ],
     make: () =>
-      tells("networkz", (gateways) =>
+      tells(one(), "networkz", (gateways) =>
         gateways.splice(0, 9, ...gateways.filter(({ Cluster }: Json) => Cluster !== "cluster2")),
       ),
   },
@@ -317,7 +277,7 @@ const CASES: Case[] = [
       const undo = changed(one(), gatewayPod(one()), ({ spec }) => {
         spec.containers[0].image = `docker.io/istio/proxyv2@sha256:${"0".repeat(64)}`;
       });
-      const tell = tells("syncz", (proxies) => {
+      const tell = tells(one(), "syncz", (proxies) => {
         for (const proxy of proxies) proxy.istio_version = "1.27.0";
       });
       return () => {
@@ -339,7 +299,7 @@ const CASES: Case[] = [
     make: () => {
       for (const name of ["old-1", "old-2"]) one().put(workload(name, "Kubernetes"));
       // istiod takes no connection of theirs.
-      const tell = tells("syncz", (proxies) => {
+      const tell = tells(one(), "syncz", (proxies) => {
         const taken = proxies.filter(({ proxy }: Json) => !proxy.startsWith("old-"));
         proxies.splice(0, proxies.length, ...taken);
       });
@@ -362,7 +322,7 @@ const CASES: Case[] = [
     ],
     make: () => {
       one().put(workload("web-1", "cluster1"));
-      const tell = tells("syncz", (proxies) => {
+      const tell = tells(one(), "syncz", (proxies) => {
         const { resources } = proxies.find(({ proxy }: Json) => proxy === "web-1.default");
         resources["type.googleapis.com/envoy.config.listener.v3.Listener"].lastError = "no such filter";
       });

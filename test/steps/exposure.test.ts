@@ -16,6 +16,7 @@ const ways = (...selectors: Record<string, string>[]): Gateways => ({
   pods: [],
   others: [],
   hidden: [],
+  idle: [],
   addresses: [],
 });
 const OURS = { app: "istio-eastwestgateway", istio: "eastwestgateway" };
@@ -26,8 +27,9 @@ const theirs = (hosts: string, name = "theirs"): IstioGateway => {
   const gateway = exposure(MESH, hosts) as IstioGateway;
   return { ...gateway, metadata: { name, namespace: "edge", labels: {} } };
 };
+const TAKING = { revisions: [], looksAt: () => true, scoped: false };
 const decide = (gateways: Gateways, exposures: IstioGateway[], domain = "cluster.local") =>
-  decideExposure(MESH, OWNER, domain, gateways, { exposures, kubernetesGateways: [] });
+  decideExposure(MESH, OWNER, domain, gateways, { exposures, kubernetesGateways: [], taking: TAKING });
 
 describe("a Gateway of ours", () => {
   test.each<[string, Gateways, IstioGateway[], string, IstioGateway | undefined]>([

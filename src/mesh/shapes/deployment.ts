@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../objects/object.ts";
 export interface Deployment extends KubernetesObject {
   spec: {
     replicas?: number;
+    paused?: boolean;
     selector?: { matchLabels?: Record<string, string> };
     template: {
       metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> };

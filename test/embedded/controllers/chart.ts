@@ -103,7 +103,10 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
       apiVersion: "v1",
       kind: "ConfigMap",
       metadata: namespaced(`istio${suffix}`),
-      data: { mesh: meshConfig(values, global) },
+      data: {
+        mesh: meshConfig(values, global),
+        ...(global.meshNetworks ? { meshNetworks: stringify({ networks: global.meshNetworks }) } : {}),
+      },
     },
     {
       apiVersion: "v1",
@@ -140,6 +143,7 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
               {
                 name: "discovery",
                 image: `${global.hub}/pilot:${global.tag}`,
+                ...(global.proxy?.clusterDomain ? { args: ["discovery", "--domain", global.proxy.clusterDomain] } : {}),
                 env: Object.entries(env).map(([name, value]) => ({ name, value })),
               },
             ],

@@ -57,12 +57,18 @@ function reconcile(kube: Kube, ref: Ref, admit: (pod: Json) => Json): void {
       .filter(({ metadata }) => !metadata.deletionTimestamp && metadata.ownerReferences?.[0]?.uid === uid);
   const isCurrent = (pod: Json) => pod.metadata.labels[HASH] === hash;
 
-  const current = owned().filter(isCurrent);
+  // Of one that is paused nothing is rolled out, whatever its template has become.
+  const { paused = false } = deployment.spec;
+  const current = paused ? owned() : owned().filter(isCurrent);
   const refusal = kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace })?.metadata.annotations?.[REFUSE];
-  for (let count = current.length; count < replicas && !refusal; count++) kube.put(admit(podOf(deployment, hash)));
+  for (let count = current.length; count < replicas && !refusal && !paused; count++)
+    kube.put(admit(podOf(deployment, hash)));
   const rolledOut = current.length >= replicas && current.every(isReady);
   // As a rolling update does: what runs stays until its replacement is ready.
-  const surplus = [...current.slice(replicas), ...(rolledOut ? owned().filter((pod) => !isCurrent(pod)) : [])];
+  const surplus = [
+    ...current.slice(replicas),
+    ...(rolledOut && !paused ? owned().filter((pod) => !isCurrent(pod)) : []),
+  ];
   for (const pod of surplus) kube.delete(refOf(pod));
 
   const pods = owned();

@@ -1,3 +1,4 @@
+import { parse } from "yaml";
 import type { Json } from "../kube.ts";
 import type { Neighbour } from "../network.ts";
 import { hasLabels, isReady } from "./support.ts";
@@ -33,20 +34,58 @@ const NETWORK = "topology.istio.io/network";
 const GATEWAY_PORT = "networking.istio.io/gatewayPort";
 const MTLS_PORT = 15443;
 
-/** The gateways that istiod finds by their Services' label; one without an address is none. */
+const NODE_SELECTOR = "traffic.istio.io/nodeSelector";
+
+/**
+ * The gateways that istiod finds by their Services' label, or by its own configuration's networks; one without an address is
+ * none. @param all the clusters that it knows, its own first
+ */
 export function networkGateways(all: readonly Known[]): NetworkGateway[] {
-  return all.flatMap((known) =>
+  const networks = networksOf(all[0]);
+  const labelled = all.flatMap((known) =>
     known.neighbour.kube.list("v1", "Service").flatMap((service) => {
-      const network = service.metadata.labels?.[NETWORK];
+      const { name, namespace, labels = {} } = service.metadata;
+      const named = networks
+        .filter(({ registries }) => registries.includes(known.id))
+        .find(({ gateway }) => gateway.registryServiceName === `${name}.${namespace}.svc.cluster.local`);
+      const network = labels[NETWORK] || named?.network;
       if (!network) return [];
-      const ingress: Json[] = (service.spec.type === "LoadBalancer" && service.status?.loadBalancer?.ingress) || [];
-      const addresses: string[] = [
-        ...(service.spec.externalIPs ?? []),
-        ...ingress.map(({ ip, hostname }) => ip ?? hostname),
-      ];
-      const port = Number(service.metadata.labels[GATEWAY_PORT] ?? MTLS_PORT);
-      return addresses.map((address) => ({ network, known, service, address, port }));
+      const port = Number(labels[GATEWAY_PORT] ?? (labels[NETWORK] ? MTLS_PORT : named?.gateway.port));
+      return addressesOf(known, service, port).map((each) => ({ network, known, service, ...each }));
     }),
+  );
+  const byAddress = networks.flatMap(({ network, gateway: { address, port } }) =>
+    all.flatMap((known) =>
+      known.neighbour.kube
+        .list("v1", "Service")
+        .filter((service) => address && addressesOf(known, service, port).some((each) => each.address === address))
+        .map((service) => ({ network, known: { ...known, id: "" }, service, address, port })),
+    ),
+  );
+  return [...labelled, ...byAddress];
+}
+
+function addressesOf({ neighbour }: Known, { metadata, spec, status }: Json, port: number) {
+  const ingress: Json[] = (spec.type === "LoadBalancer" && status?.loadBalancer?.ingress) || [];
+  const addresses: string[] = [...(spec.externalIPs ?? []), ...ingress.map(({ ip, hostname }) => ip ?? hostname)];
+  const found = addresses.map((address) => ({ address, port }));
+  const selector = metadata.annotations?.[NODE_SELECTOR];
+  if (spec.type !== "NodePort" || selector === undefined) return found;
+  const { nodePort = port } = spec.ports.find((each: Json) => each.port === port) ?? {};
+  const nodes = neighbour.kube.list("v1", "Node").filter((node) => hasLabels(node, JSON.parse(selector)));
+  const own = nodes.flatMap((node) => node.status.addresses.find(({ type }: Json) => type === "ExternalIP") ?? []);
+  return [...found, ...own.map(({ address }) => ({ address, port: nodePort }))];
+}
+
+function networksOf(own: Known | undefined): { network: string; registries: string[]; gateway: Json }[] {
+  const ref = { apiVersion: "v1", kind: "ConfigMap", namespace: own?.namespace ?? "", name: "istio" };
+  const { networks = {} } = parse(own?.neighbour.kube.get(ref)?.data?.meshNetworks ?? "") ?? {};
+  return Object.entries<Json>(networks).flatMap(([network, { endpoints = [], gateways = [] }]) =>
+    gateways.map((gateway: Json) => ({
+      network,
+      registries: endpoints.flatMap(({ fromRegistry }: Json) => fromRegistry ?? []),
+      gateway,
+    })),
   );
 }
 

@@ -166,7 +166,11 @@ function call(kube: Kube, source: Json, { known, pod, gateway }: Endpoint): Prox
   if (there !== kube) {
     // Pod networks are not routed between clusters, unless they are meant to be.
     if (!gateway && !known.neighbour.routed()) return unavailable(`${RESET} reset reason: connection timeout`);
-    const refusal = gateway && refusedAtGateway(there, gateway.service, known.neighbour.blocked());
+    // What is this cluster's own comes first: an address that two clusters have leads to the own gateway.
+    const own = gateway && kube.list("v1", "Service").find((service) => hasAddress(service, gateway.address));
+    const refusal = own
+      ? `${RESET} reset reason: connection termination`
+      : gateway && refusedAtGateway(there, gateway.service, known.neighbour.blocked());
     if (refusal) return unavailable(refusal);
   }
   const root = (where: Kube, { metadata: { namespace } }: Json) =>
@@ -201,6 +205,11 @@ function answerOf({ metadata }: Json): { status?: number; body?: string } {
   return status ? { status: Number(status), body: body ?? "" } : {};
 }
 
+function hasAddress({ status }: Json, address: string): boolean {
+  const ingress: Json[] = status?.loadBalancer?.ingress ?? [];
+  return ingress.some(({ ip, hostname }) => address === (ip ?? hostname));
+}
+
 /** Envoy's text where the way ends at the gateway; `undefined` where it lets the request through. */
 function refusedAtGateway(kube: Kube, service: Json, blocked: boolean): string | undefined {
   const refused = (why: string) =>
@@ -218,7 +227,7 @@ function refusedAtGateway(kube: Kube, service: Json, blocked: boolean): string |
       ({ port, tls, hosts }: Json) =>
         port.number === 15443 &&
         tls?.mode === "AUTO_PASSTHROUGH" &&
-        hosts.some((host: string) => /^(\*|\*\.local)$/.test(host)),
+        hosts.some((host: string) => /^([^/]+\/)?(\*|\*\.local)$/.test(host)),
     );
   return exposed ? undefined : `${RESET} reset reason: connection termination`;
 }
