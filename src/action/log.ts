@@ -1,7 +1,8 @@
 import * as core from "@actions/core";
 import type { Watcher } from "../cluster/client.ts";
 import type { Wait } from "../cluster/cluster.ts";
-import { MARKS, PHASES, type Phase, type Subject, subjectName, type Verdict } from "../mesh/report.ts";
+import { MARKS, PHASES, type Phase, type Verdict } from "../mesh/phases.ts";
+import { type Subject, subjectName } from "../mesh/report.ts";
 import type { Progress } from "../steps/run.ts";
 import { mask } from "./masking.ts";
 import { printable } from "./messages.ts";

@@ -1,5 +1,6 @@
 import { setOutput } from "@actions/core";
-import type { Report, Verdict } from "../mesh/report.ts";
+import type { Verdict } from "../mesh/phases.ts";
+import type { Report } from "../mesh/report.ts";
 
 /** Paths of what was written of a run. */
 export interface Files {

@@ -1,4 +1,4 @@
-import type { Phase } from "./report.ts";
+import type { Phase } from "./phases.ts";
 
 /** What a check is about. */
 export const CATEGORIES = {

@@ -1,32 +1,12 @@
 import type { Category, CheckId } from "./catalogue.ts";
+import type { Phase, Verdict } from "./phases.ts";
 import type { RemotePair, TrafficPair } from "./spec.ts";
 
 /** Version of the published report; a field's removal or change of meaning raises it. */
 export const SCHEMA_VERSION = 1;
 
-/** `unknown`: could not be checked. `skipped`: did not apply, or something before it failed. Both say why in `cause`. */
-export type Verdict = "passed" | "failed" | "unknown" | "skipped";
-
-/** A verdict in one character. */
-export const MARKS: Readonly<Record<Verdict, string>> = { passed: "✓", failed: "✗", unknown: "?", skipped: "–" };
-
 /** `incomplete`: nothing failed, but something could not be checked. */
 export type Result = "passed" | "failed" | "incomplete";
-
-export const PHASES = {
-  preflight: "Preflight",
-  trust: "Trust",
-  controlPlane: "Control planes",
-  gateway: "East-west gateways",
-  remoteAccess: "Remote access",
-  confirmation: "Confirmation",
-  verification: "Verification",
-  traffic: "Traffic",
-  plan: "Plan",
-  unlinking: "Links",
-  removal: "Removal",
-} as const;
-export type Phase = keyof typeof PHASES;
 
 /** A Service as it is seen from a cluster. */
 export interface ServiceSubject {

@@ -1,5 +1,6 @@
 import { CATEGORIES, type Category } from "../mesh/catalogue.ts";
-import { type Check, MARKS, type Report, subjectName, type Verdict } from "../mesh/report.ts";
+import { MARKS, type Verdict } from "../mesh/phases.ts";
+import { type Check, type Report, subjectName } from "../mesh/report.ts";
 import { made } from "./changes.ts";
 import { escaped, folded, prose, Room, table } from "./text.ts";
 import { inWhat } from "./words.ts";

@@ -1,5 +1,6 @@
 import { CATEGORIES, type Category, CHECKS } from "../mesh/catalogue.ts";
-import { type Check, type Phase, type Report, subjectName, type Verdict } from "../mesh/report.ts";
+import type { Phase, Verdict } from "../mesh/phases.ts";
+import { type Check, type Report, subjectName } from "../mesh/report.ts";
 import { inWhat } from "./words.ts";
 
 /**

@@ -1,6 +1,7 @@
 import type { CheckId } from "../mesh/catalogue.ts";
 import { rootCauses } from "../mesh/causes.ts";
-import { type Check, MARKS, PHASES, type Report } from "../mesh/report.ts";
+import { MARKS, PHASES } from "../mesh/phases.ts";
+import type { Check, Report } from "../mesh/report.ts";
 import { count } from "../mesh/words.ts";
 import { planned } from "./changes.ts";
 import { details } from "./details.ts";

@@ -1,4 +1,5 @@
-import { type Check, clustersOf, MARKS, type Report, type Verdict } from "../mesh/report.ts";
+import { MARKS, type Verdict } from "../mesh/phases.ts";
+import { type Check, clustersOf, type Report } from "../mesh/report.ts";
 import { escaped, Room, table } from "./text.ts";
 
 /** Above this the picture is a tangle that shows nothing. */

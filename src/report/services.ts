@@ -1,4 +1,5 @@
-import { type Check, MARKS, type Report, type ServiceSubject } from "../mesh/report.ts";
+import { MARKS } from "../mesh/phases.ts";
+import type { Check, Report, ServiceSubject } from "../mesh/report.ts";
 import { listed } from "../mesh/words.ts";
 import { escaped, Room, table } from "./text.ts";
 

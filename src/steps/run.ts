@@ -5,6 +5,8 @@ import { CHECKS, type CheckId } from "../mesh/catalogue.ts";
 import { explained } from "../mesh/causes.ts";
 import { Failure } from "../mesh/failure.ts";
 import { describe, type ObjectRef } from "../mesh/objects/object.ts";
+import type { Phase, Verdict } from "../mesh/phases.ts";
+import { PHASES } from "../mesh/phases.ts";
 import { withoutSecretsIn } from "../mesh/redact.ts";
 import type {
   Change,
@@ -13,15 +15,13 @@ import type {
   ClusterReport,
   Finding,
   Left,
-  Phase,
   PhaseReport,
   Reading,
   Report,
   Result,
   Subject,
-  Verdict,
 } from "../mesh/report.ts";
-import { clustersOf, PHASES, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
+import { clustersOf, SCHEMA_VERSION, subjectName } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { type ObjectChange, type Step, stepOf } from "./step.ts";
 import type { Same } from "./write.ts";

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Log } from "../../src/action/log.ts";
 import type { Wait } from "../../src/cluster/cluster.ts";
-import { PHASES, type Phase } from "../../src/mesh/report.ts";
+import { PHASES, type Phase } from "../../src/mesh/phases.ts";
 import { isCommand, stdout } from "./stdout.ts";
 
 beforeEach(() => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CATEGORIES, CHECKS, type CheckId } from "../../src/mesh/catalogue.ts";
-import { PHASES } from "../../src/mesh/report.ts";
+import { PHASES } from "../../src/mesh/phases.ts";
 import { documentationOf } from "../../src/report/words.ts";
 
 const ids = Object.keys(CHECKS) as CheckId[];

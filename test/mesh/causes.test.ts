@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { CHECKS, type CheckId } from "../../src/mesh/catalogue.ts";
 import { explained, rootCauses } from "../../src/mesh/causes.ts";
-import type { Check, CheckRef, Subject, Verdict } from "../../src/mesh/report.ts";
+import type { Verdict } from "../../src/mesh/phases.ts";
+import type { Check, CheckRef, Subject } from "../../src/mesh/report.ts";
 
 /** A check that did not pass, unless told otherwise. */
 function check(id: CheckId, subject: Subject, more: Partial<Check> = {}): Check {

@@ -1,17 +1,8 @@
 import { CHECKS, type CheckId } from "../../src/mesh/catalogue.ts";
 import { explained } from "../../src/mesh/causes.ts";
 import { HIDDEN } from "../../src/mesh/diff.ts";
-import type {
-  Action,
-  Change,
-  Check,
-  ClusterReport,
-  Phase,
-  Reading,
-  Report,
-  Subject,
-  Verdict,
-} from "../../src/mesh/report.ts";
+import type { Phase, Verdict } from "../../src/mesh/phases.ts";
+import type { Action, Change, Check, ClusterReport, Reading, Report, Subject } from "../../src/mesh/report.ts";
 import { orderedPairs } from "../../src/mesh/spec.ts";
 
 type End = Partial<Check> & { verdict: Verdict };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CATEGORIES, CHECKS } from "../../src/mesh/catalogue.ts";
-import { PHASES, type Report, SCHEMA_VERSION } from "../../src/mesh/report.ts";
+import { PHASES } from "../../src/mesh/phases.ts";
+import { type Report, SCHEMA_VERSION } from "../../src/mesh/report.ts";
 import {
   allFailed,
   deadGateway,

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { ApiError, Unreachable } from "../../src/cluster/errors.ts";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
-import type { CheckRef, Finding, Result, Subject, Verdict } from "../../src/mesh/report.ts";
+import type { Verdict } from "../../src/mesh/phases.ts";
+import type { CheckRef, Finding, Result, Subject } from "../../src/mesh/report.ts";
 import { attempt, NotReached, Run } from "../../src/steps/run.ts";
 import { applying, clusterOf, memberOf, meshOf, ownSecret, secret, secretRef, Told } from "./support.ts";
 

@@ -4,7 +4,8 @@ import type { Member } from "../../src/cluster/member.ts";
 import { ownerOf, proven } from "../../src/mesh/claim.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
 import { ownership } from "../../src/mesh/objects/ownership.ts";
-import { type Phase, type Subject, subjectName, type Verdict } from "../../src/mesh/report.ts";
+import type { Phase, Verdict } from "../../src/mesh/phases.ts";
+import { type Subject, subjectName } from "../../src/mesh/report.ts";
 import type { MeshSpec, SettledMesh } from "../../src/mesh/spec.ts";
 import type { Progress } from "../../src/steps/run.ts";
 
