@@ -78,16 +78,23 @@ export function stillSo(before: readonly Trouble[], now: readonly Trouble[]): Tr
 /** What every proxy asks for as long as it runs; of all else it may have dropped what was still on its way. */
 const ALWAYS: readonly (Kind | undefined)[] = ["clusters", "listeners", "endpoints"];
 
-/** Whether the proxies take what istiod sends them. @param lasting what was wrong with proxies and stayed so */
-export function takeTheirConfiguration(mesh: MeshSpec, seen: Observation, lasting: Part<readonly Trouble[]>): Finding {
+/**
+ * Whether the proxies take what istiod sends them.
+ * @param lasting what was wrong with proxies and stayed so
+ * @param traffic whether requests were sent, which tell of a gateway that hangs
+ */
+export function takeTheirConfiguration(
+  mesh: MeshSpec,
+  seen: Observation,
+  lasting: Part<readonly Trouble[]>,
+  traffic: boolean,
+): Finding {
   let connections: readonly Connection[];
   let troubles: readonly Trouble[];
   try {
     connections = seen.connections().filter(isWorkload);
-    // What a gateway rejects because of two Gateways that do not go together is told of those.
-    const exposed = judged(() => exposure(mesh, seen)).verdict !== "failed";
-    const gateways = readable(seen.gateways)?.pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-    troubles = lasting().filter(({ name, what }) => exposed || what !== "rejected" || !gateways?.includes(name));
+    const told = toldElsewhere(mesh, seen, traffic);
+    troubles = lasting().filter((each) => !told(each));
   } catch (error) {
     if (!(error instanceof DebugClosed)) throw error;
     return skipped(
@@ -142,8 +149,14 @@ export function takeTheirConfiguration(mesh: MeshSpec, seen: Observation, lastin
   return { ...passed(evidence, reading), warning };
 }
 
-const exposure = (mesh: MeshSpec, seen: Observation): Finding =>
-  gatewayChecks(mesh)["gateway.exposure"]?.(seen) ?? passed("");
+/** What of the gateways between the networks is another check's: one cause is one finding. */
+function toldElsewhere(mesh: MeshSpec, seen: Observation, traffic: boolean): (trouble: Trouble) => boolean {
+  const gateways = readable(seen.gateways)?.pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`) ?? [];
+  const exposure = gatewayChecks(mesh)["gateway.exposure"];
+  const exposed = !exposure || judged(() => exposure(seen)).verdict !== "failed";
+  // They reject what is made of two Gateways that do not go together.
+  return ({ name, what }) => gateways.includes(name) && (what === "rejected" ? !exposed : traffic);
+}
 
 function hang([name = ""]: readonly string[]): string {
   const [namespace, pod] = name.split("/");

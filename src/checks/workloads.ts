@@ -14,6 +14,8 @@ export interface WorkloadsView {
   readonly seen: Observation;
   /** What was wrong with proxies and stayed so. */
   readonly lasting: Part<readonly Trouble[]>;
+  /** Whether requests are sent between the clusters. */
+  readonly traffic: boolean;
   /** By revision; those that are asked for. */
   readonly policies: Part<ReadonlyMap<string, InjectionPolicy>>;
 }
@@ -23,7 +25,7 @@ export function workloadChecks(mesh: MeshSpec, now = new Date()): Judgements<Wor
   return {
     "workloads.identity": ({ seen }) => haveNamesOfIstiod(mesh, seen),
     "workloads.root": ({ seen }) => trustTheRoot(mesh, seen, now),
-    "workloads.synced": ({ seen, lasting }) => takeTheirConfiguration(mesh, seen, lasting),
+    "workloads.synced": ({ seen, lasting, traffic }) => takeTheirConfiguration(mesh, seen, lasting, traffic),
     "workloads.version": ({ seen }) => goWithIstiod(mesh, seen),
     "workloads.injected": ({ seen, policies }) => haveSidecars(mesh, seen, policies),
   };

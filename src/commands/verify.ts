@@ -100,7 +100,7 @@ export async function verify(
       judgeMesh(run, mesh, members, of),
       judgePairs(run, mesh, members, of, tools.call),
       judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),
-      judgeWorkloads(run, mesh, members, of, tools.patience),
+      judgeWorkloads(run, mesh, members, of, tools.traffic, tools.patience),
       judgeServices(run, mesh, tools.services, members, of, comparing, tools.traffic ? probes : undefined),
       probes.sendTraffic(members, of),
     ]);

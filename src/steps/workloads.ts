@@ -30,6 +30,7 @@ export async function judgeWorkloads(
   mesh: MeshSpec,
   members: readonly Member[],
   seenOf: (member: Member) => Promise<Observation>,
+  traffic: boolean,
   lasting = LASTING,
 ): Promise<void> {
   await Promise.all(
@@ -39,7 +40,7 @@ export async function judgeWorkloads(
         part(lastingTroubles(mesh, member, seen, lasting)),
         part(policiesOf(mesh, member, seen)),
       ]);
-      const view = { seen, lasting: troubles, policies };
+      const view = { seen, lasting: troubles, traffic, policies };
       for (const [id, check] of Object.entries(workloadChecks(mesh)))
         run.judge(
           id as CheckId,

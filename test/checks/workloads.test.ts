@@ -186,6 +186,8 @@ interface World {
   readonly injectors?: Json[] | Failure;
   readonly policy?: string;
   readonly gateways?: Json[];
+  /** The host of each Gateway that exposes Services. */
+  readonly exposed?: readonly string[];
   readonly proxyMetadata?: Json;
   readonly networks?: [string, string];
   /** When each root in effect was made, and when it was written. */
@@ -238,14 +240,14 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
     identities: () => new Map(Object.entries(revisions)),
     meshConfig: () => ({ proxyMetadata: world.proxyMetadata ?? {} }),
     gateways: () => ({
-      services: [],
+      services: [{ metadata: { name: "gateway", namespace: "istio-system" }, spec: { selector: EASTWEST } }],
       deployments: [],
       pods: world.gateways ?? [],
       others: [],
       hidden: [],
       addresses: [],
     }),
-    exposures: () => [],
+    exposures: () => (world.exposed ?? ["*.local"]).map((host, i) => exposing(host, `expose-${i}`)),
     kubernetesGateways: () => [],
     taking: () => ({ revisions: ["default"], looksAt: () => true, scoped: false }),
     istiod: () => deployment(),
@@ -273,7 +275,7 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
     ),
   );
   const check = workloadChecks(mesh, new Date(world.now ?? Date.now()))[id];
-  return judged(() => (check as NonNullable<typeof check>)({ seen, lasting, policies: () => policies }));
+  return judged(() => (check as NonNullable<typeof check>)({ seen, lasting, traffic: true, policies: () => policies }));
 }
 
 /** Roots by when they were made. */
@@ -285,6 +287,15 @@ beforeAll(async () => {
 
 const CLOSED = new DebugClosed("its debug interface is closed");
 const web = pod("web-1");
+const EASTWEST = { istio: "eastwestgateway" };
+const gateway = pod("gateway-1", { namespace: "istio-system", role: "router", native: false, labels: EASTWEST });
+const exposing = (host: string, name: string): Json => ({
+  metadata: { name, namespace: "istio-system" },
+  spec: {
+    selector: EASTWEST,
+    servers: [{ port: { number: 15443, protocol: "TLS" }, tls: { mode: "AUTO_PASSTHROUGH" }, hosts: [host] }],
+  },
+});
 
 describe("names", () => {
   test.each<[string, World]>([
@@ -531,6 +542,19 @@ describe("configuration", () => {
       { pods: [web, pod("new-1", { status: { conditions: [] } })], syncz: [connected(web)] },
     ],
     ["is that of another mesh", { pods: [web, pod("theirs-1", { of: "other" })], syncz: [connected(web)] }],
+    [
+      "is not taken by a gateway that hangs, which requests tell of",
+      { pods: [web, gateway], gateways: [gateway], syncz: [connected(web), connected(gateway, stuck)] },
+    ],
+    [
+      "is rejected by a gateway that two Gateways are in conflict on, which is told of those",
+      {
+        pods: [web, gateway],
+        gateways: [gateway],
+        exposed: ["*", "*.local"],
+        syncz: [connected(web), connected(gateway, rejects)],
+      },
+    ],
     ["was not there for a moment", { pods: [web], syncz: [vm], later: { syncz: [vm, connected(web)] } }],
     ["was for a pod that went meanwhile", { pods: [web], syncz: [vm], later: { pods: [], syncz: [vm] } }],
   ])("%s", async (_, world) => {
@@ -564,6 +588,12 @@ describe("configuration", () => {
       { pods: [web, pod("web-2")], syncz: [connected(pod("web-2"))] },
       /^1 proxy \(shop\/web-1\) is connected to no istiod/,
       /15012/,
+    ],
+    [
+      "is rejected by a gateway",
+      { pods: [gateway], gateways: [gateway], syncz: [connected(gateway, rejects)] },
+      /^1 proxy \(istio-system\/gateway-1\) rejects the listeners/,
+      /envoyfilters/,
     ],
     [
       "is rejected by a machine outside of Kubernetes",
@@ -605,7 +635,6 @@ describe("configuration", () => {
 
 describe("versions", () => {
   const version = (of: string) => ({ istio_version: of });
-  const gateway = pod("gateway-1", { namespace: "istio-system", role: "router", native: false });
 
   test.each<[string, World]>([
     ["are istiod's", { pods: [web] }],
