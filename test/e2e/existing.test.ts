@@ -44,7 +44,8 @@ async function meshConfig(more: Readonly<Record<string, unknown>>): Promise<() =
   const until = async (cluster: Cluster, there: boolean) => {
     while (isIn(more, parse((await cluster.get("configmap", "istio")).data.mesh)) !== there) await delay(500);
   };
-  const none = Object.fromEntries(Object.keys(more).map((key) => [key, null]));
+  // A default stays: where a map is applied that has become empty, null is left of it, which is no mesh configuration.
+  const none = { ...Object.fromEntries(Object.keys(more).map((key) => [key, null])), accessLogFile: "" };
   await Promise.all(clusters.map((each) => patch(each, more)));
   await Promise.all(clusters.map((each) => until(each, true)));
   return async () => {
