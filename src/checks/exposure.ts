@@ -6,7 +6,7 @@ import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { listed } from "../mesh/words.ts";
 import { failed, passed } from "./finding.ts";
-import { mtlsPort, type Service, targetPort } from "./gateway-service.ts";
+import { mtlsPort, type Service, selectsPods, targetPort } from "./gateway-service.ts";
 import type { Gateways } from "./gateways.ts";
 import { type Part, readable } from "./part.ts";
 import { ignored, perhapsIgnored, type Taking } from "./taking.ts";
@@ -111,7 +111,8 @@ export function exposedHosts({
 /** The ways in; where there is none, one that might be. */
 function waysOf({ services, deployments, pods }: Gateways): Way[] {
   const none: Service = { apiVersion: "v1", kind: "Service", metadata: { name: "" } };
-  return (services.length > 0 ? services : [none]).map((service) => {
+  const leading = services.filter(selectsPods);
+  return (leading.length > 0 ? leading : [none]).map((service) => {
     const selector = service.spec?.selector ?? {};
     const own = (each: { metadata: { namespace?: string }; labels: Readonly<Record<string, string>> }) =>
       each.metadata.namespace === service.metadata.namespace && matches(selector, each.labels);

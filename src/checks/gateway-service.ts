@@ -18,6 +18,11 @@ export function mtlsPort({ metadata }: KubernetesObject): number {
   return Number(metadata.labels?.[GATEWAY_PORT_LABEL]) || MTLS_PORT;
 }
 
+/** Whether the Service leads to pods, and not to endpoints that somebody names. */
+export function selectsPods({ spec }: Service): boolean {
+  return Object.keys(spec?.selector ?? {}).length > 0;
+}
+
 /** Whether the Service has that port: istiod takes none for a gateway without it. */
 export function takesMtls(service: Service): boolean {
   return service.spec?.ports?.some(({ port }) => port === mtlsPort(service)) ?? false;

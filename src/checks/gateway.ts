@@ -16,31 +16,65 @@ import {
   isByNodes,
   mtlsPort,
   type Service,
+  selectsPods,
   takesMtls,
   withoutAddress,
 } from "./gateway-service.ts";
 import { gatewayGoesWithIstiod } from "./gateway-version.ts";
 import { type Gateways, notLookedAt } from "./gateways.ts";
 import type { Observation } from "./observation.ts";
+import { readable } from "./part.ts";
 import { podTrouble, proxyImage, refusedPods, rolledOut, troubleOf } from "./pods.ts";
 
-/** The checks of one cluster's way in. A mesh in one network needs none. */
-export function gatewayChecks(mesh: MeshSpec): Judgements<Observation> {
+/**
+ * The checks of one cluster's way in. A mesh in one network needs none.
+ * @param peers the other clusters of its network: where it has no gateway of its own, istiod takes theirs (`selectNetworkGateways`)
+ */
+export function gatewayChecks(mesh: MeshSpec, peers: readonly Observation[] = []): Judgements<Observation> {
   const asked =
     (judge: Judgement<Observation>): Judgement<Observation> =>
     (seen) =>
-      hasOtherNetworks(mesh, seen.spec.network)
-        ? judge(seen)
-        : skipped(
-            `All clusters are in network ${seen.spec.network} and reach each other's pods directly: no gateway is needed.`,
-          );
+      notNeeded(mesh, seen, peers) ?? judge(seen);
+  const ofPods = (judge: Judgement<Observation>) => asked((seen) => withoutPods(seen) ?? judge(seen));
   return {
-    "gateway.deployment": asked((seen) => gatewayRuns(mesh, seen)),
-    "gateway.address": asked((seen) => gatewayHasAddress(seen)),
-    "gateway.exposure": asked(gatewayExposes),
+    "gateway.deployment": ofPods((seen) => gatewayRuns(mesh, seen)),
+    "gateway.address": (seen) => namedAddress(mesh, seen) ?? asked(gatewayHasAddress)(seen),
+    "gateway.exposure": ofPods((seen) => servicesAreExposed(exposedOf(seen))),
     "gateway.network": asked((seen) => gatewayHasNetwork(mesh, seen)),
-    "gateway.version": asked((seen) => (isElsewhere(seen) ? none(seen) : gatewayGoesWithIstiod(seen))),
+    "gateway.version": ofPods(gatewayGoesWithIstiod),
   };
+}
+
+/** Why no gateway of the cluster's own is asked for; `undefined`: it is. */
+function notNeeded(
+  mesh: MeshSpec,
+  { spec, gateways }: Observation,
+  peers: readonly Observation[],
+): Finding | undefined {
+  const { name, network } = spec;
+  if (!hasOtherNetworks(mesh, network))
+    return skipped(
+      `All clusters are in network ${network} and reach each other's pods directly: no gateway is needed.`,
+    );
+  const { services, addresses } = gateways();
+  if (services.length > 0) return undefined;
+  if (addresses.length > 0)
+    return skipped(
+      `The mesh configuration names ${listed(addresses)}: what is behind that is not known to this cluster.`,
+    );
+  const having = peers.filter((each) => (readable(each.gateways)?.services.length ?? 0) > 0);
+  if (having.length === 0) return undefined;
+  const names = listed(having.map((each) => each.spec.name));
+  return skipped(`${name} has no gateway of its own: its network ${network} is reached by that of ${names}.`);
+}
+
+/** That the gateway's Services are made to lead to what is no pod of the cluster; `undefined`: they lead to pods. */
+function withoutPods({ gateways }: Observation): Finding | undefined {
+  const { services } = gateways();
+  if (services.length === 0 || services.some(selectsPods)) return undefined;
+  return skipped(
+    `The east-west gateway's Service ${listed(services.map(named))} selects no pods: what is behind it is not known to this cluster.`,
+  );
 }
 
 /** What of a cluster its exposure is judged by. */
@@ -51,20 +85,9 @@ export function exposedOf({ exposures, kubernetesGateways, gateways, istiod, tak
 const named = ({ metadata }: { metadata: { namespace?: string; name: string } }) =>
   `${metadata.namespace}/${metadata.name}`;
 
-/** Whether the mesh configuration names the network's gateways, and the cluster has none of its own. */
-function isElsewhere({ gateways }: Observation): boolean {
-  const { services, addresses } = gateways();
-  return services.length === 0 && addresses.length > 0;
-}
-
 function none({ spec, gateways }: Observation): Finding {
-  const { addresses, others } = gateways();
-  if (addresses.length > 0)
-    return skipped(
-      `The mesh configuration names ${listed(addresses)}: what is behind that is not known to this cluster.`,
-    );
   return failed(
-    `There is no east-west gateway: no Service is labelled ${NETWORK_LABEL}=${spec.network}.${ofOthers(others)}`,
+    `There is no east-west gateway: no Service is labelled ${NETWORK_LABEL}=${spec.network}.${ofOthers(gateways().others)}`,
     "Run the command `install`, or label the Service of the gateway that is there.",
   );
 }
@@ -85,7 +108,7 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       pods.map((pod) => [pod.metadata.name, { phase: pod.status?.phase, proxy: proxyImage(pod) }]),
     ),
   };
-  const ways = services.map((service) => behind(service, seen.gateways()));
+  const ways = services.filter(selectsPods).map((service) => behind(service, seen.gateways()));
   const parked = ways.find(({ deployments }) => deployments.length > 0 && deployments.every(isAtZero));
   if (parked && parked.pods.length === 0) {
     const [{ metadata }] = parked.deployments as [Deployment];
@@ -174,14 +197,17 @@ function halfDone({ deployments, pods }: ReturnType<typeof behind>): string[] {
   return troubles ? [troubles.seen] : rollouts;
 }
 
-function gatewayExposes(seen: Observation): Finding {
-  return isElsewhere(seen) ? none(seen) : servicesAreExposed(exposedOf(seen));
+/** That the mesh configuration names the network's gateways, where it does, and the cluster has none of its own. */
+function namedAddress(mesh: MeshSpec, { spec, gateways }: Observation): Finding | undefined {
+  if (!hasOtherNetworks(mesh, spec.network)) return undefined;
+  const { services, addresses } = gateways();
+  if (services.length > 0 || addresses.length === 0) return undefined;
+  return passed(`${addressEvidence(addresses)} The mesh configuration names it.`);
 }
 
 function gatewayHasAddress(seen: Observation): Finding {
   const { services, addresses, idle } = seen.gateways();
-  if (services.length === 0)
-    return addresses.length > 0 ? passed(`${addressEvidence(addresses)} The mesh configuration names it.`) : none(seen);
+  if (services.length === 0) return none(seen);
   const values = Object.fromEntries(services.map((each) => [named(each), addressesOf([each])]));
   const reading = { source: "status.loadBalancer and externalIPs of the gateway's Service", values };
   const deaf = services.find((each) => !takesMtls(each));

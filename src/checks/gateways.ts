@@ -57,7 +57,8 @@ export function waysOf(found: readonly Service[], { network, looksAt, named }: W
     each.network === network && each.address ? `${each.address}:${each.port}` : [],
   );
   const reached = seen.filter((each) => addressesOf([each]).length > 0 || isByNodes(each));
-  const meant = [reached, seen, own, labelled, addresses.length > 0 ? [] : found.filter(isCalledSo)];
+  // Where the mesh configuration has an address, a Service without one need not be more than what stands behind it.
+  const meant = addresses.length > 0 ? [reached] : [reached, seen, own, labelled, found.filter(isCalledSo)];
   const services = meant.find(({ length }) => length > 0) ?? [];
   return {
     services,

@@ -96,7 +96,10 @@ export async function verify(
   const comparing = part(compareEndpoints(mesh, members, of, named, tools.patience));
   try {
     await Promise.all([
-      ...members.map((member) => judgeCluster(run, mesh, member, of(member), tools.traffic)),
+      ...members.map((member) => {
+        const peers = members.filter((each) => each !== member && each.spec.network === member.spec.network);
+        return judgeCluster(run, mesh, member, of(member), tools.traffic, peers.map(of));
+      }),
       judgeMesh(run, mesh, members, of),
       judgePairs(run, mesh, members, of, tools.call),
       judgeEndpoints(run, mesh, members, of, comparing, tools.traffic),

@@ -41,18 +41,26 @@ type SeenOf = (member: Member) => Seen;
 /** Loaded while the clusters answer, for what reads a certificate's extensions is large. */
 export const trust = () => import("../checks/trust.ts");
 
-/** The checks that concern one cluster alone. @param mayRemove whether probes that a killed run left may be removed */
+/**
+ * The checks that concern one cluster alone.
+ * @param mayRemove whether probes that a killed run left may be removed
+ * @param inNetwork what is seen of the other clusters of its network
+ */
 export async function judgeCluster(
   run: Run,
   mesh: MeshSpec,
   { spec, cluster }: Member,
   seeing: Seen,
   mayRemove: boolean,
+  inNetwork: readonly Seen[],
 ): Promise<void> {
   const subject = { cluster: spec.name };
   const [seen, { trustChecks }] = await Promise.all([seeing, trust()]);
-  const checks: Judgements<Observation> = { ...controlPlaneChecks(mesh), ...trustChecks(mesh), ...gatewayChecks(mesh) };
+  const checks: Judgements<Observation> = { ...controlPlaneChecks(mesh), ...trustChecks(mesh) };
   judgeAll(run, subject, checks, seen);
+  // Only one that has no gateway of its own waits for the others of its network.
+  const peers = (readable(seen.gateways)?.services.length ?? 0) > 0 ? [] : await Promise.all(inNetwork);
+  judgeAll(run, subject, gatewayChecks(mesh, peers), seen);
   judgeAll(run, subject, { "remote.strangers": (each) => noStrangers(mesh, each) }, seen);
   const removed: string[] = [];
   if (mayRemove) {

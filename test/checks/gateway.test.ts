@@ -227,6 +227,21 @@ describe("gateways that are not the network's", () => {
   });
 });
 
+test("a Service that selects no pods is a way in, of whose other end the cluster knows nothing", () => {
+  const own = service({ ip: "192.0.2.1", labels: { "topology.istio.io/network": "network1" } });
+  const seen = {
+    spec: { name: "east", network: "network1" },
+    gateways: () => ({ services: [own], deployments: [], pods: [], others: [], hidden: [], idle: [], addresses: [] }),
+  } as unknown as Observation;
+  expect(Object.fromEntries(Object.entries(checks).map(([id, judge]) => [id, judge(seen).verdict]))).toEqual({
+    "gateway.deployment": "skipped",
+    "gateway.address": "passed",
+    "gateway.exposure": "skipped",
+    "gateway.network": "passed",
+    "gateway.version": "skipped",
+  });
+});
+
 test("a mesh in one network is asked for no gateway", () => {
   const mesh = meshOf(["east", "west"]);
   const one = { ...mesh, clusters: mesh.clusters.map((each) => ({ ...each, network: "flat" })) };

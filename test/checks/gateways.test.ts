@@ -89,6 +89,12 @@ test("one without an address is no way in beside another that has one", () => {
   expect([names(ways.services), names(ways.idle)]).toEqual([["edge/b"], ["mesh/a"]]);
 });
 
+test("one without an address is no way in where the mesh configuration has an address", () => {
+  const named = [{ network: "one", registries: ["east"], address: "192.0.2.1", service: undefined, port: 443 }];
+  const ways = waysOf([service("mesh/a", "one")], { network: "one", looksAt: () => true, named });
+  expect([names(ways.services), ways.addresses]).toEqual([[], ["192.0.2.1:443"]]);
+});
+
 describe("the mesh configuration", () => {
   const cluster = (...services: Service[]) =>
     ({

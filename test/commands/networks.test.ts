@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import type { Check } from "../../src/mesh/report.ts";
+import { type Check, subjectName } from "../../src/mesh/report.ts";
 import { routed } from "../embedded/cluster.ts";
+import type { Kube } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
-import { clusterSpec, meshSpec, notPassed, runInstall } from "./mesh.ts";
+import { clusterSpec, meshSpec, NAMESPACE, notPassed, runInstall, runVerify } from "./mesh.ts";
 
 const started = testClusters();
 const pairs = (checks: readonly Check[]) =>
@@ -32,6 +33,26 @@ test("two of three clusters in one network go directly, and by gateways to and f
     "cluster3 cluster1": "through a gateway",
     "cluster3 cluster2": "through a gateway",
   });
+
+  // One gateway is enough for a network: what others have in it is reached by the same.
+  const [, second] = kubes as [Kube, Kube];
+  for (const [apiVersion, kind] of [
+    ["v1", "Service"],
+    ["autoscaling/v2", "HorizontalPodAutoscaler"],
+    ["apps/v1", "Deployment"],
+  ] as const)
+    second.delete({ apiVersion, kind, namespace: NAMESPACE, name: "istio-eastwestgateway" });
+  const { report } = await runVerify(kubes, { mesh: { clusters: [of(1), of(2), of(3)] } });
+  expect(pairs(report.checks)).toEqual(pairs(outcome.report.checks));
+  const wanting = report.checks.filter(({ id, verdict }) => verdict !== "passed" && id !== "control-plane.cni");
+  expect(wanting.map(({ id, subject, verdict, cause }) => [verdict, id, subjectName(subject), cause])).toEqual(
+    ["deployment", "address", "exposure", "network", "version"].map((what) => [
+      "skipped",
+      `gateway.${what}`,
+      "cluster2",
+      "cluster2 has no gateway of its own: its network near is reached by that of cluster1.",
+    ]),
+  );
 });
 
 test("a mesh in one network needs no gateways", async () => {

@@ -170,7 +170,7 @@ function call(kube: Kube, source: Json, { known, pod, gateway }: Endpoint): Prox
     const own = gateway && kube.list("v1", "Service").find((service) => hasAddress(service, gateway.address));
     const refusal = own
       ? `${RESET} reset reason: connection termination`
-      : gateway && refusedAtGateway(there, gateway.service, known.neighbour.blocked());
+      : gateway && refusedAtGateway(gateway.known.neighbour.kube, gateway.service, gateway.known.neighbour.blocked());
     if (refusal) return unavailable(refusal);
   }
   const root = (where: Kube, { metadata: { namespace } }: Json) =>
