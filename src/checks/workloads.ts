@@ -1,4 +1,5 @@
 import type { InjectionPolicy } from "../facts/injectors.ts";
+import type { Secret } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { Judgements } from "./finding.ts";
 import type { Observation } from "./observation.ts";
@@ -16,6 +17,8 @@ export interface WorkloadsView {
   readonly lasting: Part<readonly Trouble[]>;
   /** Whether requests are sent between the clusters. */
   readonly traffic: boolean;
+  /** The Secret of the root that istiod made itself, where that is asked for. */
+  readonly istiodsOwn: Part<Secret | undefined>;
   /** By revision; those that are asked for. */
   readonly policies: Part<ReadonlyMap<string, InjectionPolicy>>;
 }
@@ -24,7 +27,7 @@ export interface WorkloadsView {
 export function workloadChecks(mesh: MeshSpec, now = new Date()): Judgements<WorkloadsView> {
   return {
     "workloads.identity": ({ seen }) => haveNamesOfIstiod(mesh, seen),
-    "workloads.root": ({ seen }) => trustTheRoot(mesh, seen, now),
+    "workloads.root": ({ seen, istiodsOwn }) => trustTheRoot(mesh, seen, istiodsOwn, now),
     "workloads.synced": ({ seen, lasting, traffic }) => takeTheirConfiguration(mesh, seen, lasting, traffic),
     "workloads.version": ({ seen }) => goWithIstiod(mesh, seen),
     "workloads.injected": ({ seen, policies }) => haveSidecars(mesh, seen, policies),

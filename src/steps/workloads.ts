@@ -2,6 +2,7 @@ import { judged } from "../checks/finding.ts";
 import { revisionOf } from "../checks/istiod.ts";
 import { connectionsOf, type Observation, readIstiodPods } from "../checks/observation.ts";
 import { part } from "../checks/part.ts";
+import { mayHoldIstiodsOwn } from "../checks/proxy-root.ts";
 import { stillSo, type Trouble, troublesOf } from "../checks/proxy-sync.ts";
 import { revisionsToAsk } from "../checks/sidecars.ts";
 import { workloadChecks } from "../checks/workloads.ts";
@@ -10,6 +11,7 @@ import type { Member } from "../cluster/member.ts";
 import { type InjectionPolicy, readInjectionPolicy } from "../facts/injectors.ts";
 import { readSample } from "../facts/workloads.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
+import type { Secret } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { Run } from "./run.ts";
 
@@ -19,6 +21,9 @@ const SOON = 1_000;
 const LASTING = 6_000;
 /** Envoy waits so long at most until it asks for its configuration again, where istiod was not there. */
 const RECONNECTED = 35_000;
+
+/** Where istiod keeps the root that it makes where it is given none. */
+const ISTIODS_OWN = "istio-ca-secret";
 
 /**
  * Notes of every cluster how its running workloads are. Reads only: where all is well, nothing beside what was observed; what is
@@ -36,12 +41,15 @@ export async function judgeWorkloads(
   await Promise.all(
     members.map(async (member) => {
       const seen = await seenOf(member);
-      const [troubles, policies] = await Promise.all([
+      const now = new Date();
+      const own = { apiVersion: "v1", kind: "Secret", namespace: mesh.namespace, name: ISTIODS_OWN };
+      const [troubles, istiodsOwn, policies] = await Promise.all([
         part(lastingTroubles(mesh, member, seen, lasting)),
+        part(mayHoldIstiodsOwn(mesh, seen, now) ? member.cluster.get<Secret>(own) : Promise.resolve(undefined)),
         part(policiesOf(mesh, member, seen)),
       ]);
-      const view = { seen, lasting: troubles, traffic, policies };
-      for (const [id, check] of Object.entries(workloadChecks(mesh)))
+      const view = { seen, lasting: troubles, traffic, istiodsOwn, policies };
+      for (const [id, check] of Object.entries(workloadChecks(mesh, now)))
         run.judge(
           id as CheckId,
           { cluster: member.spec.name },

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { judged } from "../../src/checks/finding.ts";
 import type { Observation } from "../../src/checks/observation.ts";
 import { part } from "../../src/checks/part.ts";
+import { mayHoldIstiodsOwn } from "../../src/checks/proxy-root.ts";
 import { stillSo, troublesOf } from "../../src/checks/proxy-sync.ts";
 import { revisionsToAsk } from "../../src/checks/sidecars.ts";
 import { workloadChecks } from "../../src/checks/workloads.ts";
@@ -14,6 +15,7 @@ import { readInjectionPolicy, readInjectors } from "../../src/facts/injectors.ts
 import { AT_ONCE, NAMESPACES, OF_EACH, readSample } from "../../src/facts/workloads.ts";
 import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import type { Secret } from "../../src/mesh/objects/secrets.ts";
 import type { Finding } from "../../src/mesh/report.ts";
 import { certificate } from "../mesh/certificate.ts";
 import { clusterOf, meshOf } from "../steps/support.ts";
@@ -191,7 +193,13 @@ interface World {
   readonly proxyMetadata?: Json;
   readonly networks?: [string, string];
   /** When each root in effect was made, and when it was written. */
-  readonly roots?: { readonly made: readonly string[]; readonly written: string | undefined };
+  readonly roots?: {
+    readonly made: readonly string[];
+    readonly written: string | undefined;
+    /** When there came to be a Secret `cacerts`, and when the root was made that istiod had before. */
+    readonly cacerts?: string;
+    readonly own?: string;
+  };
   readonly now?: string;
 }
 
@@ -251,6 +259,7 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
     kubernetesGateways: () => [],
     taking: () => ({ revisions: ["default"], looksAt: () => true, scoped: false }),
     istiod: () => deployment(),
+    cacerts: () => (world.roots?.cacerts ? { metadata: { creationTimestamp: world.roots.cacerts } } : undefined),
     bundle: () => ({
       source: "ConfigMap roots",
       pem: (world.roots?.made ?? []).map((made) => madeAt.get(made)).join(""),
@@ -274,8 +283,14 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
       ),
     ),
   );
-  const check = workloadChecks(mesh, new Date(world.now ?? Date.now()))[id];
-  return judged(() => (check as NonNullable<typeof check>)({ seen, lasting, traffic: true, policies: () => policies }));
+  const own = madeAt.get(world.roots?.own ?? "");
+  const secret = own ? { data: { "ca-cert.pem": Buffer.from(own).toString("base64") } } : undefined;
+  const now = new Date(world.now ?? Date.now());
+  const istiodsOwn = () => (mayHoldIstiodsOwn(mesh, seen, now) ? (secret as unknown as Secret) : undefined);
+  const check = workloadChecks(mesh, now)[id];
+  return judged(() =>
+    (check as NonNullable<typeof check>)({ seen, lasting, traffic: true, istiodsOwn, policies: () => policies }),
+  );
 }
 
 /** Roots by when they were made. */
@@ -473,25 +488,33 @@ describe("the root", () => {
     expect(finding.warning).toBeUndefined();
   });
 
+  const plugged = { made: [NEW], written: "2026-11-20T09:00:00Z", cacerts: "2026-11-20T08:30:00Z", own: OLD };
+
   test("is another one than running proxies have", async () => {
-    const finding = await judge("workloads.root", { pods: [before], roots: changed, now });
+    const finding = await judge("workloads.root", { pods: [before], roots: plugged, now });
     expect(finding.verdict).toBe("failed");
-    expect(finding.cause).toMatch(/^1 proxy \(shop\/web-1\) started before the root in effect was made/);
+    expect(finding.cause).toMatch(/^1 proxy \(shop\/web-1\) started before there was a Secret cacerts, and holds/);
     expect(finding.hint).toMatch(/rollout restart deployment\. By themselves all have done so by 2026-11-20 21:15 UTC/);
   });
 
   test.each<[string, World]>([
+    ["is perhaps of the same key", { pods: [before], roots: changed, now }],
+    ["is istiod's own of before", { pods: [before], roots: { ...plugged, made: [OLD] }, now }],
+    [
+      "came after that of a Secret which was there before them",
+      { pods: [before], roots: { ...plugged, cacerts: "2026-11-20T06:00:00Z" }, now },
+    ],
     ["was added to theirs", { pods: [before], roots: { ...changed, made: [OLD, NEW] }, now }],
     ["was written, and is perhaps the same", { pods: [before], roots: { ...changed, made: [OLD] }, now }],
     [
       "is taken half a day after their start, which is just so",
-      { pods: [since("2026-11-20T00:10:00Z")], roots: changed, now },
+      { pods: [since("2026-11-20T00:10:00Z")], roots: plugged, now },
     ],
     [
       "is pushed to them",
       {
         pods: [since("2026-11-20T07:00:00Z", { env: [{ name: "PROXY_CONFIG_XDS_AGENT", value: "true" }] })],
-        roots: changed,
+        roots: plugged,
         now,
       },
     ],
