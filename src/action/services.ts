@@ -1,9 +1,10 @@
 import * as v from "valibot";
+import { isMapping } from "../mesh/fields.ts";
 import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { DNS_LABEL } from "./installation.ts";
 import { type Report, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
-import { checked, isMapping, keys, readYaml } from "./yaml.ts";
+import { checked, keys, readYaml } from "./yaml.ts";
 
 /** Each takes a few lines of the report for every cluster. */
 const MOST = 50;

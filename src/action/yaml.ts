@@ -1,9 +1,7 @@
 import * as v from "valibot";
+import { isMapping } from "../mesh/fields.ts";
 import { parseYaml } from "../mesh/yaml.ts";
 import { type Report, shown } from "./messages.ts";
-
-/** Whether a value is a mapping, and no list. */
-export const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Any mapping. A list is none, though valibot takes it for one. */
 export const mapping = v.custom<Readonly<Record<string, unknown>>>(isMapping);

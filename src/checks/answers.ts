@@ -6,20 +6,15 @@ import { ANSWERED_WITHIN } from "../mesh/objects/probe-config.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
-import { type Call, asked as handedOn, told } from "./attempt.ts";
+import { type Call, asked as handedOn, isUntrusted, type Tries, told } from "./attempt.ts";
 import { failed, passed, unknown } from "./finding.ts";
+import { notHandedOn } from "./refusal.ts";
 import { percentile } from "./traffic.ts";
 import { isTcp, portsOf, protocolOf } from "./visibility.ts";
 
 /** What came of a cluster's requests to a Service of the user's. */
-export interface Asked {
+export interface Asked extends Tries {
   readonly port: number;
-  /** The first that was answered, or the last when patience ran out. */
-  readonly first: Call;
-  readonly tries: number;
-  readonly seconds: number;
-  /** After an answer: more, each on a connection of its own. */
-  readonly more: readonly Call[];
   /**
    * What the probe's own proxy has for the port, and what came of it in `more`, or of all where nothing was answered;
    * `undefined` where it does not know the Service.
@@ -96,12 +91,8 @@ export function serviceIsAnswered(view: AnswersView): Finding {
   const { service, source, asked } = view;
   const name = `${service.namespace}/${service.name}:${asked.port}`;
   const calls = [asked.first, ...handedOn(asked.more)];
-  const { status, body } = asked.first;
-  if (status === undefined)
-    return unknown(
-      `The probe in ${source} could not be asked through its API server: ${clip(body, 300)}`,
-      "The kubeconfig's user needs `get` on pods/proxy, and the API server must reach pods; where it reaches their kubelets alone, `get` and `create` on pods/exec, too.",
-    );
+  const { status } = asked.first;
+  if (status === undefined) return notHandedOn(source, asked.first);
   const bad = calls.filter((call) => refusedBy(call) !== undefined);
   const { upstreams } = asked;
   if (upstreams === undefined)
@@ -235,7 +226,7 @@ function unanswered(
       `there was no answer within ${ANSWERED_WITHIN} s`,
       `Does it take its time, or is it stuck? kubectl -n ${service.namespace} get pods`,
     );
-  if (/CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(call.body))
+  if (isUntrusted(call))
     return say(
       `the two sides do not accept each other's certificates${whereOf(places.filter(({ bad }) => bad > 0))}`,
       "Do all pods have certificates of the root that is in use? Those that run since before a change of it are to be restarted.",

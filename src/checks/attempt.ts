@@ -22,17 +22,21 @@ export interface Endpoint {
   readonly port: number;
 }
 
-export interface Attempt {
-  readonly pair: TrafficPair;
-  readonly namespace: string;
-  readonly trustDomain: string;
-  /** Requests until the first good one, or until patience ran out: the last. */
+/** What came of a source's requests. */
+export interface Tries {
+  /** Until the first good one, or until patience ran out: the last. */
   readonly first: Call;
   /** How often it was tried, and for how long in seconds, until then. */
   readonly tries: number;
   readonly seconds: number;
-  /** After a good one: as many more, each on a connection of its own. */
+  /** After a good one: more, each on a connection of its own. */
   readonly more: readonly Call[];
+}
+
+export interface Attempt extends Tries {
+  readonly pair: TrafficPair;
+  readonly namespace: string;
+  readonly trustDomain: string;
   /** In words where they could not be had. */
   readonly endpoints: readonly Endpoint[] | string;
   /** By which the source's proxy knows the target's probe; absent where it was told of no such Service. */
@@ -92,6 +96,11 @@ export function identityOf(cluster: string, namespace: string, trustDomain: stri
 /** The callers' identities in an x-forwarded-client-cert header. */
 export function identities(header = ""): string[] {
   return [...header.matchAll(/(?:^|[;,])URI=([^;,]*)/g)].map(([, uri]) => uri as string);
+}
+
+/** Whether one side does not take the other's certificate, by Envoy's and OpenSSL's words. */
+export function isUntrusted({ body }: Call): boolean {
+  return /CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body);
 }
 
 /** An answer in words. */

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import type { Held, HeldEndpoint, HeldGateway, Offer } from "../facts/endpoints.ts";
 import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { type KubernetesObject, qualifiedName } from "../mesh/objects/object.ts";
 import { PROBE_PREFIX } from "../mesh/objects/probe.ts";
 import { listed } from "../mesh/words.ts";
 import type { KubernetesGateway } from "./exposure.ts";
@@ -110,7 +110,7 @@ function gatewayDifferences(
     const named = (address: string) => `${address}:${port} of ${network}`;
     if (!looksAt(service.metadata.namespace ?? "")) {
       if (own.length > 0 && !all.some((each) => each.network === network))
-        differences.push({ kind: "hidden-gateway", what: `${nameOf(service)}, ${named(listed(own))}` });
+        differences.push({ kind: "hidden-gateway", what: `${qualifiedName(service)}, ${named(listed(own))}` });
       continue;
     }
     for (const address of own) {
@@ -146,7 +146,3 @@ function isExportedToNobody(service: KubernetesObject | undefined): boolean {
 
 const isProbes = (service: string) => service.startsWith(PROBE_PREFIX);
 const namespaceOf = (service: string) => service.slice(0, service.indexOf("/"));
-
-function nameOf({ metadata }: KubernetesObject): string {
-  return `${metadata.namespace}/${metadata.name}`;
-}

@@ -22,6 +22,12 @@ export const failed = (cause: string, hint: string, ...readings: Reading[]): Fin
   readings,
 });
 
+/** @param evidence what was looked at */
+export const failedAt = (evidence: string, cause: string, hint: string): Finding => ({
+  ...failed(cause, hint),
+  evidence,
+});
+
 export const unknown = (cause: string, hint: string, ...readings: Reading[]): Finding => ({
   verdict: "unknown",
   evidence: "",

@@ -3,6 +3,7 @@ import { isLoopback } from "../cluster/kubeconfig.ts";
 import { clusterDomainOf } from "../facts/identity.ts";
 import { matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
+import { qualifiedName } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
@@ -73,7 +74,7 @@ function withoutPods({ gateways }: Observation): Finding | undefined {
   const { services } = gateways();
   if (services.length === 0 || services.some(selectsPods)) return undefined;
   return skipped(
-    `The east-west gateway's Service ${listed(services.map(named))} selects no pods: what is behind it is not known to this cluster.`,
+    `The east-west gateway's Service ${listed(services.map(qualifiedName))} selects no pods: what is behind it is not known to this cluster.`,
   );
 }
 
@@ -81,9 +82,6 @@ function withoutPods({ gateways }: Observation): Finding | undefined {
 export function exposedOf({ exposures, kubernetesGateways, gateways, istiod, taking }: Observation): Exposed {
   return { exposures, kubernetesGateways, gateways, clusterDomain: () => clusterDomainOf(istiod()), taking };
 }
-
-const named = ({ metadata }: { metadata: { namespace?: string; name: string } }) =>
-  `${metadata.namespace}/${metadata.name}`;
 
 function none({ spec, gateways }: Observation): Finding {
   return failed(
@@ -95,7 +93,7 @@ function none({ spec, gateways }: Observation): Finding {
 /** Gateways that are there and are not this network's, in a sentence of its own. */
 function ofOthers(others: readonly Service[]): string {
   if (others.length === 0) return "";
-  const list = others.map((each) => `${named(each)} of ${each.metadata.labels?.[NETWORK_LABEL]}`);
+  const list = others.map((each) => `${qualifiedName(each)} of ${each.metadata.labels?.[NETWORK_LABEL]}`);
   return ` Of other networks, and not looked at: ${listed(list)}.`;
 }
 
@@ -103,7 +101,7 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
   const { services, pods, others } = seen.gateways();
   if (services.length === 0) return none(seen);
   const reading = {
-    source: `pods behind Service ${services.map(named).join(", ")}`,
+    source: `pods behind Service ${services.map(qualifiedName).join(", ")}`,
     values: Object.fromEntries(
       pods.map((pod) => [pod.metadata.name, { phase: pod.status?.phase, proxy: proxyImage(pod) }]),
     ),
@@ -113,7 +111,11 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
   if (parked && parked.pods.length === 0) {
     const [{ metadata }] = parked.deployments as [Deployment];
     const scale = `kubectl -n ${metadata.namespace} scale deployment ${metadata.name} --replicas=1`;
-    return failed(`The east-west gateway (Deployment ${named({ metadata })}) is scaled to zero.`, scale, reading);
+    return failed(
+      `The east-west gateway (Deployment ${qualifiedName({ metadata })}) is scaled to zero.`,
+      scale,
+      reading,
+    );
   }
   const bare = pods.filter((pod) => !proxyImage(pod));
   if (bare.length > 0) {
@@ -131,7 +133,7 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       const where = deployment.metadata.namespace;
       const look = `kubectl -n ${where} describe deployment,pod -l app=${deployment.spec.template.metadata?.labels?.app ?? deployment.metadata.name}`;
       return failed(
-        `The east-west gateway (Deployment ${named(deployment)}) is not available: ${troubleWith(deployment, way.pods)}.`,
+        `The east-west gateway (Deployment ${qualifiedName(deployment)}) is not available: ${troubleWith(deployment, way.pods)}.`,
         refusedPods(deployment)?.hint ?? look,
         reading,
       );
@@ -146,7 +148,7 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       );
     }
     return failed(
-      `No pod is behind the east-west gateway's Service ${named(way.service)}.`,
+      `No pod is behind the east-west gateway's Service ${qualifiedName(way.service)}.`,
       `Compare the Service's selector with the gateway's labels: kubectl -n ${way.service.metadata.namespace} get service,pod --show-labels`,
       reading,
     );
@@ -188,7 +190,7 @@ function halfDone({ deployments, pods }: ReturnType<typeof behind>): string[] {
     const trouble = isAtZero(deployment) ? undefined : troubleWith(deployment, pods);
     if (trouble === undefined) return [];
     const { replicas = 0, availableReplicas = 0, updatedReplicas = 0 } = deployment.status ?? {};
-    const name = `Deployment ${named(deployment)}`;
+    const name = `Deployment ${qualifiedName(deployment)}`;
     if (updatedReplicas < replicas && availableReplicas >= replicas)
       return `the rollout of ${name} ${deployment.spec.paused ? "is paused" : "is not over"}: ${updatedReplicas} of ${replicas} pods are as it has them now`;
     return `of ${name} ${availableReplicas} of ${deployment.spec.replicas ?? 1} pods are available: ${trouble}`;
@@ -208,13 +210,13 @@ function namedAddress(mesh: MeshSpec, { spec, gateways }: Observation): Finding 
 function gatewayHasAddress(seen: Observation): Finding {
   const { services, addresses, idle } = seen.gateways();
   if (services.length === 0) return none(seen);
-  const values = Object.fromEntries(services.map((each) => [named(each), addressesOf([each])]));
+  const values = Object.fromEntries(services.map((each) => [qualifiedName(each), addressesOf([each])]));
   const reading = { source: "status.loadBalancer and externalIPs of the gateway's Service", values };
   const deaf = services.find((each) => !takesMtls(each));
   if (deaf) {
     const { name, namespace } = deaf.metadata;
     return failed(
-      `The east-west gateway's Service ${named(deaf)} has no port ${mtlsPort(deaf)}: istiod does not take it for a gateway.`,
+      `The east-west gateway's Service ${qualifiedName(deaf)} has no port ${mtlsPort(deaf)}: istiod does not take it for a gateway.`,
       `Add the port: kubectl -n ${namespace} edit service ${name}`,
       reading,
     );
@@ -223,7 +225,7 @@ function gatewayHasAddress(seen: Observation): Finding {
   if (without) {
     const { cause, hint } = withoutAddress(without);
     return failed(
-      `The east-west gateway's Service ${named(without)} ${cause}: the other clusters are told the pods' own addresses instead, which they cannot reach.`,
+      `The east-west gateway's Service ${qualifiedName(without)} ${cause}: the other clusters are told the pods' own addresses instead, which they cannot reach.`,
       hint,
       reading,
     );
@@ -238,7 +240,7 @@ function gatewayHasAddress(seen: Observation): Finding {
   }
   const finding = passed(addressEvidence([...addressesOf(services), ...addresses]), reading);
   if (idle.length === 0) return finding;
-  const others = idle.map((each) => `Service ${named(each)} ${withoutAddress(each).cause}`);
+  const others = idle.map((each) => `Service ${qualifiedName(each)} ${withoutAddress(each).cause}`);
   return {
     ...finding,
     warning: `Of the network's gateways not all are ways in: ${listed(others)}. istiod leaves ${idle.length === 1 ? "it" : "them"} aside.`,
@@ -260,7 +262,10 @@ function gatewayHasNetwork({ namespace }: MeshSpec, seen: Observation): Finding 
   const { services, pods, hidden } = seen.gateways();
   if (services.length === 0) return none(seen);
   const labelled = [
-    ...services.map((each) => ({ name: `Service ${named(each)}`, label: each.metadata.labels?.[NETWORK_LABEL] })),
+    ...services.map((each) => ({
+      name: `Service ${qualifiedName(each)}`,
+      label: each.metadata.labels?.[NETWORK_LABEL],
+    })),
     ...pods.map(({ metadata }) => ({ name: `pod ${metadata.name}`, label: metadata.labels?.[NETWORK_LABEL] })),
   ];
   const reading = {

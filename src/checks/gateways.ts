@@ -3,7 +3,7 @@ import type { MeshConfig, NetworkGateway } from "../facts/mesh-config.ts";
 import { isSelected, type LabelSelector, matches } from "../mesh/label-selector.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { GATEWAY_PORT_LABEL, GATEWAY_SELECTOR } from "../mesh/objects/gateway.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { type KubernetesObject, qualifiedName } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec } from "../mesh/spec.ts";
@@ -99,7 +99,7 @@ export async function readGateways(
     // Last, for what a label says counts, and not what the mesh configuration does.
     list(NETWORK_LABEL),
   ]);
-  const found = [...new Map(lists.flat().map((each) => [nameOf(each), each])).values()];
+  const found = [...new Map(lists.flat().map((each) => [qualifiedName(each), each])).values()];
   const looksAt = await whereIstiodLooks(cluster, discoverySelectors, namespacesOf(found));
   const ways = waysOf(found, { network, looksAt, named: networkGateways });
   return { ...ways, ...(await behind(cluster, ways.services)) };
@@ -165,5 +165,3 @@ async function behind(
     pods: unique(each.flatMap(({ pods }) => pods)),
   };
 }
-
-const nameOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;

@@ -7,17 +7,10 @@ import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
 import { installs, installsText, isEndOfLife, operatorRelease, operatorsFor } from "../mesh/versions.ts";
+import { failedAt, passed } from "./finding.ts";
 import { type FoundOperator, findOperator, hasOperator, operatorDeployment } from "./found-operator.ts";
 import { troubleOf } from "./pods.ts";
 import { missingRights } from "./rights.ts";
-
-const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
-const failed = (evidence: string, cause: string, hint: string): Finding => ({
-  verdict: "failed",
-  evidence,
-  cause,
-  hint,
-});
 
 /** How long an operator that is not available yet is waited for, in milliseconds. */
 const PATIENCE = 60_000;
@@ -53,7 +46,7 @@ export function operatorInstalls(
 ): Finding {
   const definition = "CustomResourceDefinition istios.sailoperator.io";
   if (crd !== "served") {
-    return failed(
+    return failedAt(
       definition,
       `The Sail Operator is not installed: sailoperator.io/v1 Istio is not served${crd === "older" ? " (an older version is)" : ""}.`,
       "Set `install-operator: true`, or install it with Helm (chart sail-operator). Without an operator use `installer: istioctl`, and `installer: existing` for control planes that are there already.",
@@ -65,7 +58,7 @@ export function operatorInstalls(
   // What the list still has, but the operator refuses, is no choice.
   const choice = offers?.filter((each) => !release || installs(release, each));
   if (offers && !offers.includes(wanted)) {
-    return failed(
+    return failedAt(
       `${definition}, spec.version`,
       `The Sail Operator${version ? ` ${version}` : ""} does not know Istio ${wanted}. It offers: ${choice?.join(", ")}.`,
       `Choose one of these as \`istio-version\`, or change the operator together with its CRDs (Helm leaves CRDs as they are)${upgrade ? `: ${upgrade}` : ""}.`,
@@ -77,7 +70,7 @@ export function operatorInstalls(
       : isEndOfLife(release, mesh.istioVersion)
         ? ", which is in its CRD's list but end-of-life"
         : "; its CRDs, which list it, are another release's";
-    return failed(
+    return failedAt(
       `image of Deployment ${deployment?.metadata.namespace}/${deployment?.metadata.name}`,
       `Sail Operator ${version} installs Istio ${installsText(release)}, not ${mesh.istioVersion}${listedThough}.`,
       `Choose ${choice?.length ? `one of these as \`istio-version\`: ${choice.join(", ")}` : "another `istio-version`"}${upgrade ? `; or another operator: ${upgrade}` : ""}.`,
@@ -123,7 +116,7 @@ export async function checkOperator(mesh: SettledMesh, { cluster }: Member, foun
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const { namespace, name } = found.deployment.metadata;
-    return failed(`Deployment ${namespace}/${name}`, error.message, error.hint ?? "");
+    return failedAt(`Deployment ${namespace}/${name}`, error.message, error.hint ?? "");
   }
 }
 
@@ -149,7 +142,7 @@ async function mayInstall({ operator, istioVersion }: SettledMesh, cluster: Clus
   const release = operatorRelease(version);
   if (!version || (release && !installs(release, istioVersion))) {
     const able = operatorsFor(istioVersion);
-    return failed(
+    return failedAt(
       "the known releases of the Sail Operator",
       release
         ? `There is no Sail Operator, and ${version} of \`operator-version\` installs Istio ${installsText(release)}, not ${istioVersion}.`
@@ -162,7 +155,7 @@ async function mayInstall({ operator, istioVersion }: SettledMesh, cluster: Clus
   const missing = await missingRights(cluster, [{ group: "*", resource: "*", verbs: ["*"] }]);
   return missing.length === 0
     ? passed(`There is no Sail Operator; ${version} will be installed, which installs Istio v${istioVersion}.`)
-    : failed(
+    : failedAt(
         "SelfSubjectAccessReview",
         "The kubeconfig's user may not install the Sail Operator: that takes an administrator of the cluster.",
         "Use a kubeconfig that is bound to cluster-admin, or install the operator beforehand.",

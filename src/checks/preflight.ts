@@ -2,22 +2,15 @@ import type { Member } from "../cluster/member.ts";
 import { remoteSecretName } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { failedAt, passed } from "./finding.ts";
 import { missingRights, type Right } from "./rights.ts";
 import type { Survey } from "./survey.ts";
-
-const passed = (evidence: string): Finding => ({ verdict: "passed", evidence });
-const failed = (evidence: string, cause: string, hint: string): Finding => ({
-  verdict: "failed",
-  evidence,
-  cause,
-  hint,
-});
 
 /** Whether the kubeconfig's user may do all that the run needs. */
 export async function checkRights(rights: readonly Right[], { cluster }: Member): Promise<Finding> {
   const missing = await missingRights(cluster, rights);
   if (missing.length === 0) return passed("The kubeconfig's user has every right that the run needs.");
-  return failed(
+  return failedAt(
     "SelfSubjectAccessReview",
     `The kubeconfig's user may not: ${missing.join("; ")}.`,
     "Bind the role in docs/SECURITY.md to that user, or use a kubeconfig of an administrator.",
@@ -34,7 +27,7 @@ export function checkRemoteSecrets(mesh: MeshSpec, { spec }: Member, survey: Sur
   );
   if (duplicates.length === 0) return passed("No remote secret is in the way.");
   const list = duplicates.map(({ key, secret }) => `${secret} is for ${key} under another name`);
-  return failed(
+  return failedAt(
     "Secrets labelled istio/multiCluster=true",
     `A remote secret is in the way, for istiod takes a cluster once only: ${list.join("; ")}.`,
     duplicates.map(({ secret }) => `kubectl -n ${mesh.namespace} delete secret ${secret}`).join("; "),
@@ -51,7 +44,7 @@ export async function checkReaderRole(mesh: MeshSpec, { cluster }: Member): Prom
   });
   return role
     ? passed(`ClusterRole ${mesh.readerRole} exists.`)
-    : failed(
+    : failedAt(
         `ClusterRole ${mesh.readerRole}`,
         `The ClusterRole ${mesh.readerRole} does not exist; a binding to it would grant nothing.`,
         "Correct the input `reader-role`, or leave it at `auto`.",
@@ -63,7 +56,7 @@ export function distinct(uids: ReadonlyMap<string, string>): Finding {
   const byUid = Map.groupBy([...uids], ([, uid]) => uid);
   const same = [...byUid].filter(([, clusters]) => clusters.length > 1);
   if (same.length === 0) return passed("The kubeconfigs lead to different clusters.");
-  return failed(
+  return failedAt(
     "UID of the namespace kube-system",
     `${same.map(([uid, clusters]) => `${clusters.map(([name]) => name).join(" and ")} are the same cluster (its kube-system has UID ${uid})`).join("; ")}.`,
     "Check which kubeconfig, or which context, belongs to which cluster.",

@@ -1,5 +1,6 @@
 import { sameAuthority } from "../mesh/certificates/chain.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
+import { qualifiedName } from "../mesh/objects/object.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -29,7 +30,7 @@ const knownBy = (since: Date) => new Date(since.getTime() + RENEWED.latest);
 
 /** Those that run, but for gateways between the networks, which do not look into what they pass on. */
 function withProxies(mesh: MeshSpec, seen: Observation): SeenProxy[] {
-  const gateways = readable(seen.gateways)?.pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`) ?? [];
+  const gateways = readable(seen.gateways)?.pods.map(qualifiedName) ?? [];
   return proxiesOf(mesh, seen, seen.sample(), readable(seen.connections)).filter(
     ({ name, proxy }) => proxy.started && !gateways.includes(name),
   );

@@ -2,6 +2,7 @@ import { clip } from "../cluster/errors.ts";
 import { type Connection, KINDS, type Kind } from "../facts/connections.ts";
 import { DEBUG_SWITCH, DebugClosed } from "../facts/debug.ts";
 import type { Sample } from "../facts/workloads.ts";
+import { qualifiedName } from "../mesh/objects/object.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { count } from "../mesh/words.ts";
@@ -151,7 +152,7 @@ export function takeTheirConfiguration(
 
 /** What of the gateways between the networks is another check's: one cause is one finding. */
 function toldElsewhere(mesh: MeshSpec, seen: Observation, traffic: boolean): (trouble: Trouble) => boolean {
-  const gateways = readable(seen.gateways)?.pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`) ?? [];
+  const gateways = readable(seen.gateways)?.pods.map(qualifiedName) ?? [];
   const exposure = gatewayChecks(mesh)["gateway.exposure"];
   const exposed = !exposure || judged(() => exposure(seen)).verdict !== "failed";
   // They reject what is made of two Gateways that do not go together.

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import { failed, passed, skipped, unknown } from "./finding.ts";
+import { allowed } from "./rights.ts";
 import type { TokenStatus } from "./tokens.ts";
 
 /** What istiod reads of another cluster (pilot/pkg/serviceregistry/kube/controller): without these there is no endpoint. */
@@ -13,40 +13,23 @@ const NEEDED = [
   { group: "discovery.k8s.io", resource: "endpointslices" },
 ] as const;
 
-type Review = KubernetesObject & { status?: { allowed?: boolean } };
-type Attributes = { group: string; resource: string; verb: string };
-
 /** What an account lacks of what istiod needs, as `list pods`. */
 export function lackingRights(
   cluster: Cluster,
   { username: user = "", groups = [] }: Pick<TokenStatus, "username" | "groups">,
 ): Promise<string[]> {
-  return lacking((resourceAttributes) =>
-    cluster.create<Review>({
-      apiVersion: "authorization.k8s.io/v1",
-      kind: "SubjectAccessReview",
-      metadata: { name: "" },
-      spec: { user, groups, resourceAttributes },
-    }),
-  );
+  return lacking(cluster, { user, groups });
 }
 
 /** The same of who is logged in. */
 export function lackingOwnRights(cluster: Cluster): Promise<string[]> {
-  return lacking((resourceAttributes) =>
-    cluster.create<Review>({
-      apiVersion: "authorization.k8s.io/v1",
-      kind: "SelfSubjectAccessReview",
-      metadata: { name: "" },
-      spec: { resourceAttributes },
-    }),
-  );
+  return lacking(cluster);
 }
 
-async function lacking(review: (attributes: Attributes) => Promise<Review>): Promise<string[]> {
+async function lacking(cluster: Cluster, who?: Parameters<typeof allowed>[2]): Promise<string[]> {
   const wanted = NEEDED.flatMap((resource) => ["list", "watch"].map((verb) => ({ ...resource, verb })));
-  const answers = await Promise.all(wanted.map(review));
-  return wanted.filter((_, i) => !answers[i]?.status?.allowed).map(({ verb, resource }) => `${verb} ${resource}`);
+  const answers = await Promise.all(wanted.map((attributes) => allowed(cluster, attributes, who)));
+  return wanted.filter((_, i) => !answers[i]).map(({ verb, resource }) => `${verb} ${resource}`);
 }
 
 /**

@@ -4,7 +4,17 @@ import type { RootPolicies } from "../facts/policies.ts";
 import { ANSWER_PORT, probeName } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import { count, listed } from "../mesh/words.ts";
-import { type Attempt, type Circumstances, identities, identityOf, isSilent, silence, told } from "./attempt.ts";
+import {
+  type Attempt,
+  type Call,
+  type Circumstances,
+  identities,
+  identityOf,
+  isSilent,
+  isUntrusted,
+  silence,
+  told,
+} from "./attempt.ts";
 import { failed, passed, unknown } from "./finding.ts";
 import { authorizing, hiddenBy, plainBy, type Route, refusing, tlsOf } from "./policies.ts";
 
@@ -14,12 +24,7 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
   const { seconds, istioNamespace } = attempt;
   const { source, target } = pair;
   const { status, body } = first;
-  if (status === undefined) {
-    return unknown(
-      `The probe in ${source} could not be asked through its API server: ${clip(body, 300)}`,
-      "The kubeconfig's user needs `get` on pods/proxy, and the API server must reach pods; where it reaches their kubelets alone, `get` and `create` on pods/exec, too.",
-    );
-  }
+  if (status === undefined) return notHandedOn(source, first);
   const list = typeof endpoints === "string" ? undefined : endpoints;
   const addresses = list?.map(({ address, port }) => `${address}:${port}`).join(", ");
   const remotes = `In ${source}: istioctl remote-clusters -i ${istioNamespace}`;
@@ -50,7 +55,7 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       `${remotes}; and if that says synced: kubectl -n ${istioNamespace} rollout restart deployment -l app=istiod`,
     );
   }
-  if (attempt.oneNetwork && /CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body)) return untrusted(attempt);
+  if (attempt.oneNetwork && isUntrusted(first)) return untrusted(attempt);
   if (attempt.oneNetwork) {
     return failed(
       `${target}'s pods, ${addresses ?? "whose addresses were not told"}, do not take connections from ${source}'s, though both are in one network: ${told(first)}`,
@@ -78,7 +83,7 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       "Give each gateway an address of its own: the load balancers of the two clusters seem to give away the same range.",
     );
   }
-  if (/CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body)) return untrusted(attempt);
+  if (isUntrusted(first)) return untrusted(attempt);
   const views = (circumstances.gateways ?? []).filter(({ problem }) => !problem);
   const ports = new Set((list ?? []).map(({ port }) => port));
   const refused = views.flatMap((view) => view.refused);
@@ -110,6 +115,14 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
   return failed(
     `${source}'s requests are not answered by ${target}, for ${Math.round(seconds)} s. ${told(first)}`,
     `${remotes}; istioctl proxy-config endpoints deployment/DEPLOYMENT -n NAMESPACE, of one that calls.`,
+  );
+}
+
+/** That a request did not even come to the source's probe. */
+export function notHandedOn(source: string, { body }: Call): Finding {
+  return unknown(
+    `The probe in ${source} could not be asked through its API server: ${clip(body, 300)}`,
+    "The kubeconfig's user needs `get` on pods/proxy, and the API server must reach pods; where it reaches their kubelets alone, `get` and `create` on pods/exec, too.",
   );
 }
 

@@ -254,12 +254,17 @@ export async function missingRights(cluster: Cluster, rights: readonly Right[]):
     });
 }
 
-async function allowed(cluster: Cluster, resourceAttributes: Record<string, string>): Promise<boolean> {
+/** Whether somebody may do something in a cluster. @param who the user and its groups; absent: who is logged in */
+export async function allowed(
+  cluster: Cluster,
+  resourceAttributes: Readonly<Record<string, string>>,
+  who?: { readonly user: string; readonly groups: readonly string[] },
+): Promise<boolean> {
   const review = await cluster.create<KubernetesObject & { status?: { allowed?: boolean } }>({
     apiVersion: "authorization.k8s.io/v1",
-    kind: "SelfSubjectAccessReview",
+    kind: who ? "SubjectAccessReview" : "SelfSubjectAccessReview",
     metadata: { name: "" },
-    spec: { resourceAttributes },
+    spec: { ...who, resourceAttributes },
   });
   return review.status?.allowed === true;
 }

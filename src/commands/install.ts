@@ -1,5 +1,4 @@
 import { revisionOf } from "../checks/istiod.ts";
-import type { Call } from "../checks/remote-access.ts";
 import { installRights, merged, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
@@ -23,7 +22,7 @@ import {
 import { exposeServices } from "../steps/exposure.ts";
 import { gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gateway.ts";
 import { istiodReady } from "../steps/istiod.ts";
-import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
+import { LOCK_CHECK } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import type { Injection } from "../steps/probe.ts";
@@ -34,21 +33,14 @@ import { attempt, type Run } from "../steps/run.ts";
 import { Probes } from "../steps/traffic.ts";
 import { beginIssuing, establishTrust, laterNetwork } from "../steps/trust.ts";
 import { takingTurns, tellHowFar, upgraded } from "../steps/upgrade.ts";
-import { planVerify, type VerifyTools, verify } from "./verify.ts";
+import type { WritingTools } from "./tools.ts";
+import { planVerify, verify } from "./verify.ts";
 
-export interface Tools {
+export interface Tools extends WritingTools {
   readonly istioctl: Istioctl;
   readonly helm: Helm;
   /** The root CA that the user provided. */
   readonly root: RootCa | undefined;
-  readonly lock: Lock;
-  readonly call: Call;
-  /** Whether remote secrets of ours for clusters that are not on the list are removed. */
-  readonly prune: boolean;
-  /** How the mesh is verified at the end; `undefined`: it is not. */
-  readonly verification: VerifyTools | undefined;
-  /** How long an istiod may take to show that it takes up a remote secret, in milliseconds, where not the usual time. */
-  readonly patience?: number | undefined;
 }
 
 /**

@@ -1,35 +1,24 @@
 import { ISTIOD } from "../checks/istiod.ts";
-import type { Call } from "../checks/remote-access.ts";
 import { merged, rotateRights, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { AsBefore } from "../steps/as-before.ts";
-import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
+import { LOCK_CHECK } from "../steps/lock.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
 import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers } from "../steps/remote-access.ts";
 import { newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
 import type { Run } from "../steps/run.ts";
-import { planVerify, type VerifyTools, verify } from "./verify.ts";
-
-export interface RotateTools {
-  readonly lock: Lock;
-  readonly call: Call;
-  /** Whether remote secrets of ours for clusters that are not on the list are removed, whose tokens this revokes. */
-  readonly prune: boolean;
-  /** How the mesh is verified at the end; `undefined`: it is not. */
-  readonly verification: VerifyTools | undefined;
-  /** How long an istiod may take to show that it took up a new token, in milliseconds, where not the usual time. */
-  readonly patience?: number | undefined;
-}
+import type { WritingTools } from "./tools.ts";
+import { planVerify, verify } from "./verify.ts";
 
 /**
  * Gives every reader a new token, make before break: an old one is deleted when every istiod that could read by it is known
  * to read by the new one. What was done is seen on the clusters alone, so a run that was cut off is finished by the next.
  */
-export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: RotateTools): Promise<void> {
+export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: WritingTools): Promise<void> {
   const { verification, patience, lock, prune } = tools;
   run.plan(
     ...planAccessPreflight(mesh),

@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { type KubernetesObject, qualifiedName } from "../mesh/objects/object.ts";
 import { debug } from "./debug.ts";
 
 /** What a cluster has for the others, as its own API server tells it. Services are by `namespace/name`. */
@@ -64,7 +64,7 @@ export async function readOffer(cluster: Cluster): Promise<Offer> {
   ]);
   return {
     endpoints: endpointsIn(slices),
-    services: new Map(services.map((service) => [nameOf(service), service])),
+    services: new Map(services.map((service) => [qualifiedName(service), service])),
     namespaces: new Map(namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}])),
   };
 }
@@ -158,8 +158,4 @@ function gatewaysHeld(networkz: unknown): HeldGateway[] {
     address: String(Addr ?? ""),
     port: Number(Port ?? 0),
   }));
-}
-
-function nameOf({ metadata }: KubernetesObject): string {
-  return `${metadata.namespace}/${metadata.name}`;
 }

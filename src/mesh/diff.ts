@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { isMapping } from "./fields.ts";
 import type { KubernetesObject } from "./objects/object.ts";
 import type { FieldChange } from "./report.ts";
 
@@ -80,10 +81,6 @@ function inOneOrder(old: ReadonlyMap<string, unknown>, now: ReadonlyMap<string, 
   const common = (one: ReadonlyMap<string, unknown>, other: ReadonlyMap<string, unknown>) =>
     [...one.keys()].filter((key) => other.has(key));
   return isDeepStrictEqual(common(old, now), common(now, old));
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function hidden({ path, ...values }: FieldChange): FieldChange {

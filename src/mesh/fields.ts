@@ -1,6 +1,11 @@
 /** What JSON or YAML may hold, looked at without trust in its form. */
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** Whether a value is a mapping, and no list. */
+export function isMapping(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** The value's fields; none where it is no object. */
 export function fields(value: unknown): Fields {
   return typeof value === "object" && value !== null ? (value as Fields) : {};

@@ -1,4 +1,5 @@
 import type { Category, CheckId } from "./catalogue.ts";
+import type { ObjectRef } from "./objects/object.ts";
 import type { Phase, Verdict } from "./phases.ts";
 import type { RemotePair, TrafficPair } from "./spec.ts";
 
@@ -82,12 +83,8 @@ export interface FieldChange {
 }
 
 /** What became of an object or, in a plan, what would become of it. */
-export interface Change {
+export interface Change extends ObjectRef {
   readonly cluster: string;
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly namespace?: string;
-  readonly name: string;
   readonly action: Action;
   /** Of an object that is created: all that is set. */
   readonly diff?: readonly FieldChange[];
@@ -96,12 +93,8 @@ export interface Change {
 }
 
 /** An object that an uninstallation came upon and did not touch. */
-export interface Left {
+export interface Left extends ObjectRef {
   readonly cluster: string;
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly namespace?: string;
-  readonly name: string;
   /** Why, in a sentence. */
   readonly why: string;
 }

@@ -55,11 +55,18 @@ export async function judgeServices(
   probes: Probes | undefined,
 ): Promise<void> {
   if (services.length === 0) return;
-  const looking = look(mesh, members, seenOf, comparing);
-  await Promise.all([
-    judgeReached(run, mesh, services, members, seenOf, looking),
-    judgeAnswered(run, mesh, services, members, seenOf, looking, probes),
-  ]);
+  const task = { run, mesh, services, members, seenOf, looking: look(mesh, members, seenOf, comparing) };
+  await Promise.all([judgeReached(task), judgeAnswered(task, probes)]);
+}
+
+/** What either check goes by. */
+interface Task {
+  readonly run: Run;
+  readonly mesh: MeshSpec;
+  readonly services: readonly ServiceSpec[];
+  readonly members: readonly Member[];
+  readonly seenOf: SeenOf;
+  readonly looking: Promise<Looked>;
 }
 
 async function look(
@@ -95,14 +102,7 @@ async function each<T>(
 const hostOf = ({ namespace, name }: ServiceSpec, domain = DEFAULT_CLUSTER_DOMAIN) =>
   `${name}.${namespace}.svc.${domain}`;
 
-async function judgeReached(
-  run: Run,
-  mesh: MeshSpec,
-  services: readonly ServiceSpec[],
-  members: readonly Member[],
-  seenOf: SeenOf,
-  looking: Promise<Looked>,
-): Promise<void> {
+async function judgeReached({ run, mesh, services, members, seenOf, looking }: Task): Promise<void> {
   const namespaces = services.map(({ namespace }) => namespace);
   const [{ policies, configs, networks, domains, comparisons }, proxies] = await Promise.all([
     looking,
@@ -136,12 +136,7 @@ async function judgeReached(
 }
 
 async function judgeAnswered(
-  run: Run,
-  mesh: MeshSpec,
-  services: readonly ServiceSpec[],
-  members: readonly Member[],
-  seenOf: SeenOf,
-  looking: Promise<Looked>,
+  { run, mesh, services, members, seenOf, looking }: Task,
   probes: Probes | undefined,
 ): Promise<void> {
   const called = services.filter(({ request }) => request !== undefined);

@@ -1,3 +1,4 @@
+import { isMapping } from "../fields.ts";
 import type { ClusterSpec, MeshSpec, SettledMesh, Values } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
@@ -108,10 +109,6 @@ export function withoutIstiods(object: KubernetesObject, existing: KubernetesObj
 export function imageIsChosen(values: Values | undefined): boolean {
   const { pilot, global } = values ?? {};
   return [pilot, global].some((each) => isMapping(each) && (each.tag ?? (each === pilot ? each.image : undefined)));
-}
-
-function isMapping(value: unknown): value is Values {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Deep merge as Helm's: mappings are merged, everything else in `over` replaces what is in `base`. */

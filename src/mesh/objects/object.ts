@@ -41,6 +41,11 @@ export function describe(ref: ObjectRef): string {
   return `${ref.kind} ${ref.namespace ? `${ref.namespace}/` : ""}${ref.name}`;
 }
 
+/** `istio-system/istiod`, of an object that is in a namespace. */
+export function qualifiedName({ metadata }: { readonly metadata: Pick<ObjectMeta, "namespace" | "name"> }): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
 export function refOf(object: KubernetesObject): ObjectRef {
   const { apiVersion, kind, metadata } = object;
   return { apiVersion, kind, name: metadata.name, ...(metadata.namespace ? { namespace: metadata.namespace } : {}) };
