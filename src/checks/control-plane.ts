@@ -12,7 +12,7 @@ import { differencesOf, imprecise, inWords } from "./identity.ts";
 import { istiodVersion, noIstiod, revisionOf } from "./istiod.ts";
 import type { Observation } from "./observation.ts";
 import { readable } from "./part.ts";
-import { proxyImage, refusedPods, rolledOut } from "./pods.ts";
+import { proxyImage, refusedPods, serves, unfinished, whyNot } from "./pods.ts";
 
 /** The checks of one control plane. */
 export function controlPlaneChecks(mesh: MeshSpec): Judgements<Observation> {
@@ -36,6 +36,7 @@ function istiodIsReady(mesh: MeshSpec, seen: Observation): Finding {
     return failed(cause, hint);
   }
   const told: string[] = [];
+  const warnings: string[] = [];
   const readings: Reading[] = [];
   for (const deployment of seen.inUse()) {
     const own = revisionOf(deployment);
@@ -51,35 +52,42 @@ function istiodIsReady(mesh: MeshSpec, seen: Observation): Finding {
       return failed(`istiod (Deployment ${name}) is scaled to zero.`, scale, ...readings);
     }
     const running = pods.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === own);
-    const ready = rolledOut(deployment, running);
-    if ("seen" in ready)
+    const trouble = whyNot(deployment, running);
+    if (trouble !== undefined && !running.some(serves))
       return failed(
-        `istiod (Deployment ${name}) is not ready as a whole: ${ready.seen}.`,
+        `istiod (Deployment ${name}) is not ready: ${trouble}.`,
         refusedPods(deployment)?.hint ?? look,
         ...readings,
       );
+    const half = unfinished(deployment, running);
+    if (half) warnings.push(`istiod serves, but ${half}.`);
     told.push(`istiod ${name} is ready: ${readyReplicas} of ${replicas} pods, ${image}.`);
   }
-  const behind = hangingOnOthers(seen);
-  return { ...passed(told.join(" "), ...readings), ...(behind ? { warning: behind } : {}) };
+  warnings.push(...hangingOnOthers(seen));
+  return { ...passed(told.join(" "), ...readings), ...(warnings.length > 0 ? { warning: warnings.join(" ") } : {}) };
 }
 
 /** Which workloads are not on the mesh's revision, where there are several. */
-function hangingOnOthers(seen: Observation): string | undefined {
+function hangingOnOthers(seen: Observation): string[] {
   const revision = seen.revision();
   const workloads = readable(seen.workloads);
   const others = seen
     .inUse()
     .map(revisionOf)
     .filter((each) => each !== revision);
-  if (others.length === 0) return undefined;
+  if (others.length === 0) return [];
   const list = others.map((each) => {
     const count = workloads?.get(each);
     if (count === undefined) return `which workloads are on revision ${each} could not be read`;
     return `${count} workload${count === 1 ? " is" : "s are"} on revision ${each}`;
   });
-  return `The mesh's revision is ${revision}, and ${list.join(", ")}. Their istiods were looked at, too; they move when their namespaces are relabelled and the workloads restarted.`;
+  return [
+    `The mesh's revision is ${revision}, and ${list.join(", ")}. Their istiods were looked at, too; they move when their namespaces are relabelled and the workloads restarted.`,
+  ];
 }
+
+/** What the operator says unless each of istiod's pods is ready. */
+const NOT_ALL_READY = "IstiodNotReady";
 
 function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
   const istios = seen.istios();
@@ -103,6 +111,12 @@ function istioIsHealthy(mesh: MeshSpec, seen: Observation): Finding {
     );
   }
   const bad = conditions.find(({ status }) => status !== "True");
+  if (state === NOT_ALL_READY && (readable(seen.istiodPods) ?? []).some(serves)) {
+    return {
+      ...passed(`${name} is as it is to be, but for some of istiod's pods.`, reading),
+      warning: `${name} is ${state}${bad?.message ? `: ${bad.message}` : ""}. One that serves is enough.`,
+    };
+  }
   if (state !== "Healthy") {
     return failed(`${name} is ${state ?? "without a state"}${bad?.message ? `: ${bad.message}` : ""}.`, look, reading);
   }

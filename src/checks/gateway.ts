@@ -25,7 +25,7 @@ import { gatewayGoesWithIstiod } from "./gateway-version.ts";
 import { type Gateways, notLookedAt } from "./gateways.ts";
 import type { Observation } from "./observation.ts";
 import { readable } from "./part.ts";
-import { podTrouble, proxyImage, refusedPods, rolledOut, troubleOf } from "./pods.ts";
+import { proxyImage, refusedPods, serves, troubleOf, unfinished, whyNot } from "./pods.ts";
 
 /**
  * The checks of one cluster's way in. A mesh in one network needs none.
@@ -127,13 +127,13 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
     );
   }
   for (const way of ways) {
-    if (way.pods.some(isReady)) continue;
+    if (way.pods.some(serves)) continue;
     const [deployment] = way.deployments.filter((each) => !isAtZero(each));
     if (deployment) {
       const where = deployment.metadata.namespace;
       const look = `kubectl -n ${where} describe deployment,pod -l app=${deployment.spec.template.metadata?.labels?.app ?? deployment.metadata.name}`;
       return failed(
-        `The east-west gateway (Deployment ${qualifiedName(deployment)}) is not available: ${troubleWith(deployment, way.pods)}.`,
+        `The east-west gateway (Deployment ${qualifiedName(deployment)}) is not available: ${whyNot(deployment, ownPods(deployment, way.pods))}.`,
         refusedPods(deployment)?.hint ?? look,
         reading,
       );
@@ -153,7 +153,7 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       reading,
     );
   }
-  const serving = pods.filter(isReady).length;
+  const serving = pods.filter(serves).length;
   const some = serving === pods.length ? `${serving}` : `${serving} of ${pods.length}`;
   const finding = passed(
     `${some} gateway pod${pods.length === 1 ? " is" : "s are"} ready and injected.${ofOthers(others)}`,
@@ -175,28 +175,15 @@ function behind(service: Service, { deployments, pods }: Gateways) {
 }
 
 const isAtZero = ({ spec }: Deployment) => spec.replicas === 0;
-const isReady = (pod: Pod) => podTrouble(pod) === undefined;
-
-/** Why a Deployment is not as it is to be; `undefined`: it is. @param pods behind the same Service */
-function troubleWith(deployment: Deployment, pods: readonly Pod[]): string | undefined {
-  const own = pods.filter(({ metadata }) => matches(deployment.spec.template.metadata?.labels ?? {}, metadata.labels));
-  const ready = rolledOut(deployment, own);
-  return "seen" in ready ? ready.seen : undefined;
-}
-
-/** What is not as it is to be where pods serve all the same: a rollout that is not over, pods that are not ready. */
+/** What is not as it is to be where pods serve all the same. */
 function halfDone({ deployments, pods }: ReturnType<typeof behind>): string[] {
-  const rollouts = deployments.flatMap((deployment) => {
-    const trouble = isAtZero(deployment) ? undefined : troubleWith(deployment, pods);
-    if (trouble === undefined) return [];
-    const { replicas = 0, availableReplicas = 0, updatedReplicas = 0 } = deployment.status ?? {};
-    const name = `Deployment ${qualifiedName(deployment)}`;
-    if (updatedReplicas < replicas && availableReplicas >= replicas)
-      return `the rollout of ${name} ${deployment.spec.paused ? "is paused" : "is not over"}: ${updatedReplicas} of ${replicas} pods are as it has them now`;
-    return `of ${name} ${availableReplicas} of ${deployment.spec.replicas ?? 1} pods are available: ${trouble}`;
-  });
+  const rollouts = deployments.flatMap((each) => (isAtZero(each) ? [] : (unfinished(each, ownPods(each, pods)) ?? [])));
   const troubles = rollouts.length === 0 ? troubleOf(pods) : undefined;
   return troubles ? [troubles.seen] : rollouts;
+}
+
+function ownPods({ spec }: Deployment, pods: readonly Pod[]): Pod[] {
+  return pods.filter(({ metadata }) => matches(spec.template.metadata?.labels ?? {}, metadata.labels));
 }
 
 /** That the mesh configuration names the network's gateways, where it does, and the cluster has none of its own. */

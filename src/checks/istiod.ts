@@ -7,7 +7,7 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { plainVersion, versionOf } from "../mesh/versions.ts";
-import { isActive } from "./pods.ts";
+import { isActive, serves } from "./pods.ts";
 
 /** Selects the istiods of all revisions, and their Deployments. */
 export const ISTIOD = "app=istiod";
@@ -118,6 +118,12 @@ export function istiodViews(cluster: Cluster, namespace: string, pods: readonly 
   return Promise.all(
     namesOfRunning(pods).map(async (name) => ({ pod: name, ...(await clusterz(cluster, namespace, name)) })),
   );
+}
+
+/** Those of istiod's pods whose word counts: those that serve; where none does, all. */
+export function speaking(pods: readonly Pod[]): readonly Pod[] {
+  const serving = pods.filter(serves);
+  return serving.length > 0 ? serving : pods;
 }
 
 /** The pods that can be asked something. */

@@ -1,5 +1,6 @@
 import type { Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
+import { qualifiedName } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { ContainerStatus, Pod } from "../mesh/shapes/pod.ts";
 
@@ -72,6 +73,29 @@ export function rolledOut(
   const trouble = troubleOf(pods);
   if (trouble && refused) return { seen: `${trouble.seen}; ${refused.seen}`, hint: trouble.hint ?? refused.hint };
   return trouble ?? refused ?? { seen: `${available} of ${wanted || "?"} pods are available` };
+}
+
+/** Whether a pod takes requests. */
+export function serves(pod: Pod): boolean {
+  return isActive(pod) && podTrouble(pod) === undefined;
+}
+
+/** Why a Deployment is not wholly rolled out and available; `undefined`: it is. @param pods its own */
+export function whyNot(deployment: Deployment, pods: readonly Pod[]): string | undefined {
+  const ready = rolledOut(deployment, pods);
+  return "seen" in ready ? ready.seen : undefined;
+}
+
+/** The same of one that serves all the same, in a part of a sentence that names it. */
+export function unfinished(deployment: Deployment, pods: readonly Pod[]): string | undefined {
+  const trouble = whyNot(deployment, pods);
+  if (trouble === undefined) return undefined;
+  const { spec, status } = deployment;
+  const { replicas = 0, availableReplicas = 0, updatedReplicas = 0 } = status ?? {};
+  const name = `Deployment ${qualifiedName(deployment)}`;
+  if (updatedReplicas < replicas && availableReplicas >= replicas)
+    return `the rollout of ${name} ${spec.paused ? "is paused" : "is not over"}: ${updatedReplicas} of ${replicas} pods are as it has them now`;
+  return `of ${name} ${availableReplicas} of ${spec.replicas ?? 1} pods are available: ${trouble}`;
 }
 
 /** A Deployment's word that its pods are refused: the condition that its ReplicaSet gives it (apps/v1, ReplicaFailure). */

@@ -1,7 +1,7 @@
 import { type Comparison, compare, type Difference } from "../checks/comparison.ts";
 import { endpointsAreHeld } from "../checks/endpoints.ts";
 import { judged } from "../checks/finding.ts";
-import { namesOfRunning } from "../checks/istiod.ts";
+import { namesOfRunning, speaking } from "../checks/istiod.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
 import type { Probe } from "../cluster/cluster.ts";
@@ -64,7 +64,7 @@ export async function compareEndpoints(
     await Promise.all(
       [...observers].map(async (observer) => {
         const its = pairs.filter((pair) => pair.observer === observer);
-        const pods = namesOfRunning(readable(seenIn(observer).istiodPods) ?? []);
+        const pods = namesOfRunning(speaking(readable(seenIn(observer).istiodPods) ?? []));
         await Promise.all(
           pods.map(async (pod) => {
             const held = await part(readHeld(member(observer).cluster, mesh.namespace, pod));

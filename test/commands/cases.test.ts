@@ -152,9 +152,9 @@ const gatewayDeployment =
     return mend;
   };
 const unready =
-  (kube: Kube, which: (pods: Json[]) => Json | undefined): Change =>
+  (kube: Kube, which: (pods: Json[]) => Json | undefined, app = GATEWAY): Change =>
   async () => {
-    const { name } = which(podsOf(kube, GATEWAY))?.metadata ?? {};
+    const { name } = which(podsOf(kube, app))?.metadata ?? {};
     const ref = { apiVersion: "v1", kind: "Pod", namespace: SYSTEM, name };
     const { conditions } = kube.get(ref)?.status ?? {};
     kube.patchStatus(ref, { conditions: [{ type: "Ready", status: "False" }] });
@@ -512,6 +512,29 @@ const RIGHT: Right[] = [
     mesh: "a control plane that is being replaced: workloads hang on the former revision still",
     make: () => canary(east()),
     warned: { [`control-plane.istiod ${EAST}`]: /1 workload is on revision canary/ },
+  },
+  {
+    id: "C20",
+    mesh: "one of two pods of istiod is not ready",
+    make: () => [
+      () =>
+        valued(west(), (values) => {
+          values.pilot = { ...values.pilot, replicaCount: 2 };
+        }),
+      unready(west(), ([, pod]) => pod, "istiod"),
+    ],
+    warned: {
+      [`control-plane.istiod ${WEST}`]: /^istiod serves, but of Deployment mesh-system\/istiod 1 of 2 pods .*not ready/,
+      [`control-plane.istio ${WEST}`]: /is IstiodNotReady: .*One that serves is enough/,
+    },
+  },
+  {
+    id: "C21",
+    mesh: "trust domains that are each other's aliases",
+    make: () => [
+      configured(east(), { trustDomainAliases: ["west.example"] }),
+      configured(west(), { trustDomainAliases: ["cluster.local", "west.example"] }),
+    ],
   },
 ];
 

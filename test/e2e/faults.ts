@@ -294,7 +294,7 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
     },
     {
       name: "istiod down",
-      expected: [{ id: "control-plane.istiod", subject: broken, cause: /scaled to zero|not ready as a whole/ }],
+      expected: [{ id: "control-plane.istiod", subject: broken, cause: /scaled to zero|not ready/ }],
       make: () => scale("istiod"),
     },
     {
