@@ -9,8 +9,8 @@ import { checked, keys, readYaml } from "./yaml.ts";
 /** Each takes a few lines of the report for every cluster. */
 const MOST = 50;
 const FORM = "`namespace/name` or `namespace/name:port`";
-/** As it stands in a request: what else there is has to be percent-encoded, and a fragment is never sent. */
-const PATH = /^\/[!"$-~]{0,1000}$/;
+/** As it stands in a request (RFC 3986): all else is percent-encoded, and a fragment is never sent. */
+const PATH = /^\/(?:[!$&-;=?-Z_a-z~[\]]|%[0-9A-Fa-f]{2}){0,1000}$/;
 const ENTRY = keys({ service: v.string(), request: v.optional(v.string()) });
 
 /** The input `services`: the user's Services that every cluster shall reach. */

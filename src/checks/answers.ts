@@ -7,7 +7,7 @@ import type { Finding, Reading } from "../mesh/report.ts";
 import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
 import { type Call, asked as handedOn, isUntrusted, type Tries, told } from "./attempt.ts";
-import { failed, passed, unknown } from "./finding.ts";
+import { failed, passed, skipped, unknown } from "./finding.ts";
 import { notHandedOn } from "./refusal.ts";
 import { percentile } from "./traffic.ts";
 import { isTcp, portsOf, protocolOf } from "./visibility.ts";
@@ -33,6 +33,10 @@ export interface AnswersView {
   readonly having: readonly string[];
   /** The rule by which the source's proxies may prefer some endpoints to others; `undefined`: there is none. */
   readonly preference: string | undefined;
+  /** The namespaces that alone the Service is exported to; none: it is exported to all, or that is not known. */
+  readonly exported: readonly string[];
+  /** AuthorizationPolicies that decide who may call its endpoints, with their clusters, as far as they could be read. */
+  readonly deciding: readonly string[];
 }
 
 /** Protocols of ports, by Istio's names, that are encrypted by the application itself. */
@@ -90,11 +94,17 @@ const isForbidden = ({ status, body }: Call) => status === 403 && body.trim() ==
 export function serviceIsAnswered(view: AnswersView): Finding {
   const { service, source, asked } = view;
   const name = `${service.namespace}/${service.name}:${asked.port}`;
-  const calls = [asked.first, ...handedOn(asked.more)];
+  // The first one only shows that the others are worth it.
+  const more = handedOn(asked.more);
+  const calls = more.length > 0 ? more : [asked.first];
   const { status } = asked.first;
   if (status === undefined) return notHandedOn(source, asked.first);
   const bad = calls.filter((call) => refusedBy(call) !== undefined);
   const { upstreams } = asked;
+  if (upstreams === undefined && view.exported.length > 0)
+    return skipped(
+      `${name} is exported to ${listed(view.exported)} alone. The probe is in a namespace of its own, which is not among them, so what answers it says nothing.`,
+    );
   if (upstreams === undefined)
     return unknown(
       `The probe's own proxy in ${source} does not know ${name}: what answers it (HTTP ${status}) is asked past the mesh.`,
@@ -129,7 +139,10 @@ function answers(
   reading: Reading,
 ): Finding {
   const { service, source, asked } = view;
-  const statuses = listed([...statusesOf(calls).keys()].map((status) => `HTTP ${status}`));
+  const counts = [...statusesOf(calls)];
+  const statuses = listed(
+    counts.map(([status, number]) => `${counts.length > 1 ? `${number} by ` : ""}HTTP ${status}`),
+  );
   const line = `${calls.length} of ${calls.length} requests from ${source} to ${pathOf(service)} of ${name} were answered (${statuses})`;
   const by = (seen ?? []).filter(({ good }) => good > 0);
   const warnings: string[] = [];
@@ -188,7 +201,7 @@ function answers(
 
 /** Why not all was answered, by Envoy's words and by which addresses its connections failed at. */
 function unanswered(
-  { service, source, asked, having }: AnswersView,
+  { service, source, asked, having, deciding }: AnswersView,
   good: number,
   all: number,
   call: Call,
@@ -239,10 +252,16 @@ function unanswered(
       "Are the pods, or the gateway of that cluster, ready, and reached on that port?",
       clustersIn(unconnected),
     );
+  if (deciding.length > 0 && places.every(({ isHttp }) => !isHttp))
+    // Where Istio sees no HTTP, a policy's refusal is a connection that is closed.
+    return unknown(
+      `${lead}: connections are closed, as a policy does it on a port that is not of HTTP, and ${listed(deciding)} ${deciding.length === 1 ? "decides" : "decide"} who may call it. Whether your workloads may is up to that.`,
+      "Leave `request` out for this Service, or let the probe in: its namespaces begin with istio-mesh-probe-.",
+    );
   const failing = places.filter(({ bad }) => bad > 0);
   return say(
     `the connection is taken, and what is behind it does not answer${whereOf(failing)}`,
-    `Does the application listen on the port that the Service sends to? kubectl -n ${service.namespace} get pods,endpointslices`,
+    `Does the application listen on the port that the Service sends to, and does the other cluster's gateway expose its namespace? kubectl -n ${service.namespace} get pods,endpointslices; kubectl get gateways.networking.istio.io -A`,
     failing.length > 0 ? clustersIn(failing) : undefined,
   );
 }
@@ -257,6 +276,8 @@ interface Place {
   readonly bad: number;
   /** Of these, connections that did not come about. */
   readonly unconnected: number;
+  /** Whether answers were counted, or connections alone. */
+  readonly isHttp: boolean;
   /** By which most of its addresses are chosen. */
   readonly priority: number;
   readonly weight: number;
@@ -280,6 +301,7 @@ function tally({ places }: AnswersView, upstreams: readonly Upstream[], calls: r
       addresses: its.map(({ address }) => address),
       good: sum(results, "good"),
       bad: sum(results, "bad"),
+      isHttp: its.some(({ good, errors }) => good + errors > 0),
       unconnected: sum(results, "unconnected"),
       priority: Math.min(...its.map(({ priority }) => priority)),
       weight: sum(its, "weight"),
@@ -335,7 +357,7 @@ function sum<K extends string>(all: readonly { readonly [key in K]: number }[], 
 
 function statusesOf(calls: readonly Call[]): Map<number, number> {
   const groups = Map.groupBy(calls, ({ status }) => status ?? 0);
-  return new Map([...groups].map(([status, its]) => [status, its.length]));
+  return new Map([...groups].map(([status, its]) => [status, its.length] as const).sort(([a], [b]) => a - b));
 }
 
 function readingOf(

@@ -23,8 +23,9 @@ export function callsPerService(services: number, clusters: number): number {
 
 /**
  * Calls Services from one cluster's probe: each until it is answered or the patience (milliseconds) is used up, then some more
- * times, each on a connection of its own; and sees by the probe's own proxy which of its endpoints were asked.
- * @param calls how many are sent to each in all
+ * times, each on a connection of its own to the probe's proxy, which keeps those that it makes itself, as it does for any
+ * workload; and sees by that proxy which endpoints were asked.
+ * @param calls how many are sent to each after that
  * @returns by the Service's name
  */
 export async function callServices(
@@ -50,7 +51,7 @@ export async function callServices(
   const asked = await Promise.all(
     begun.map(async ({ call, ...begin }) => {
       const { status } = begin.first;
-      const number = status === undefined || refusedBy(begin.first) ? 0 : calls - 1;
+      const number = status === undefined || refusedBy(begin.first) ? 0 : calls;
       const again = () => limit(() => ask(probe, source, path(call)));
       return { call, ...begin, more: await Promise.all(Array.from({ length: number }, again)) };
     }),

@@ -1,15 +1,19 @@
 import { serviceIsAnswered } from "../checks/answers.ts";
+import type { Comparison } from "../checks/comparison.ts";
 import { judged, skipped } from "../checks/finding.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
 import { clustersHaving, placesOf, preferenceOf } from "../checks/places.ts";
+import { authorizing } from "../checks/policies.ts";
 import { serviceIsReached } from "../checks/services.ts";
+import { exportOf } from "../checks/visibility.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Offer } from "../facts/endpoints.ts";
 import { clusterDomainOf, DEFAULT_CLUSTER_DOMAIN } from "../facts/identity.ts";
 import type { MeshConfig } from "../facts/mesh-config.ts";
 import { type Policies, readPolicies } from "../facts/policies.ts";
 import { type ProxyView, readProxyView } from "../facts/proxy-view.ts";
+import { describe, refOf } from "../mesh/objects/object.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import type { Comparisons } from "./endpoints.ts";
@@ -185,11 +189,11 @@ function whereabouts(
     const value = offer && readable(offer);
     if (value) offers.set(spec.name, value);
   }
-  const gateways = members.flatMap(({ spec: { name: target } }) =>
-    [...((known && readable(() => known.of({ observer: source, target }))) ?? new Map()).values()].flatMap((replica) =>
-      "gateways" in replica ? replica.gateways : [],
-    ),
-  );
+  const held = (target: string): Comparison[] => {
+    const replicas = (known && readable(() => known.of({ observer: source, target }))) ?? new Map<string, never>();
+    return [...replicas.values()].filter((each) => "named" in each);
+  };
+  const gateways = members.flatMap(({ spec }) => held(spec.name).flatMap((replica) => replica.gateways));
   const where = { service: name, source, offers, networks, gateways };
   const config = readable(configs.get(source) ?? unanswered(source));
   const route = {
@@ -199,15 +203,22 @@ function whereabouts(
     caller: "",
     rootNamespace: config?.rootNamespace ?? mesh.namespace,
   };
+  const deciding = clustersHaving(where).flatMap((target) => {
+    const its = readable(policies.get(target) ?? unanswered(target)) ?? [];
+    const rootNamespace = readable(configs.get(target) ?? unanswered(target))?.rootNamespace ?? mesh.namespace;
+    const [replica] = held(target);
+    const labels = (replica?.named.get(name) ?? []).map((endpoint) => endpoint.labels);
+    return authorizing(its, { ...route, rootNamespace }, labels).map(
+      (policy) => `${describe(refOf(policy))} of ${target}`,
+    );
+  });
+  const own = offers.get(source)?.services.get(name);
+  const exported = own ? exportOf(own, config) : [];
   return {
     places: placesOf(where),
     having: clustersHaving(where),
-    preference: preferenceOf(
-      route,
-      port,
-      offers.get(source)?.services.get(name),
-      readable(policies.get(source) ?? unanswered(source)),
-      config,
-    ),
+    exported: exported.includes("*") ? [] : exported,
+    deciding,
+    preference: preferenceOf(route, port, own, readable(policies.get(source) ?? unanswered(source)), config),
   };
 }

@@ -32,13 +32,15 @@ const judge = ({ asked, ...more }: World = {}) =>
   serviceIsAnswered({
     service: { namespace: "apps", name: "web", request: "/healthz?token=secret" },
     source: "east",
-    asked: { port: 80, first: ok, tries: 1, seconds: 1, more: fill(9), upstreams: [at(POD), at(GATEWAY)], ...asked },
+    asked: { port: 80, first: ok, tries: 1, seconds: 1, more: fill(10), upstreams: [at(POD), at(GATEWAY)], ...asked },
     places: new Map([
       [POD, ["east"]],
       [GATEWAY, ["west"]],
     ]),
     having: ["east", "west"],
     preference: undefined,
+    exported: [],
+    deciding: [],
     ...more,
   });
 
@@ -51,23 +53,23 @@ describe("what is answered is green", () => {
     ],
     [
       "by whatever status the application gives",
-      { asked: { first: { ...ok, status: 401 }, more: fill(9, { ...ok, status: 404 }) } },
-      /HTTP 401, HTTP 404/,
+      { asked: { more: [{ ...ok, status: 401 }, ...fill(9, { ...ok, status: 404 })] } },
+      /were answered \(1 by HTTP 401, 9 by HTTP 404\)/,
     ],
     [
       "by an error of the application's own",
       {
         asked: {
-          more: fill(9, { status: 500, body: "stack trace" }),
+          more: [ok, ...fill(9, { status: 500, body: "stack trace" })],
           upstreams: [at(POD, { good: 1, errors: 4 }), at(GATEWAY, { good: 0, errors: 5 })],
         },
       },
-      /HTTP 200, HTTP 500\): 5 by east, 5 by west/,
+      /1 by HTTP 200, 9 by HTTP 500\): 5 by east, 5 by west/,
       /^9 of 10 answers are errors of the application itself\.$/,
     ],
     [
       "by a policy's refusal",
-      { asked: { first: { status: 403, body: "RBAC: access denied" } } },
+      { asked: { more: fill(10, { status: 403, body: "RBAC: access denied" }) } },
       /HTTP 403/,
       /policy refuses the probe/,
     ],
@@ -199,7 +201,7 @@ describe("what is not answered is told with its cause", () => {
       {
         asked: {
           first: ok,
-          more: [...fill(5), ...fill(4, UC)],
+          more: [...fill(6), ...fill(4, UC)],
           upstreams: [at(POD), at(GATEWAY, { good: 0, errors: 4 })],
         },
       },
@@ -225,6 +227,25 @@ describe("what is not answered is told with its cause", () => {
       { asked: { upstreams: [at(POD, { good: 9 })] } },
       "failed",
       /were answered \(HTTP 200\), but the probe's proxy in east has no endpoint of it in west\.$/,
+      ["west"],
+    ],
+    [
+      "a connection that a policy may have closed",
+      {
+        deciding: ["AuthorizationPolicy apps/some of west"],
+        asked: { first: UC, more: [], upstreams: [at(GATEWAY, { good: 0 })] },
+      },
+      "unknown",
+      /connections are closed, as a policy does it on a port that is not of HTTP, and AuthorizationPolicy apps\/some of west decides/,
+    ],
+    [
+      "a connection that no policy closes, for the port is of HTTP",
+      {
+        deciding: ["AuthorizationPolicy apps/some of west"],
+        asked: { first: UC, more: [], upstreams: [at(GATEWAY, { good: 0, errors: 5 })] },
+      },
+      "failed",
+      /what is behind it does not answer at 192\.0\.2\.2:15443 \(west\)/,
       ["west"],
     ],
     [
@@ -419,4 +440,9 @@ describe("what may pass endpoints over", () => {
     if (told) expect(found).toMatch(told);
     else expect(found).toBeUndefined();
   });
+});
+
+test("a Service that is exported to others alone is not asked for what it does not promise", () => {
+  const { verdict, cause } = judge({ exported: ["apps"], asked: { upstreams: undefined } });
+  expect([verdict, cause]).toEqual(["skipped", expect.stringMatching(/^apps\/web:80 is exported to apps alone\./)]);
 });

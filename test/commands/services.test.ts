@@ -65,8 +65,8 @@ async function answers(mesh: Partial<MeshSpec> = {}, service: ServiceSpec = WEB)
 
 test("a Service that is called is answered by every cluster that has endpoints, and it is seen who answered", async () => {
   expect(await answers()).toEqual([
-    "passed apps/web seen from cluster1: 10 of 10 requests from cluster1 to /healthz of apps/web:80 were answered (HTTP 200): 4 by cluster1, 5 by cluster2.",
-    "passed apps/web seen from cluster2: 10 of 10 requests from cluster2 to /healthz of apps/web:80 were answered (HTTP 200): 4 by cluster2, 5 by cluster1.",
+    "passed apps/web seen from cluster1: 10 of 10 requests from cluster1 to /healthz of apps/web:80 were answered (HTTP 200): 5 by cluster1, 5 by cluster2.",
+    "passed apps/web seen from cluster2: 10 of 10 requests from cluster2 to /healthz of apps/web:80 were answered (HTTP 200): 5 by cluster2, 5 by cluster1.",
   ]);
 });
 
@@ -79,7 +79,7 @@ test("why a Service does not answer is told, once", async () => {
   });
   expect(await answers()).toEqual([
     expect.stringMatching(
-      /^passed apps\/web seen from cluster1: .*\(HTTP 200, HTTP 403\): \d by cluster1, \d by cluster2\.$/,
+      /^passed apps\/web seen from cluster1: .*\(5 by HTTP 200, 5 by HTTP 403\): \d by cluster1, \d by cluster2\.$/,
     ),
     expect.stringMatching(/^passed apps\/web seen from cluster2/),
   ]);
@@ -92,7 +92,7 @@ test("why a Service does not answer is told, once", async () => {
     expect.stringMatching(
       /^failed apps\/web:80 seen from cluster1: .* its name, web\.apps\.svc, does not resolve there.* \(service\.reached\)$/,
     ),
-    expect.stringMatching(/^passed apps\/web:80 seen from cluster2: .*9 by cluster2\.$/),
+    expect.stringMatching(/^passed apps\/web:80 seen from cluster2: .*10 by cluster2\.$/),
   ]);
   expect(await answers()).toEqual([
     expect.stringMatching(/^unknown apps\/web seen from cluster1: No request was sent: cluster1 has no Service/),
