@@ -15,7 +15,9 @@ export interface EmbeddedClusters {
 /** Two embedded Kubernetes APIs, each with the Sail Operator's part played, ready to be joined. */
 export async function startEmbeddedClusters(): Promise<EmbeddedClusters> {
   const folder = await mkdtemp(join(tmpdir(), "istioctl-"));
-  const [east, west] = await startClusters(2, { operator: { version: OPERATOR_VERSION, versions: [ISTIO_VERSION] } });
+  const [east, west] = await startClusters(2, {
+    operator: { version: OPERATOR_VERSION, versions: [ISTIO_VERSION], pins: "registry.istio.io/release" },
+  });
   if (!east || !west) throw new Error("two clusters were asked for");
   return {
     inputs: {
