@@ -222,8 +222,10 @@ export class Transport {
         const first = !this.#answered;
         this.#answered = true;
         const said = statusOf(response);
-        if (status === 401 && tries === 1 && !first) await refused();
-        else if (final?.(response) || isUntyped(said) || !(TRIED_AGAIN.has(status) || isOverrun(status, said))) {
+        const isFinal = final?.(response) === true;
+        // Who hands on what an application says was let in.
+        if (status === 401 && tries === 1 && !first && !isFinal) await refused();
+        else if (isFinal || isUntyped(said) || !(TRIED_AGAIN.has(status) || isOverrun(status, said))) {
           return { done: response };
         }
         const webhook = webhookIn(said);

@@ -114,8 +114,12 @@ export async function connectionsOf(probe: ProbeSpec, source: Member, target: st
   return status === 200 ? (upstreamsIn(body, (name) => name.includes(host)) ?? []) : undefined;
 }
 
-/** Envoy says who it is; what the API server answers in its place says nothing of the mesh. */
-const isEnvoys = ({ headers }: ProxyAnswer) => headers.server === "envoy";
+/**
+ * Envoy says who it is; what the API server answers in its place says nothing of the mesh, not even where an Envoy stands
+ * before that.
+ */
+const isEnvoys = ({ headers, body }: ProxyAnswer) =>
+  headers.server === "envoy" && !/^\s*\{\s*"kind"\s*:\s*"Status"/.test(body);
 
 /** What a probe answered; without a status, why it could not be asked. */
 type Answer = Omit<ProxyAnswer, "status"> & { readonly status: number | undefined };

@@ -297,6 +297,20 @@ describe("credentials", () => {
     expect(login.asked).toBe(3);
     expect(server.received).toHaveLength(2);
   });
+
+  test("are not to blame for what an application answers that the API server hands on", async () => {
+    const login = new Counting();
+    const made = transport({ login });
+    server.answer(ok);
+    await made.json("read x", "GET", "/x");
+    server.answer((_, response) => json(response, 401, { who: "an application" }, { server: "envoy" }));
+    const options = {
+      final: ({ headers }: { headers: { server?: unknown } }) => headers.server === "envoy",
+      passedOn: true,
+    };
+    expect((await made.send("ask x", "GET", "/x", options)).status).toBe(401);
+    expect([login.asked, server.received.length]).toEqual([1, 1]);
+  });
 });
 
 describe("connections", () => {

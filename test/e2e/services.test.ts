@@ -45,8 +45,8 @@ it("what a proxy that runs has of a Service is seen, and one that is nowhere is 
 
 it("a Service is called by every cluster, and it is seen which clusters' endpoints answered", async () => {
   const services = [
-    `- {service: "${NAMESPACE}/helloworld:5000", request: /hello}`,
-    `- {service: "${NAMESPACE}/${ONLY}", request: /nothing-here}`,
+    `- {service: "${NAMESPACE}/helloworld:5000", request: /}`,
+    `- {service: "${NAMESPACE}/${ONLY}", request: "/?query=1"}`,
   ].join("\n");
   const result = await runAction({ inputs: { command: "verify", clusters: listed(clusters), services } });
   const of = (service: string): Check | undefined =>

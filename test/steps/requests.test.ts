@@ -74,3 +74,16 @@ test("is unknown, as the API server says it, where that may not be done either",
   expect(finding.cause).toContain(UNREACHED);
   expect(finding.hint).toMatch(/pods\/exec/);
 });
+
+test("what the API server says is not the probe's answer, though an Envoy stands before it", async () => {
+  const status = JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Failure", message: "Unauthorized" });
+  const { cluster } = cutOff(async () => {
+    throw new Failure("pods/exec is forbidden");
+  });
+  const proxied = {
+    ...cluster,
+    proxy: async () => ({ status: 401, headers: { server: "envoy" }, body: status }),
+  } as unknown as Cluster;
+  const attempt = await tryPair(probe, pair, memberOf(MESH, "east", proxied), context, 0, 3);
+  expect(attempt.first).toEqual({ status: undefined, body: "Unauthorized" });
+});
