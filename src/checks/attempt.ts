@@ -45,6 +45,8 @@ export interface Attempt extends Tries {
   readonly gateway: readonly string[];
   /** Of the source's own. */
   readonly ownGateway?: readonly string[];
+  /** The network that the target is in. */
+  readonly targetNetwork?: string;
   /** Whether the two are in one network, and go directly. */
   readonly oneNetwork?: boolean;
   /** The control planes' namespace, for the commands in hints. */
@@ -59,6 +61,8 @@ export interface Circumstances {
   readonly gateways?: readonly GatewayView[];
   /** What holds for all workloads of either cluster. */
   readonly policies?: ReadonlyMap<string, RootPolicies>;
+  /** By cluster, the NetworkPolicies that somebody made for the probe's namespace. */
+  readonly walls?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Whether a call was answered by the target; and if it is told to whom, to the source. */

@@ -19,6 +19,7 @@ import {
   type Service,
   selectsPods,
   takesMtls,
+  targetPort,
   withoutAddress,
 } from "./gateway-service.ts";
 import { gatewayGoesWithIstiod } from "./gateway-version.ts";
@@ -126,6 +127,24 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       reading,
     );
   }
+  const workloads = pods.filter(isSidecar);
+  if (workloads.length > 0) {
+    const list = workloads.map(({ metadata }) => metadata.name);
+    return failed(
+      `The east-west gateway's pods ${listed(list)} have a workload's sidecar for a gateway's proxy: no Gateway configures it.`,
+      "Annotate the pod template of the gateway's Deployment with inject.istio.io/templates: gateway, so that its pods are made anew.",
+      reading,
+    );
+  }
+  const astray = ways.find(({ service, pods: own }) => own.some(serves) && leadsNowhere(service, own));
+  if (astray) {
+    const { name, namespace: where } = astray.service.metadata;
+    return failed(
+      `The east-west gateway's Service ${qualifiedName(astray.service)} leads from port ${mtlsPort(astray.service)} to a port of its pods by a name that none of them has.`,
+      `Name the port's number: kubectl -n ${where} edit service ${name}`,
+      reading,
+    );
+  }
   for (const way of ways) {
     if (way.pods.some(serves)) continue;
     const [deployment] = way.deployments.filter((each) => !isAtZero(each));
@@ -172,6 +191,21 @@ function behind(service: Service, { deployments, pods }: Gateways) {
     deployments: deployments.filter(({ metadata, spec }) => isIts(metadata.namespace, spec.template.metadata?.labels)),
     pods: pods.filter(({ metadata }) => isIts(metadata.namespace, metadata.labels)),
   };
+}
+
+/** Whether the port for mTLS is one of the pods' by a name that they do not know. */
+function leadsNowhere(service: Service, pods: readonly Pod[]): boolean {
+  const number = mtlsPort(service);
+  const isThere = service.spec?.ports?.some(({ port }) => port === number);
+  return isThere === true && targetPort(service, number, pods) === undefined;
+}
+
+/** Whether injection took a pod for a workload, by the role that it gave to its proxy. */
+function isSidecar({ spec }: Pod): boolean {
+  const proxy = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].find(
+    ({ name }) => name === "istio-proxy",
+  );
+  return proxy?.args?.[0] === "proxy" && proxy.args[1] === "sidecar";
 }
 
 const isAtZero = ({ spec }: Deployment) => spec.replicas === 0;

@@ -34,7 +34,7 @@ import {
   type Workloads,
   workloadsOf,
 } from "./istiod.ts";
-import { type Part, part, unanswered } from "./part.ts";
+import { type Part, part, readable, unanswered } from "./part.ts";
 import { apiServerAddress, clusterCa } from "./survey.ts";
 import { type Taking, takingOf } from "./taking.ts";
 
@@ -205,7 +205,7 @@ export async function observe(
     selfSigned: part(selfSigned),
     meshConfig: part(meshConfig),
     gateways: part(gateways),
-    connections: part(istiodPods.then((running) => connectionsOf(cluster, namespace, speaking(running)))),
+    connections: part(istiodPods.then((running) => connectionsOf(cluster, namespace, running))),
     sample: part(readSample(cluster)),
     injectors: part(readInjectors(cluster)),
     exposures: part(exposures),
@@ -293,11 +293,20 @@ export async function readIstiodPods(
   );
 }
 
-/** The proxies that are connected to the istiods of these pods. @throws as `debug`, and where none of them runs */
+/**
+ * The proxies that are connected to the istiods of these pods. One that is not ready may have some still, or answer nothing yet.
+ * @throws as `debug`, and where none of them runs
+ */
 export async function connectionsOf(cluster: Cluster, namespace: string, pods: readonly Pod[]): Promise<Connection[]> {
   const running = namesOfRunning(pods);
   if (running.length === 0) throw new Failure("No replica of istiod runs that could be asked for its proxies.");
-  return readConnections(cluster, namespace, running);
+  const counting = namesOfRunning(speaking(pods));
+  const others = running.filter((each) => !counting.includes(each));
+  const [told, ...more] = await Promise.all([
+    readConnections(cluster, namespace, counting),
+    ...others.map((each) => part(readConnections(cluster, namespace, [each]))),
+  ]);
+  return [...told, ...more.flatMap((each) => readable(each) ?? [])];
 }
 
 /** All that is being read, once it is. */

@@ -29,6 +29,11 @@ export function podTrouble(pod: Pod): string | undefined {
   return `pod ${pod.metadata.name}: ${unscheduled?.message ?? silentNode(pod)?.trouble ?? phase}`;
 }
 
+/** Whether no node takes a pod, by the scheduler's word. */
+export function isUnscheduled({ status }: Pod): boolean {
+  return status?.conditions?.some((each) => each.type === "PodScheduled" && each.status === "False") ?? false;
+}
+
 /** The node of a pod that is not ready, where all speaks for the node's being what is not. */
 function silentNode({ spec, status }: Pod): { node: string; trouble: string } | undefined {
   const node = spec?.nodeName;

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { clip } from "../cluster/errors.ts";
 import type { RootPolicies } from "../facts/policies.ts";
-import { ANSWER_PORT, probeName } from "../mesh/objects/probe.ts";
+import { ANSWER_PORT, PROBE_NAMESPACES, probeName } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import { count, listed } from "../mesh/words.ts";
 import {
@@ -53,6 +53,14 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
     return failed(
       `${source}'s proxies have no endpoint in ${target}: its istiod has not read ${target}, or not lately.`,
       `${remotes}; and if that says synced: kubectl -n ${istioNamespace} rollout restart deployment -l app=istiod`,
+    );
+  }
+  const walled = [source, target].filter((cluster) => (circumstances.walls?.get(cluster)?.length ?? 0) > 0);
+  if (walled.length > 0) {
+    const list = walled.map((cluster) => `${listed(circumstances.walls?.get(cluster) ?? [])} in ${cluster}`);
+    return unknown(
+      `The probe's namespace was given NetworkPolicies by a rule of the cluster's own (${list.join("; ")}), and ${source}'s request was not answered: that may be for their sake, and says nothing of the mesh. ${told(first)}`,
+      `Have whoever owns that rule leave out namespaces labelled ${PROBE_NAMESPACES}, or set by the input \`probe\` what it goes by.`,
     );
   }
   if (attempt.oneNetwork && isUntrusted(first)) return untrusted(attempt);
@@ -167,7 +175,7 @@ function forbidden({ pair, namespace, first, endpoints, oneNetwork }: Attempt, {
 
 /** What of the mesh's own rules for all workloads leaves no way between networks; told alike for each pair that it concerns. */
 function policyAgainst(
-  { pair, namespace, host, oneNetwork }: Attempt,
+  { pair, namespace, host, oneNetwork, targetNetwork }: Attempt,
   { policies }: Circumstances,
 ): Finding | undefined {
   const { source, target } = pair;
@@ -201,6 +209,13 @@ function policyAgainst(
     return failed(
       `The mesh configuration of ${source} turns automatic mTLS off (enableAutoMtls: false), and no DestinationRule of ${of.namespace} asks for mTLS: between networks there is no way but by mTLS between proxies.`,
       `Leave enableAutoMtls out, or apply a DestinationRule for *.local with tls.mode ISTIO_MUTUAL: kubectl -n ${of.namespace} get destinationrules`,
+    );
+  }
+  const view = of?.networkView?.split(",");
+  if (of && view && targetNetwork !== undefined && !view.includes(targetNetwork)) {
+    return failed(
+      `The mesh configuration of ${source} has all proxies be told of ${listed(view)} alone (ISTIO_META_REQUESTED_NETWORK_VIEW in defaultConfig.proxyMetadata), and so of nothing in ${targetNetwork}.`,
+      "Take it out of the mesh configuration: it is for east-west gateways, by their own environment.",
     );
   }
   const hiding = of && host === undefined && hiddenBy(of.policies, routeIn(of));

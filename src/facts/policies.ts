@@ -1,4 +1,5 @@
 import type { Cluster } from "../cluster/cluster.ts";
+import { text } from "../mesh/fields.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { readMeshConfig } from "./mesh-config.ts";
 
@@ -53,10 +54,31 @@ export interface RootPolicies {
   readonly policies: Policies;
   /** See `MeshConfig`. */
   readonly autoMtls?: false;
+  /** The networks that proxies are told of alone, as `ISTIO_META_REQUESTED_NETWORK_VIEW` has them. */
+  readonly networkView?: string;
+}
+
+/**
+ * The names of the NetworkPolicies in a namespace. Takes `list networkpolicies` there; throws a `Failure` where that is not
+ * allowed.
+ */
+export async function readNetworkPolicies(cluster: Cluster, namespace: string): Promise<string[]> {
+  const found = await cluster.list({ apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", namespace });
+  return found.map(({ metadata }) => metadata.name);
 }
 
 /** @param system the control plane's namespace, which is the root namespace where the mesh configuration names no other */
 export async function readRootPolicies(cluster: Cluster, system: string, revision: string): Promise<RootPolicies> {
-  const { rootNamespace: namespace = system, autoMtls } = await readMeshConfig(cluster, system, revision);
-  return { namespace, policies: await readPolicies(cluster, namespace), ...(autoMtls === false ? { autoMtls } : {}) };
+  const {
+    rootNamespace: namespace = system,
+    autoMtls,
+    proxyMetadata,
+  } = await readMeshConfig(cluster, system, revision);
+  const networkView = text(proxyMetadata.ISTIO_META_REQUESTED_NETWORK_VIEW);
+  return {
+    namespace,
+    policies: await readPolicies(cluster, namespace),
+    ...(autoMtls === false ? { autoMtls } : {}),
+    ...(networkView ? { networkView } : {}),
+  };
 }

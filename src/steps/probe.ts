@@ -1,11 +1,12 @@
 import { portToCall } from "../checks/answers.ts";
 import { failed, passed, unknown } from "../checks/finding.ts";
 import { type Part, part, readable } from "../checks/part.ts";
-import { cannotPull, podTrouble, proxyImage, refuserIn } from "../checks/pods.ts";
+import { cannotPull, isUnscheduled, podTrouble, proxyImage, refuserIn } from "../checks/pods.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Patience } from "../cluster/retry.ts";
+import { readNetworkPolicies } from "../facts/policies.ts";
 import { isProven, ownerOf, proven } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
@@ -24,6 +25,7 @@ import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { type MeshSpec, serviceName } from "../mesh/spec.ts";
+import { listed } from "../mesh/words.ts";
 
 /** How long a probe's pod may take to be ready. Milliseconds. */
 const START = 90_000;
@@ -180,28 +182,43 @@ async function untilReady(
   const { namespace } = probe;
   const pods = { apiVersion: "v1", kind: "Pod", namespace, fieldSelector: `metadata.name=${PROBE_POD}` };
   const start = performance.now();
-  const unpulled = await cluster.waitFor(`the probe's pod ${namespace}/${PROBE_POD} to be ready`, { pods }, (found) => {
+  const stuck = await cluster.waitFor(`the probe's pod ${namespace}/${PROBE_POD} to be ready`, { pods }, (found) => {
     const pod = found.pods[0] as unknown as Pod | undefined;
     // It was there: somebody has removed it, or it goes with the run.
     if (!pod) throw new Failure("The probe's pod is gone.");
     const trouble = podTrouble(pod);
     if (!trouble) return { done: undefined };
-    if (withoutSecrets.length > 0 && cannotPull(pod)) return { done: trouble };
-    if (performance.now() - start > START)
-      throw new Failure(`The probe is not ready after ${START / 1000} s: ${trouble}.`);
-    return { seen: trouble };
+    const late = performance.now() - start > START;
+    return late || (withoutSecrets.length > 0 && cannotPull(pod)) ? { done: { pod, trouble } } : { seen: trouble };
   });
-  if (unpulled) {
-    return unknown(
-      `The probe's image cannot be pulled, for its namespace lacks what it is pulled by: ${withoutSecrets.join("; ")}. ${unpulled}`,
-      "The kubeconfig's user needs `create` on secrets, to give it to the probe, or the nodes their own login to the registry.",
-      readingOf(probe, revision, image),
-    );
+  const reading = readingOf(probe, revision, image);
+  if (stuck) {
+    const { pod, trouble } = stuck;
+    if (withoutSecrets.length > 0 && cannotPull(pod))
+      return unknown(
+        `The probe's image cannot be pulled, for its namespace lacks what it is pulled by: ${withoutSecrets.join("; ")}. ${trouble}`,
+        "The kubeconfig's user needs `create` on secrets, to give it to the probe, or the nodes their own login to the registry.",
+        reading,
+      );
+    if (isUnscheduled(pod))
+      return unknown(
+        `No node takes the probe, which says nothing of the mesh: ${trouble}.`,
+        "It asks for little, and tolerates no taints: it needs a node with room that takes any pod.",
+        reading,
+      );
+    const walls = readable(await part(readNetworkPolicies(cluster, namespace))) ?? [];
+    if (walls.length > 0)
+      return unknown(
+        `The probe is not ready after ${START / 1000} s, and its namespace was given NetworkPolicies by a rule of the cluster's own (${listed(walls)}): that may be for their sake, and says nothing of the mesh. ${trouble}.`,
+        `Have whoever owns that rule leave out namespaces labelled ${PROBE_NAMESPACES}, or set by the input \`probe\` what it goes by.`,
+        reading,
+      );
+    throw new Failure(`The probe is not ready after ${START / 1000} s: ${trouble}.`);
   }
   const seconds = Math.round((performance.now() - start) / 100) / 10;
   return passed(
     `The probe runs with ${image}, injected by revision ${revision}; it was ready after ${seconds} s.`,
-    readingOf(probe, revision, image),
+    reading,
   );
 }
 

@@ -14,7 +14,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type GatewayView, readGateway } from "../facts/gateway-view.ts";
 import { readMeshConfig } from "../facts/mesh-config.ts";
-import { type RootPolicies, readRootPolicies } from "../facts/policies.ts";
+import { type RootPolicies, readNetworkPolicies, readRootPolicies } from "../facts/policies.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
 import { discoverableLabels, PROBE_PREFIX, type ProbeSpec, probeName } from "../mesh/objects/probe.ts";
@@ -217,6 +217,7 @@ export class Probes {
     const context = {
       trustDomain: readable(from.seen.identity)?.trustDomain ?? "cluster.local",
       gateway: addressesOf(gateways?.services ?? []),
+      targetNetwork: to.seen.spec.network,
       ownGateway: addressesOf(readable(from.seen.gateways)?.services ?? []),
       oneNetwork,
       istioNamespace: this.#mesh.namespace,
@@ -226,17 +227,27 @@ export class Probes {
     const attempt = await tryPair(this.#probe, pair, from.member, context, this.#patience(), calls);
     const several = typeof attempt.endpoints !== "string" && attempt.endpoints.length > 1;
     const troubled = isTroubled(attempt);
-    const [addresses, views, policies] = await Promise.all([
+    const [addresses, views, policies, walls] = await Promise.all([
       troubled || several ? connectionsOf(this.#probe, from.member, pair.target) : undefined,
       troubled ? this.#views(to, gateways?.pods ?? []) : [],
       troubled ? this.#policies([from, to]) : new Map(),
+      troubled ? this.#walls([from, to]) : new Map(),
     ]);
-    return judgePair(attempt, { addresses, gateways: views, policies });
+    return judgePair(attempt, { addresses, gateways: views, policies, walls });
   }
 
   /** What the pods of a target's gateway say, of a few of them. */
   async #views({ member }: Up, pods: readonly Pod[]): Promise<GatewayView[]> {
     return Promise.all(pods.slice(0, MOST_VIEWS).map((pod) => readGateway(member.cluster, pod, this.#probe.namespace)));
+  }
+
+  /** The NetworkPolicies that came upon the probes' namespaces, as far as they may be read. */
+  async #walls(clusters: readonly Up[]): Promise<Map<string, string[]>> {
+    const read = clusters.map(async ({ member: { spec, cluster } }) => {
+      const found = readable(await part(readNetworkPolicies(cluster, this.#probe.namespace)));
+      return [spec.name, found ?? []] as const;
+    });
+    return new Map(await Promise.all(read));
   }
 
   /** What holds for all workloads of the clusters, as far as that could be read; of each once. */

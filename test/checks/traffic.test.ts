@@ -390,6 +390,24 @@ describe("what the mesh says of all its workloads", () => {
   });
 });
 
+test("the mesh configuration may have all proxies see their own network alone", () => {
+  const policies = new Map([["east", { namespace: "mesh-system", policies: [], networkView: "net-e" }]]);
+  const none: Partial<Attempt> = { ...refused(503, "no healthy upstream"), endpoints: [] };
+  const judged = (targetNetwork: string) => judge({ ...none, targetNetwork }, { policies }).cause;
+  expect(judged("net-w")).toMatch(/^The mesh configuration of east has all proxies be told of net-e alone .*net-w\.$/);
+  expect(judged("net-e")).toMatch(/have no endpoint in west/);
+});
+
+test("what NetworkPolicies of a rule of the cluster's own may have stopped says nothing of the mesh", () => {
+  const walls = new Map([["west", ["default-deny"]]]);
+  const lost = refused(503, `${RESET}connection timeout`);
+  expect(judge(lost, { walls })).toMatchObject({
+    verdict: "unknown",
+    cause: expect.stringMatching(/\(default-deny in west\), and east's request was not answered/),
+  });
+  expect(judge(lost, { walls: new Map([["west", []]]) }).verdict).toBe("failed");
+});
+
 describe("in one network", () => {
   const direct: Partial<Attempt> = { oneNetwork: true, endpoints: [{ address: "10.0.0.9", port: ANSWER_PORT }] };
   const lostThere = refused(503, `${RESET}connection timeout`);

@@ -686,6 +686,28 @@ const BROKEN: Broken[] = [
     expected: { [`gateway.deployment ${WEST}`]: /gateway-of-a-daemonset: .*not ready/ },
   },
   {
+    id: "C38",
+    mesh: "a gateway's Service that leads to a port by a name that its pods do not have",
+    make: () => [
+      gatewayService(west(), ({ spec }) => {
+        spec.ports.find(({ port }: Json) => port === 15443).targetPort = "mtls";
+      }),
+    ],
+    expected: {
+      [`gateway.deployment ${WEST}`]: /from port 15443 to a port of its pods by a name that none of them has/,
+    },
+  },
+  {
+    id: "C39",
+    mesh: "a gateway that was injected as a workload",
+    make: () => [
+      gatewayPods(west(), ({ spec }) => {
+        spec.containers[0].args = ["proxy", "sidecar", "--domain", "$(POD_NAMESPACE).svc.cluster.local"];
+      }),
+    ],
+    expected: { [`gateway.deployment ${WEST}`]: /have a workload's sidecar for a gateway's proxy/ },
+  },
+  {
     id: "C36",
     mesh: "a gateway at an address that is everybody's own",
     make: () => [addressed(west(), { hostname: "localhost" })],

@@ -1,5 +1,5 @@
 // How a probe is made where a cluster is not as an embedded one is.
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
@@ -22,11 +22,14 @@ async function started({
   status = ready,
   families = ["IPv4"],
   create = async () => {},
+  walls = [],
 }: {
   spec?: Partial<Pod["spec"]>;
   status?: Pod["status"];
   families?: string[];
   create?: (object: KubernetesObject) => Promise<void>;
+  /** Names of NetworkPolicies in its namespace. */
+  walls?: string[];
 }) {
   const made: KubernetesObject[] = [];
   const cluster: Partial<Cluster> = {
@@ -35,6 +38,7 @@ async function started({
       made.push(object);
       return { ...object, ...(object.kind === "Service" ? { spec: { ipFamilies: families } } : {}) } as never;
     },
+    list: async () => walls.map((name) => ({ metadata: { name } })) as never,
     dryRun: async () => ({ spec: { containers: [sidecar], ...spec } }) as never,
     get: async ({ kind, name, namespace }) =>
       (kind === "Secret" && name === "pull"
@@ -90,6 +94,41 @@ describe("the Secrets that images are pulled by", () => {
 
   test("are not to blame where there are none to miss", async () => {
     expect((await started({ status: unpulled })).finding.verdict).toBe("failed");
+  });
+});
+
+describe("a probe that does not become ready in time", () => {
+  const unscheduled = { type: "PodScheduled", status: "False", message: "0/3 nodes are available: untolerated taint" };
+  const late = () => {
+    let now = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => {
+      now += 100_000;
+      return now;
+    });
+  };
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  test.each<[string, Parameters<typeof started>[0], string, RegExp]>([
+    [
+      "that no node takes says nothing of the mesh",
+      { status: { conditions: [unscheduled] } },
+      "unknown",
+      /^No node takes the probe, .*untolerated taint\.$/,
+    ],
+    [
+      "among NetworkPolicies may be kept from it by them",
+      { status: { conditions: [] }, walls: ["default-deny"] },
+      "unknown",
+      /was given NetworkPolicies by a rule of the cluster's own \(default-deny\)/,
+    ],
+    ["is told as that", { status: { conditions: [] } }, "failed", /^The probe is not ready after 90 s: pod probe/],
+  ])("%s", async (_, given, verdict, cause) => {
+    late();
+    const { finding } = await started(given);
+    expect(finding.verdict).toBe(verdict);
+    expect(finding.cause).toMatch(cause);
   });
 });
 
