@@ -4,12 +4,14 @@ import { DEBUG_SWITCH, DebugClosed } from "../facts/debug.ts";
 import type { Sample } from "../facts/workloads.ts";
 import { qualifiedName } from "../mesh/objects/object.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
+import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { count } from "../mesh/words.ts";
 import { failed, judged, passed, skipped } from "./finding.ts";
 import { gatewayChecks } from "./gateway.ts";
 import type { Observation } from "./observation.ts";
 import { type Part, readable } from "./part.ts";
+import { isActive, serves } from "./pods.ts";
 import {
   idOf,
   isLeft,
@@ -38,12 +40,13 @@ export interface Trouble {
   readonly ready: boolean;
 }
 
-/** What is wrong with the proxies at one look. */
+/** What is wrong with the proxies at one look. @param istiods the pods of the istiods in use, of which those that serve were asked */
 export function troublesOf(
   mesh: Pick<MeshSpec, "namespace">,
   seen: Observation,
   sample: Sample,
   connections: readonly Connection[],
+  istiods: readonly Pod[],
 ): Trouble[] {
   const ready = new Map(sample.workloads.map((each) => [idOf(each), each.ready]));
   // After it has connected anew, an old connection may still be there.
@@ -55,8 +58,10 @@ export function troublesOf(
     const each = own.map((connection) => troublesIn(connection, ready.get(connection.proxy) ?? false));
     return each.some(({ length }) => length === 0) ? [] : (each[0] ?? []);
   });
+  // One that serves no more may have kept its connections.
+  const isKnown = istiods.filter((pod) => isActive(pod) && pod.status?.phase === "Running").every(serves);
   const absent = proxiesOf(mesh, seen, sample, connections).filter(
-    (each) => each.ready && each.connected === false && isOfItsCluster(each) && !isLeft(seen, each),
+    (each) => isKnown && each.ready && each.connected === false && isOfItsCluster(each) && !isLeft(seen, each),
   );
   return [...told, ...absent.map(({ name }): Trouble => ({ name, what: "absent", ready: true }))];
 }

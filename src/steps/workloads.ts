@@ -1,5 +1,5 @@
 import { judged } from "../checks/finding.ts";
-import { revisionOf } from "../checks/istiod.ts";
+import { revisionOf, speaking } from "../checks/istiod.ts";
 import { connectionsOf, type Observation, readIstiodPods } from "../checks/observation.ts";
 import { part } from "../checks/part.ts";
 import { mayHoldIstiodsOwn } from "../checks/proxy-root.ts";
@@ -65,7 +65,7 @@ async function lastingTroubles(
   seen: Observation,
   lasting: number,
 ): Promise<Trouble[]> {
-  let troubles = troublesOf(mesh, seen, seen.sample(), seen.connections());
+  let troubles = troublesOf(mesh, seen, seen.sample(), seen.connections(), seen.istiodPods());
   const since = performance.now();
   const some = () => troubles.length > 0;
   const looks = [
@@ -81,14 +81,14 @@ async function lastingTroubles(
       const { name, what } = troubles[0] as Trouble;
       return { seen: `${name} ${what === "absent" ? "is connected to no istiod" : "has not taken it"}` };
     });
-    const [sample, connections] = await Promise.all([
+    // Of another replica, perhaps, than at the first look.
+    const revisions = [seen.revision(), ...seen.inUse().map(revisionOf)];
+    const [sample, istiods] = await Promise.all([
       readSample(cluster),
-      // Of another replica, perhaps, than at the first look.
-      readIstiodPods(cluster, mesh.namespace, [seen.revision(), ...seen.inUse().map(revisionOf)]).then((pods) =>
-        connectionsOf(cluster, mesh.namespace, pods),
-      ),
+      readIstiodPods(cluster, mesh.namespace, revisions),
     ]);
-    troubles = stillSo(troubles, troublesOf(mesh, seen, sample, connections));
+    const connections = await connectionsOf(cluster, mesh.namespace, speaking(istiods));
+    troubles = stillSo(troubles, troublesOf(mesh, seen, sample, connections, istiods));
   }
   return troubles;
 }

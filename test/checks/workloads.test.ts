@@ -114,7 +114,8 @@ const deployment = (revision = "default", version = "1.30.3") => ({
 });
 const replica = (revision = "default", version = "1.30.3") => ({
   metadata: { name: `istiod-${revision}-1`, labels: { [REVISION]: revision } },
-  spec: { containers: [{ image: `pilot:${version}` }] },
+  spec: { containers: [{ name: "discovery", image: `pilot:${version}` }] },
+  status: { phase: "Running", conditions: READY },
 });
 const identity = (more: Partial<Identity> = {}): Identity => ({
   clusterName: "a",
@@ -184,6 +185,8 @@ interface World {
   readonly later?: { readonly syncz?: Json[]; readonly pods?: Json[] };
   readonly revisions?: Record<string, Identity>;
   readonly versions?: Record<string, string>;
+  /** Whether there is a replica of istiod more, which does not serve. */
+  readonly silent?: boolean;
   readonly namespaces?: Json[];
   readonly injectors?: Json[] | Failure;
   readonly policy?: string;
@@ -236,8 +239,12 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
       },
     });
   const cluster = of(pods, world.syncz);
-  const replicas = named.map((revision) => replica(revision, versions[revision]));
-  const names = replicas.map(({ metadata }) => metadata.name);
+  const ready = named.map((revision) => replica(revision, versions[revision]));
+  const replicas = [
+    ...ready,
+    ...(world.silent ? [{ ...replica(), status: { phase: "Running", conditions: [] } }] : []),
+  ];
+  const names = ready.map(({ metadata }) => metadata.name);
   const read = (from: typeof cluster) => part(readConnections(from, "istio-system", names));
   const seen = {
     spec: mesh.clusters[0],
@@ -271,9 +278,9 @@ async function judge(id: CheckId, world: World): Promise<Finding> {
   } as unknown as Observation;
   const lasting = await part(
     (async () => {
-      const first = troublesOf(mesh, seen, seen.sample(), seen.connections());
+      const first = troublesOf(mesh, seen, seen.sample(), seen.connections(), replicas);
       const after = of(world.later?.pods ?? pods, world.later?.syncz ?? (world.later?.pods ? undefined : world.syncz));
-      return stillSo(first, troublesOf(mesh, seen, await readSample(after), (await read(after))()));
+      return stillSo(first, troublesOf(mesh, seen, await readSample(after), (await read(after))(), replicas));
     })(),
   );
   const policies = new Map(
@@ -579,6 +586,7 @@ describe("configuration", () => {
       },
     ],
     ["was not there for a moment", { pods: [web], syncz: [vm], later: { syncz: [vm, connected(web)] } }],
+    ["may come from a replica that was not asked", { pods: [web], syncz: [vm], silent: true }],
     ["was for a pod that went meanwhile", { pods: [web], syncz: [vm], later: { pods: [], syncz: [vm] } }],
   ])("%s", async (_, world) => {
     const finding = await judge("workloads.synced", world);
