@@ -124,9 +124,10 @@ export function gatewayAddress(
     const addresses = mesh.gateway.install
       ? await addressOfOurs(mesh, member)
       : await addressOfOwn(mesh, member, await revision);
-    run.clusterReport(spec.name).gatewayAddresses = addresses;
+    run.clusterReport(spec.name).gatewayAddresses = addresses ?? [];
     if (labelled) await step.apply(cluster, labelled);
-    return { value: undefined, evidence: addressEvidence(addresses) };
+    const elsewhere = `There is no gateway of its own: network ${spec.network} is reached by that of another cluster in it.`;
+    return { value: undefined, evidence: addresses ? addressEvidence(addresses) : elsewhere };
   });
 }
 
@@ -137,11 +138,19 @@ function addressOfOurs({ namespace }: MeshSpec, { cluster }: Member): Promise<st
   return cluster.waitFor(ADDRESS, { services }, (seen) => addressed(seen.services as Service[]));
 }
 
-/** Looks for it where istiod does: in any namespace, by the network's label, or by the mesh configuration. */
-async function addressOfOwn({ namespace }: MeshSpec, { spec, cluster }: Member, revision: string): Promise<string[]> {
+/**
+ * Looks for it where istiod does: in any namespace, by the network's label, or by the mesh configuration.
+ * @returns `undefined` where the cluster has none, and another one of its network may
+ */
+async function addressOfOwn(
+  { namespace, clusters }: MeshSpec,
+  { spec, cluster }: Member,
+  revision: string,
+): Promise<string[] | undefined> {
+  const isShared = clusters.some(({ name, network }) => name !== spec.name && network === spec.network);
   const config = await readMeshConfig(cluster, namespace, revision);
   const services = { apiVersion: "v1", kind: "Service", labelSelector: NETWORK_LABEL };
-  return cluster.waitFor(ADDRESS, { services }, async () => {
+  return cluster.waitFor(ADDRESS, { services }, async (): Promise<Probe<string[] | undefined>> => {
     const found = await readGateways(cluster, spec, config);
     const [hidden] = found.hidden;
     if (hidden) {
@@ -149,6 +158,7 @@ async function addressOfOwn({ namespace }: MeshSpec, { spec, cluster }: Member, 
       throw new Failure(cause, hint);
     }
     if (found.services.length === 0 && found.addresses.length > 0) return { done: [...found.addresses] };
+    if (found.services.length === 0 && isShared) return { done: undefined };
     return addressed(found.services);
   });
 }
