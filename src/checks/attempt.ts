@@ -43,8 +43,8 @@ export interface Attempt extends Tries {
   readonly host?: string;
   /** Of the target's gateway. */
   readonly gateway: readonly string[];
-  /** Of the source's own. */
-  readonly ownGateway?: readonly string[];
+  /** Those of them, with the port, that are the source's own gateway's, too. */
+  readonly shared?: readonly string[];
   /** The network that the target is in. */
   readonly targetNetwork?: string;
   /** Whether the two are in one network, and go directly. */

@@ -5,7 +5,7 @@ import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, qualifiedName } from "../mesh/objects/object.ts";
 import { PROBE_PREFIX } from "../mesh/objects/probe.ts";
 import { listed } from "../mesh/words.ts";
-import type { KubernetesGateway } from "./exposure.ts";
+import type { KubernetesGateway } from "./gateway-resource.ts";
 import { addressesOf, isByNodes, mtlsPort, type Service, takesMtls } from "./gateway-service.ts";
 import { EXPORT_TO } from "./visibility.ts";
 

@@ -1,63 +1,22 @@
 import { matches } from "../mesh/label-selector.ts";
-import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
-import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
 import type { Finding } from "../mesh/report.ts";
-import type { Pod } from "../mesh/shapes/pod.ts";
 import { listed } from "../mesh/words.ts";
 import { failed, passed } from "./finding.ts";
+import {
+  AUTO_PASSTHROUGH,
+  type Exposure,
+  type IstioGateway,
+  istioExposure,
+  type KubernetesGateway,
+  kubernetesExposure,
+  type Server,
+  type Way,
+} from "./gateway-resource.ts";
 import { mtlsPort, type Service, selectsPods, targetPort } from "./gateway-service.ts";
 import type { Gateways } from "./gateways.ts";
 import { type Part, readable } from "./part.ts";
 import { ignored, perhapsIgnored, type Taking } from "./taking.ts";
-
-/** What one port of a gateway does with whom. */
-interface Server {
-  readonly port?: { readonly number?: number | undefined; readonly protocol?: string | undefined };
-  readonly bind?: string;
-  readonly tls?: { readonly mode?: string };
-  readonly hosts?: readonly string[];
-}
-
-/** A Gateway of networking.istio.io. */
-export interface IstioGateway extends KubernetesObject {
-  spec: { selector?: Record<string, string>; servers?: Server[] };
-}
-
-interface Listener {
-  readonly port?: number;
-  readonly protocol?: string;
-  readonly hostname?: string;
-  readonly tls?: { readonly mode?: string; readonly options?: Readonly<Record<string, string>> };
-}
-
-/** A Gateway of gateway.networking.k8s.io. */
-export interface KubernetesGateway extends KubernetesObject {
-  spec: { addresses?: { type?: string; value?: string }[]; listeners?: Listener[] };
-}
-
-/** A way into the network, and what stands behind it. */
-interface Way {
-  readonly service: Service;
-  /** The labels of what its selector takes: pods, or templates of pods to come. */
-  readonly labels: readonly Readonly<Record<string, string>>[];
-  readonly pods: readonly Pod[];
-  /** The pods' port that the other networks' traffic arrives at. */
-  readonly port: number;
-}
-
-/** A Gateway of either API. */
-interface Exposure {
-  /** As messages name it. */
-  readonly name: string;
-  readonly kind: string;
-  readonly metadata: KubernetesObject["metadata"];
-  readonly servers: readonly Server[];
-  /** Whether it configures the proxies of that way. */
-  selects(way: Way): boolean;
-  /** Whether its ports are a Service's, of which it may name no others. */
-  readonly ofService: boolean;
-}
 
 /** What of a cluster its exposure is judged by. */
 export interface Exposed {
@@ -101,9 +60,8 @@ export function exposedHosts({
 }: Exposed): string[] | undefined {
   const all = [...exposures().map(istioExposure), ...(readable(kubernetesGateways) ?? []).map(kubernetesExposure)];
   const domain = clusterDomain();
-  const hosts = waysOf(gateways()).flatMap((way) =>
-    passing(takenAmong(all, way, taking()), way).flatMap((each) => each.hosts),
-  );
+  const kinds = waysOf(gateways()).flatMap((way) => kindsOf(way, all));
+  const hosts = kinds.flatMap((way) => passing(takenAmong(all, way, taking()), way).flatMap((each) => each.hosts));
   const narrow = [...new Set(hosts.filter((host) => isWithin(host, domain)))];
   return hosts.some((host) => coversAll(host, domain)) || narrow.length === 0 ? undefined : narrow;
 }
@@ -133,6 +91,25 @@ function waysOf({ services, deployments, pods }: Gateways): Way[] {
   });
 }
 
+/** A way by its pods, those together that the same Gateways select: each proxy has what is for it. */
+function kindsOf(way: Way, exposures: readonly Exposure[]): Way[] {
+  const single = way.pods.map((pod): Way => ({ ...way, pods: [pod], labels: [pod.metadata.labels ?? {}] }));
+  const kinds = Map.groupBy(single, (one) =>
+    exposures
+      .filter((each) => each.selects(one))
+      .map(({ name }) => name)
+      .join(),
+  );
+  if (kinds.size < 2) return [way];
+  const merged = (same: readonly Way[], of: "pods" | "labels") => same.flatMap((one) => [...one[of]]) as never[];
+  return [...kinds.values()].map((same) => ({
+    ...way,
+    pods: merged(same, "pods"),
+    labels: merged(same, "labels"),
+    partly: true,
+  }));
+}
+
 /** Those that istiod takes for the proxies of a way. */
 function takenAmong(exposures: readonly Exposure[], way: Way, taking: Taking): Exposure[] {
   return exposures.filter((each) => each.selects(way) && ignored(each, way, taking) === undefined);
@@ -144,7 +121,9 @@ function judgeAll(exposures: readonly Exposure[], ways: readonly Way[], domain: 
     source: "Gateways that configure the east-west gateway",
     values: Object.fromEntries(selecting.map(({ name, servers }) => [name, servers])),
   };
-  const findings = ways.map((way) => judgeWay(exposures, way, domain, taking));
+  const findings = ways
+    .flatMap((way) => kindsOf(way, exposures))
+    .map((way) => judgeWay(exposures, way, domain, taking));
   const bad = findings.find(({ verdict }) => verdict !== "passed");
   const evidence = [...new Set(findings.map((finding) => finding.evidence))].join(" ");
   const warning = bad ? undefined : perhapsIgnored(selecting, taking);
@@ -164,9 +143,10 @@ function judgeWay(exposures: readonly Exposure[], way: Way, domain: string, taki
       ({ ofService, servers }) => !ofService && servers.some(({ tls }) => tls?.mode === AUTO_PASSTHROUGH),
     );
     const names = strangers.map(({ name }) => name).join(", ");
+    const pods = way.partly ? `pods ${listed(way.pods.map(({ metadata }) => metadata.name))}` : "pods";
     return failed(
       strangers.length > 0
-        ? `${names} exposes services, but its selector does not match the east-west gateway's pods.`
+        ? `${names} exposes services, but its selector does not match the east-west gateway's ${pods}.`
         : "No Gateway exposes the services: the east-west gateway lets nobody in.",
       `Run the command \`install\`, or apply Istio's expose-services Gateway (port 15443, AUTO_PASSTHROUGH, ${exposureHosts(domain)}).`,
     );
@@ -186,8 +166,6 @@ function judgeWay(exposures: readonly Exposure[], way: Way, domain: string, taki
     `${listed(names)} ${does} ${listed(narrow)} on ${way.port}, ${AUTO_PASSTHROUGH}: of this cluster the other networks reach ${listed(narrow.map((host) => reached(host, domain)))}, and nothing else.`,
   );
 }
-
-const AUTO_PASSTHROUGH = "AUTO_PASSTHROUGH";
 
 /** The hosts by which all Services are exposed: those of Istio's own page, where the cluster's domain lets them mean that. */
 export function exposureHosts(clusterDomain: string): string {
@@ -327,54 +305,4 @@ function isWithin(host: string, domain: string): boolean {
 function reached(host: string, domain: string): string {
   const rest = host.slice(0, -`.svc.${domain}`.length);
   return rest.startsWith("*.") ? `namespace ${rest.slice(2)}` : `Service ${rest.split(".").toReversed().join("/")}`;
-}
-
-function istioExposure({ metadata, spec }: IstioGateway): Exposure {
-  const { selector } = spec;
-  return {
-    name: `Gateway ${metadata.namespace}/${metadata.name}`,
-    kind: "gateways.networking.istio.io",
-    metadata,
-    servers: spec.servers ?? [],
-    // Without a selector it is everybody's.
-    selects: ({ labels }) => labels.some((each) => matches(selector ?? {}, each)),
-    ofService: false,
-  };
-}
-
-/** istiod labels the pods that it makes for such a Gateway with this; else the Gateway names their Service. */
-const OF_GATEWAY = "gateway.networking.k8s.io/gateway-name";
-
-/** What istiod makes of it (pilot/pkg/config/kube/gateway): a Gateway of its own, which the API server does not have. */
-function kubernetesExposure(gateway: KubernetesGateway): Exposure {
-  const { metadata, spec } = gateway;
-  const { name, namespace = "" } = metadata;
-  // A name without a dot is one in the Gateway's namespace.
-  const hosts = (spec.addresses ?? []).map(({ value = "" }) =>
-    value.includes(".") ? value : `${value}.${namespace}.svc`,
-  );
-  const isOwn = (each: { metadata: KubernetesObject["metadata"] | Pod["metadata"] }) =>
-    each.metadata.namespace === namespace && each.metadata.labels?.[OF_GATEWAY] === name;
-  return {
-    name: `Gateway ${namespace}/${name} of gateway.networking.k8s.io`,
-    kind: "gateways.gateway.networking.k8s.io",
-    metadata,
-    servers: (spec.listeners ?? []).map((listener) => ({
-      port: { number: listener.port, protocol: listener.protocol },
-      tls: { mode: modeOf(listener, gateway) },
-      hosts: [listener.hostname ?? "*"],
-    })),
-    selects: ({ service, pods }) =>
-      [service, ...pods].some(isOwn) ||
-      hosts.some((host) => `${host}.`.startsWith(`${service.metadata.name}.${service.metadata.namespace}.svc.`)),
-    ofService: true,
-  };
-}
-
-/** By the listener's option, or because it has the port for it and the Gateway is a network's (`IsAutoPassthrough`). */
-function modeOf({ port, tls }: Listener, gateway: KubernetesGateway): string {
-  if (tls?.mode !== "Passthrough") return tls?.mode ?? "(none)";
-  const asked = tls.options?.["gateway.istio.io/listener-protocol"] === "auto-passthrough";
-  const meant = NETWORK_LABEL in (gateway.metadata.labels ?? {}) && port === mtlsPort(gateway);
-  return asked || meant ? AUTO_PASSTHROUGH : "PASSTHROUGH";
 }

@@ -49,6 +49,14 @@ export function addressesOf(services: readonly Service[]): string[] {
   ]);
 }
 
+/** The addresses, each with its port, by which both some gateways and some others are called. */
+export function sharedWays(some: readonly Service[], others: readonly Service[]): string[] {
+  const waysOf = (all: readonly Service[]) =>
+    all.flatMap((each) => addressesOf([each]).map((address) => `${address}:${mtlsPort(each)}`));
+  const known = waysOf(others);
+  return waysOf(some).filter((each) => known.includes(each));
+}
+
 /** What there is to say of a gateway that has them. */
 export function addressEvidence(addresses: readonly string[]): string {
   return addresses.length > 0

@@ -20,7 +20,7 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
 import { type FoundCni, readCni } from "./cni.ts";
-import type { IstioGateway, KubernetesGateway } from "./exposure.ts";
+import type { IstioGateway, KubernetesGateway } from "./gateway-resource.ts";
 import { type Gateways, namespacesOf, readGateways, whereIstiodLooks } from "./gateways.ts";
 import {
   type ControlPlanes,

@@ -20,7 +20,7 @@ import { authorizing, hiddenBy, plainBy, type Route, refusing, tlsOf } from "./p
 
 /** Why a request was not answered as it should be, from the answer and from all that was looked into. */
 export function refusal(attempt: Attempt, circumstances: Circumstances): Finding {
-  const { pair, namespace, trustDomain, first, endpoints, host, gateway, ownGateway = [] } = attempt;
+  const { pair, namespace, trustDomain, first, endpoints, host, gateway, shared = [] } = attempt;
   const { seconds, istioNamespace } = attempt;
   const { source, target } = pair;
   const { status, body } = first;
@@ -83,11 +83,10 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       `In ${target}: kubectl get service -A -l topology.istio.io/network --show-labels (it needs the network's label and an address).`,
     );
   }
-  const both = gateway.filter((address) => ownGateway.includes(address));
-  if (both.length > 0) {
+  if (shared.length > 0) {
     const [one, other] = [source, target].sort();
     return failed(
-      `The gateways of ${one} and ${other} have one address, ${listed(both)}: requests from the one to the other end at a gateway that does not know what they ask for.`,
+      `The gateways of ${one} and ${other} have one address, ${listed(shared)}: requests from the one to the other end at a gateway that does not know what they ask for.`,
       "Give each gateway an address of its own: the load balancers of the two clusters seem to give away the same range.",
     );
   }

@@ -1,10 +1,5 @@
-import {
-  type Exposed,
-  exposureHosts,
-  type IstioGateway,
-  type KubernetesGateway,
-  servicesAreExposed,
-} from "../checks/exposure.ts";
+import { type Exposed, exposureHosts, servicesAreExposed } from "../checks/exposure.ts";
+import type { IstioGateway, KubernetesGateway } from "../checks/gateway-resource.ts";
 import { mtlsPort } from "../checks/gateway-service.ts";
 import { type Gateways, namespacesOf, readGateways, whereIstiodLooks } from "../checks/gateways.ts";
 import type { Survey } from "../checks/survey.ts";

@@ -5,7 +5,7 @@ import { isTroubled } from "../checks/attempt.ts";
 import { exposedHosts } from "../checks/exposure.ts";
 import { skipped, unknown } from "../checks/finding.ts";
 import { exposedOf } from "../checks/gateway.ts";
-import { addressesOf } from "../checks/gateway-service.ts";
+import { addressesOf, sharedWays } from "../checks/gateway-service.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable } from "../checks/part.ts";
 import { judgePair } from "../checks/traffic.ts";
@@ -218,7 +218,7 @@ export class Probes {
       trustDomain: readable(from.seen.identity)?.trustDomain ?? "cluster.local",
       gateway: addressesOf(gateways?.services ?? []),
       targetNetwork: to.seen.spec.network,
-      ownGateway: addressesOf(readable(from.seen.gateways)?.services ?? []),
+      shared: sharedWays(gateways?.services ?? [], readable(from.seen.gateways)?.services ?? []),
       oneNetwork,
       istioNamespace: this.#mesh.namespace,
     };

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { compare, type Difference } from "../../src/checks/comparison.ts";
 import { endpointsAreHeld } from "../../src/checks/endpoints.ts";
-import type { KubernetesGateway } from "../../src/checks/exposure.ts";
+import type { KubernetesGateway } from "../../src/checks/gateway-resource.ts";
 import type { Observation } from "../../src/checks/observation.ts";
 import { DebugClosed } from "../../src/facts/debug.ts";
 import { type Offer, readHeld, readOffer } from "../../src/facts/endpoints.ts";

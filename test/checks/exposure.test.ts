@@ -1,10 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  exposedHosts,
-  type IstioGateway,
-  type KubernetesGateway,
-  servicesAreExposed,
-} from "../../src/checks/exposure.ts";
+import { exposedHosts, servicesAreExposed } from "../../src/checks/exposure.ts";
+import type { IstioGateway, KubernetesGateway } from "../../src/checks/gateway-resource.ts";
 import type { Gateways } from "../../src/checks/gateways.ts";
 import type { Taking } from "../../src/checks/taking.ts";
 import { Failure } from "../../src/mesh/failure.ts";
@@ -343,6 +339,39 @@ describe("the hosts", () => {
     expect(judge(OURS, to("*.local"), [], "corp.io").cause).toMatch(
       /has hosts \*\.local instead of \*\.svc\.corp\.io\.$/,
     );
+  });
+});
+
+describe("pods of two kinds behind one Service", () => {
+  const two: Gateways = {
+    ...OURS,
+    services: [{ ...OURS.services[0]!, spec: { selector: { app: "gateway" } } }],
+    pods: ["one", "other"].map((name) => ({
+      metadata: { name, namespace: "mesh", labels: { app: "gateway", istio: name } },
+    })),
+  };
+  const forPods = (name: string, host: string): IstioGateway => {
+    const gateway = istio({ ...server, hosts: [host] }, { istio: name });
+    return { ...gateway, metadata: { ...gateway.metadata, name } };
+  };
+
+  test.each<[string, IstioGateway[], string, RegExp]>([
+    [
+      "may have a Gateway each",
+      [forPods("one", "*"), forPods("other", "*.local")],
+      "passed",
+      /one exposes \*.*other exp/,
+    ],
+    [
+      "each need one",
+      [forPods("one", "*")],
+      "failed",
+      /its selector does not match the east-west gateway's pods other\.$/,
+    ],
+  ])("%s", (_, gateways, verdict, told) => {
+    const finding = judge(two, gateways);
+    expect(finding.verdict).toBe(verdict);
+    expect(finding.cause ?? finding.evidence).toMatch(told);
   });
 });
 

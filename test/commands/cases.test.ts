@@ -708,6 +708,32 @@ const BROKEN: Broken[] = [
     expected: { [`gateway.deployment ${WEST}`]: /have a workload's sidecar for a gateway's proxy/ },
   },
   {
+    id: "C40",
+    mesh: "a gateway of two kinds of pods behind one Service, of which the Gateway selects one",
+    make: () => [
+      gatewayService(west(), ({ spec }) => {
+        spec.selector = { app: GATEWAY };
+      }),
+      async () => {
+        const [{ metadata, spec, status }] = podsOf(west(), GATEWAY) as [Json];
+        const { uid: _, resourceVersion: __, ownerReferences: ___, ...rest } = metadata;
+        const labels = { ...rest.labels, istio: "another" };
+        const mend = added(west(), {
+          apiVersion: "v1",
+          kind: "Pod",
+          metadata: { ...rest, name: "gateway-canary", labels },
+          spec,
+          status,
+        });
+        await settled();
+        return mend;
+      },
+    ],
+    expected: {
+      [`gateway.exposure ${WEST}`]: /its selector does not match the east-west gateway's pods gateway-canary\./,
+    },
+  },
+  {
     id: "C36",
     mesh: "a gateway at an address that is everybody's own",
     make: () => [addressed(west(), { hostname: "localhost" })],

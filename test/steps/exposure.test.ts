@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { IstioGateway } from "../../src/checks/exposure.ts";
+import type { IstioGateway } from "../../src/checks/gateway-resource.ts";
 import type { Service } from "../../src/checks/gateway-service.ts";
 import type { Gateways } from "../../src/checks/gateways.ts";
 import { ownerOf, proven } from "../../src/mesh/claim.ts";
