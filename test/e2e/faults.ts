@@ -349,6 +349,30 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
       },
     },
     {
+      name: "a workload that runs since before its cluster got its name",
+      expected: [
+        {
+          id: "workloads.identity",
+          subject: broken,
+          cause: /\/before-1\) of cluster name Kubernetes under an istiod of /,
+        },
+      ],
+      make: async () => {
+        const [gateway] = await target.list("pods", "-n", SYSTEM, "-l", `app=${GATEWAY}`);
+        const { spec } = structuredClone(gateway);
+        const [proxy] = spec.containers;
+        proxy.env.find(({ name }: { name: string }) => name === "ISTIO_META_CLUSTER_ID").value = "Kubernetes";
+        const metadata = {
+          name: "before-1",
+          namespace: SYSTEM,
+          labels: { "sidecar.istio.io/inject": "false" },
+          annotations: { "istio.io/rev": gateway.metadata.annotations["istio.io/rev"] },
+        };
+        await target.apply([{ apiVersion: "v1", kind: "Pod", metadata, spec }]);
+        return () => kubectl(target, "delete", "pod", "before-1", "-n", SYSTEM, "--grace-period=1");
+      },
+    },
+    {
       name: "a DestinationRule that turns mTLS off for all",
       expected: requests(target, "from", "to").map((subject) => ({
         id: "pair.request",
