@@ -74,10 +74,14 @@ export async function readRootPolicies(cluster: Cluster, system: string, revisio
     autoMtls,
     proxyMetadata,
   } = await readMeshConfig(cluster, system, revision);
+  // What is another revision's its istiod does not read (pkg/config/model.go).
+  const policies = (await readPolicies(cluster, namespace)).filter(({ metadata }) =>
+    [undefined, revision].includes(metadata.labels?.["istio.io/rev"]),
+  );
   const networkView = text(proxyMetadata.ISTIO_META_REQUESTED_NETWORK_VIEW);
   return {
     namespace,
-    policies: await readPolicies(cluster, namespace),
+    policies,
     ...(autoMtls === false ? { autoMtls } : {}),
     ...(networkView ? { networkView } : {}),
   };

@@ -5,6 +5,7 @@ import { parse, stringify } from "yaml";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Check, type Report, type Subject, subjectName } from "../../src/mesh/report.ts";
 import type { MeshSpec } from "../../src/mesh/spec.ts";
+import { blocked } from "../embedded/cluster.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { added, changed, type Mend, object, removed, tells, valued } from "./change.ts";
 import { testClusters } from "./clusters.ts";
@@ -529,6 +530,22 @@ const RIGHT: Right[] = [
     },
   },
   {
+    id: "C22",
+    mesh: "a CA as cert-manager writes it",
+    make: () => [
+      () =>
+        changed(west(), get(west(), "v1", "Secret", "cacerts"), (secret) => {
+          const { data } = secret;
+          const text = (name: string) => Buffer.from(data[name], "base64").toString();
+          secret.data = {
+            "tls.crt": data["cert-chain.pem"] ?? Buffer.from(text("ca-cert.pem")).toString("base64"),
+            "tls.key": data["ca-key.pem"],
+            "ca.crt": data["root-cert.pem"],
+          };
+        }),
+    ],
+  },
+  {
     id: "C21",
     mesh: "trust domains that are each other's aliases",
     make: () => [
@@ -732,6 +749,27 @@ const BROKEN: Broken[] = [
     expected: {
       [`gateway.exposure ${WEST}`]: /its selector does not match the east-west gateway's pods gateway-canary\./,
     },
+  },
+  {
+    id: "C41",
+    mesh: "a gateway that is not reached, beside a rule against mTLS that is another revision's",
+    make: () => [
+      () => {
+        blocked.add(west());
+        return () => {
+          blocked.delete(west());
+        };
+      },
+      () =>
+        added(west(), {
+          apiVersion: "networking.istio.io/v1",
+          kind: "DestinationRule",
+          metadata: { name: "plain", namespace: SYSTEM, labels: { "istio.io/rev": "canary" } },
+          spec: { host: "*.local", trafficPolicy: { tls: { mode: "DISABLE" } } },
+        }),
+    ],
+    expected: { [`pair.request ${EAST} → ${WEST}`]: /does not take connections/ },
+    byRequests: true,
   },
   {
     id: "C36",
