@@ -33,7 +33,8 @@ function whereLeftOut(_: Subject, { verdict, clusters = [] }: Check): CheckRef[]
 
 /** Of a comparison: the clusters that could not be read for it. */
 function whereNotSeen(_: Subject, { verdict, clusters = [] }: Check): CheckRef[] {
-  return verdict === "unknown" ? clusters.flatMap((cluster) => withoutIstiod({ cluster })) : [];
+  if (verdict !== "unknown") return [];
+  return clusters.flatMap((cluster) => [...withoutIstiod({ cluster }), ...of(cluster, "control-plane.identity")]);
 }
 
 /** For each check the others that, where they did not pass, are why this one did not. The likeliest comes first. */
@@ -87,8 +88,10 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
     ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),
     ...of(pair.target, "remote.reader", "cluster.api"),
   ],
-  "remote.endpoints": (pair: OfRemote) => [
+  "remote.endpoints": (pair: OfRemote, { verdict }: Check) => [
     ...of(pair.observer, "cluster.api", "control-plane.istiod"),
+    // By its mesh configuration it is known what is meant to differ.
+    ...(verdict === "unknown" ? of(pair.observer, "control-plane.identity") : []),
     ...ofRemote(pair, "remote.secret", "remote.kubeconfig", "remote.token"),
     ...of(pair.target, "remote.reader", "cluster.api"),
     ...ofRemote(pair, "remote.synced"),
@@ -161,10 +164,21 @@ export function explained(checks: readonly Check[]): Check[] {
       .find((found) => found && !way.includes(keyOf(found)) && accountsFor(found, check));
     return cause ? rootOf(cause, [...way, keyOf(check)]) : check;
   };
+  const roots = new Map(checks.map((check) => [check, unexplained(check) ? rootOf(check) : check]));
+  // What could not be looked at in a cluster for one and the same reason is told once, by the first that says so.
+  const first = new Map<string, Check>();
+  for (const [check, root] of roots)
+    if (root === check && check.verdict === "unknown" && !first.has(reasonOf(check))) first.set(reasonOf(check), check);
   return checks.map((check) => {
-    const root = unexplained(check) ? rootOf(check) : check;
-    return root === check ? check : { ...check, because: { id: root.id, subject: root.subject } };
+    const root = roots.get(check) as Check;
+    const same = root.verdict === "unknown" ? first.get(reasonOf(root)) : undefined;
+    const told = same && same.id !== root.id ? same : root;
+    return told === check ? check : { ...check, because: { id: told.id, subject: told.subject } };
   });
+}
+
+function reasonOf({ subject, cause }: Check): string {
+  return JSON.stringify([clustersOf(subject)[0], cause]);
 }
 
 /** What is wrong once: the same thing in several places is one, and what it explains is not told beside it. */

@@ -64,12 +64,21 @@ export function startProbe(
   patience: Patience,
 ): StartingProbe {
   const calls = callsOf(probe, member.cluster);
-  const created = Promise.all([injecting, labelling]).then(([injection, labels]) =>
+  const asked = Promise.all([injecting, labelling]);
+  const created = asked.then(([injection, labels]) =>
     createProbe(mesh, probe, member, injection, labels, calls, patience),
   );
-  const ready = created
-    .then((made) => ("verdict" in made ? made : untilReady(probe, member, made)))
-    .catch((error: unknown) => notStarted(mesh, error));
+  const ready = asked.then(
+    () =>
+      created
+        .then((made) => ("verdict" in made ? made : untilReady(probe, member, made)))
+        .catch((error: unknown) => notStarted(mesh, error)),
+    // What a probe has to be like was not told: nothing was tried.
+    (error: unknown) => {
+      if (!(error instanceof Failure)) throw error;
+      return unknown(error.message, error.hint ?? "");
+    },
+  );
   created.catch(() => {});
   calls.catch(() => {});
   return { created, ready, calls };

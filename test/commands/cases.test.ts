@@ -772,6 +772,17 @@ const BROKEN: Broken[] = [
     byRequests: true,
   },
   {
+    id: "C42",
+    mesh: "a mesh configuration that cannot be read",
+    make: () => [
+      () =>
+        changed(west(), get(west(), "v1", "ConfigMap", "istio"), ({ data }) => {
+          data.mesh = ": [";
+        }),
+    ],
+    expected: { [`control-plane.identity ${WEST}`]: /^\(unknown\) ConfigMap mesh-system\/istio holds no YAML/ },
+  },
+  {
     id: "C36",
     mesh: "a gateway at an address that is everybody's own",
     make: () => [addressed(west(), { hostname: "localhost" })],
@@ -793,7 +804,8 @@ describe("broken", () => {
   test.each(BROKEN)("$id: $mesh", async ({ make, expected, byRequests }) => {
     const [loud, quiet] = (await outcomesOf(make(), true, false)) as [Outcome, Outcome];
     expect(causesOf(loud), notPassed(loud).join("\n")).toEqual(matching(expected));
-    for (const { check } of rootCauses(loud.report.checks)) expect(check.hint).toBeTruthy();
+    for (const { check } of rootCauses(loud.report.checks))
+      if (check.verdict === "failed") expect(check.hint).toBeTruthy();
     expect(causesOf(quiet), notPassed(quiet).join("\n")).toEqual(byRequests ? {} : matching(expected));
   });
 });

@@ -243,6 +243,25 @@ describe("root causes", () => {
     ]);
   });
 
+  test("that kept several checks of a cluster from being made are told once for each cluster", () => {
+    const hidden = { verdict: "unknown", cause: "It may not be read." } as const;
+    const of = (subject: Subject) => [
+      check("control-plane.identity", subject, hidden),
+      check("gateway.address", subject, hidden),
+    ];
+    const order = told(
+      ...of(A),
+      ...of(B),
+      check("gateway.exposure", A, { ...hidden, verdict: "failed" }),
+      check("gateway.network", A, { ...hidden, cause: "Another." }),
+    );
+    expect(order).toEqual([
+      ["gateway.exposure", [A], 0],
+      ["control-plane.identity", [A, B], 2],
+      ["gateway.network", [A], 0],
+    ]);
+  });
+
   test("are none where all passed or was skipped", () => {
     expect(
       told(check("gateway.address", A, { verdict: "passed" }), check("trust.cacerts", A, { verdict: "skipped" })),
