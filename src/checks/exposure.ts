@@ -195,7 +195,7 @@ function passing(exposures: readonly Exposure[], way: Way): Open[] {
   const open: Open[] = [];
   for (const exposure of exposures.filter((each) => each.selects(way)).toSorted(byAge)) {
     for (const server of exposure.servers) {
-      if (portOf(server, exposure, way) !== way.port) continue;
+      if (portOf(server, exposure, way) !== way.port || isInside(server)) continue;
       const { bind = "", tls, hosts = [] } = server;
       const scoped = hosts.map((host) => inScope(host, exposure.metadata.namespace ?? ""));
       if (tls) {
@@ -227,6 +227,9 @@ function inScope(host: string, namespace: string): string {
   if (host.startsWith("./")) return `${namespace}/${host.slice(2)}`;
   return host.startsWith("*/") ? host.slice(2) : host;
 }
+
+/** Whether it listens where nobody from outside of the pod comes. */
+const isInside = ({ bind = "" }: Server) => /^(127\.|localhost$|::1$|unix:)/.test(bind);
 
 const isTls = ({ port }: Server) => port?.protocol === "TLS" || port?.protocol === "HTTPS";
 
@@ -277,6 +280,7 @@ function problemOf(exposure: Exposure, way: Way, domain: string): string {
     const { port, tls, hosts = [] } = server;
     return [
       portOf(server, exposure, way) === way.port ? [] : `listens on port ${port?.number} instead of ${way.port}`,
+      isInside(server) ? `is bound to ${server.bind}` : [],
       isTls(server) ? [] : `has protocol ${port?.protocol} instead of TLS`,
       tls?.mode === AUTO_PASSTHROUGH ? [] : `has TLS mode ${tls?.mode ?? "(none)"} instead of ${AUTO_PASSTHROUGH}`,
       hosts

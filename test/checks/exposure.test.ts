@@ -158,6 +158,14 @@ describe("services are not exposed", () => {
       /edit/,
     ],
     [
+      "at an address of the pod's own",
+      OURS,
+      [istio({ ...server, bind: "127.0.0.1" })],
+      [],
+      /Gateway mesh\/expose is bound to 127\.0\.0\.1\.$/,
+      /edit/,
+    ],
+    [
       "by a listener that passes through what a route says",
       ISTIODS,
       [],
