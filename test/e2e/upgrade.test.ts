@@ -81,6 +81,17 @@ describe.skipIf(missing)(`an upgrade by a minor${missing ? ` (skipped: ${missing
     expect(sent.map(({ failed }) => failed)).toEqual(sent.map(() => 0));
   });
 
+  it("is not taken back by mistake: the older version is refused before anything is written", async () => {
+    const seen = () => all((cluster) => cluster.get("istios.sailoperator.io", "default"));
+    const before = (await seen()).map(({ metadata, spec }) => [metadata.generation, spec]);
+    const result = await runOn(clusters, { "istio-version": older });
+    expect([result.exitCode, result.outputs.changed], explain(result)).toEqual([1, "false"]);
+    const failed = result.report?.checks.filter(({ verdict }) => verdict === "failed") ?? [];
+    expect([...new Set(failed.map(({ id }) => id))]).toEqual(["preflight.version"]);
+    for (const { hint } of failed) expect(hint).toContain("allow-downgrade");
+    expect((await seen()).map(({ metadata, spec }) => [metadata.generation, spec])).toEqual(before);
+  });
+
   it("is over with it: a run without a version changes nothing and keeps the new one", async () => {
     const result = await runOn(clusters, { "istio-version": "", verify: "false" });
     expect(result.exitCode, explain(result)).toBe(0);
