@@ -21,7 +21,7 @@ import { planExposure } from "./exposure.ts";
 import { gatewayObjects } from "./gateway.ts";
 import { type Coming, readerObjects } from "./reader.ts";
 import { changeOf, type ObjectChange } from "./step.ts";
-import { InTheWay, Same, type Written, write } from "./write.ts";
+import { InTheWay, Same, tryCreate, type Written, write } from "./write.ts";
 
 /** Stands, in a dry run, for what is made by `install` itself. */
 export const NOT_MADE = "not made yet";
@@ -55,7 +55,7 @@ export async function tryInstall(
     const secret = cacerts(mesh, { ...CA_FILES });
     // One that an interrupted run has left is replaced as it was read, which is no apply.
     if (survey.trust.cacerts?.ours) trial.add(Promise.resolve([{ ...refOf(secret), action: "updated", note }]));
-    else trial.apply(secret, note);
+    else trial.create(secret, note);
   }
   if (survey.operator && isToInstall(mesh, survey.operator)) trial.add(Promise.resolve([operatorOf(mesh)]));
   const { revision, coming } = await tryControlPlane(trial, mesh, member, survey, transition, istioctl);
@@ -156,7 +156,24 @@ export class Trial {
 
   /** @param note what of it is not known beforehand */
   apply<T extends KubernetesObject>(object: T, note?: string): Promise<Written<T>> {
-    const tried = this.#try(object);
+    return this.#tell(
+      object,
+      this.#asIf(object, async () => {
+        const written = await write(this.#cluster, this.#owner, object, true);
+        this.#same.note(object, written);
+        return written;
+      }),
+      note,
+    );
+  }
+
+  /** Of what is made once, and never applied: where another run was faster, that is looked at when it is to be made. */
+  create(object: KubernetesObject, note: string): void {
+    const tried = this.#asIf(object, () => tryCreate(this.#cluster, this.#owner, object));
+    this.#tell(object, tried, note);
+  }
+
+  #tell<T extends KubernetesObject>(object: T, tried: Promise<Written<T>>, note?: string): Promise<Written<T>> {
     this.add(
       tried.then((written) => {
         if (written.left) this.#left.push(written.object);
@@ -191,7 +208,8 @@ export class Trial {
     };
   }
 
-  async #try<T extends KubernetesObject>(object: T): Promise<Written<T>> {
+  /** What comes of an object, unless nothing can be asked of it yet. */
+  async #asIf<T extends KubernetesObject>(object: T, ask: () => Promise<Written<T>>): Promise<Written<T>> {
     const into = this.#namespace;
     // Of a namespace that is on its way out that alone is told, and not of each object that it does not take.
     if (object.metadata.namespace && (!into || into.metadata.deletionTimestamp)) {
@@ -199,9 +217,7 @@ export class Trial {
       return { object, action: "created" };
     }
     this.#tried++;
-    const written = await write(this.#cluster, this.#owner, object, true);
-    this.#same.note(object, written);
-    return written;
+    return ask();
   }
 }
 

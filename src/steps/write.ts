@@ -2,6 +2,7 @@
 import { terminating } from "../checks/inventory.ts";
 import type { Applied, Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
+import { PATIENCE_PASSED_ON } from "../cluster/retry.ts";
 import {
   alsoSaidBy,
   claimOn,
@@ -120,6 +121,24 @@ async function tried<T extends KubernetesObject>(
     const after = mergeValues(before, wanted) as T;
     const action = differences(before, after).length === 0 ? "unchanged" : "updated";
     return { object: after, before, action, ...(action === "unchanged" ? {} : { note }) };
+  }
+}
+
+/** What creating an object of ours would do. That it is there by now is no matter: it is looked at when it is made. */
+export async function tryCreate(
+  cluster: Cluster,
+  owner: Owner,
+  object: KubernetesObject,
+): Promise<Written<KubernetesObject>> {
+  const made = { object, action: "created" } as const;
+  try {
+    await cluster.dryRun(proven(owner, object), () => PATIENCE_PASSED_ON);
+    return made;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 409) return made;
+    const note = untriable(error);
+    if (note === undefined) throw error;
+    return { ...made, note };
   }
 }
 

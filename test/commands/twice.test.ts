@@ -98,7 +98,8 @@ describe("a Lease in each cluster", () => {
   });
 
   test("that is lost ends all writing", async () => {
-    const kubes = await started(2);
+    // What comes after the control plane comes when the Lease was to be renewed.
+    const kubes = await started(2, { operator: { slowMs: 600 } });
     let stolen = false;
     kubes[0].intercept((sent) => {
       if (!stolen && isWrite(sent) && sent.path.includes("/istios/")) {
