@@ -37,7 +37,7 @@ test("an installation goes on without a cluster that does not answer, to its ver
       ca: "provided",
       "ca-root-cert": root.certificate,
       "ca-root-key": root.key,
-      timeout: "60s",
+      timeout: "30s",
     },
     timeoutMs: 90_000,
   });
