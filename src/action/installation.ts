@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { NODE_SELECTOR, OWN_POD_ANNOTATIONS, OWN_POD_LABELS } from "../mesh/objects/gateway.ts";
+import { NODE_SELECTOR, OWN_POD_ANNOTATIONS, OWN_POD_LABELS, OWN_SERVICE_LABELS } from "../mesh/objects/gateway.ts";
 import { READER } from "../mesh/objects/reader.ts";
 import type { CniSpec, GatewaySpec, Installer, Values } from "../mesh/spec.ts";
 import { type Report, shown } from "./messages.ts";
@@ -18,6 +18,7 @@ const gatewaySchema = keys({
     keys({
       type: v.optional(v.picklist(["LoadBalancer", "NodePort"]), "LoadBalancer"),
       annotations: v.optional(texts, {}),
+      labels: v.optional(texts),
       loadBalancerClass: v.optional(v.string()),
     }),
     {},
@@ -92,9 +93,14 @@ export function readGateway(source: InputSource, report: Report): GatewaySpec {
     );
   }
 
-  const ownKeys = { podLabels: OWN_POD_LABELS, podAnnotations: OWN_POD_ANNOTATIONS } as const;
-  for (const [key, taken] of Object.entries(ownKeys)) {
-    const set = taken.filter((name) => gateway[key as keyof typeof ownKeys]?.[name] !== undefined);
+  const { podLabels, podAnnotations, service } = gateway;
+  const own = [
+    ["podLabels", podLabels, OWN_POD_LABELS],
+    ["podAnnotations", podAnnotations, OWN_POD_ANNOTATIONS],
+    ["service.labels", service.labels, OWN_SERVICE_LABELS],
+  ] as const;
+  for (const [key, given, taken] of own) {
+    const set = taken.filter((name) => given?.[name] !== undefined);
     if (set.length > 0) report(`gateway.${key}`, `sets ${set.join(", ")}, which this action sets itself; leave it out`);
   }
   return gateway as GatewaySpec;

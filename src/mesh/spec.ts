@@ -23,6 +23,7 @@ export interface GatewaySpec {
   readonly service: {
     readonly type: "LoadBalancer" | "NodePort";
     readonly annotations: Readonly<Record<string, string>>;
+    readonly labels?: Readonly<Record<string, string>>;
     readonly loadBalancerClass?: string;
   };
   /** Smallest number of gateway pods; the autoscaler may add more. */

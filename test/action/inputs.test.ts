@@ -756,7 +756,7 @@ const bad: Row[] = [
     [
       '`gateway.service.type` is "ClusterIP"; expected one of: LoadBalancer, NodePort.',
       "`gateway.service.annotations.a` is 1; expected text (in quotes, if it looks like something else).",
-      '`gateway.service` has the unknown key "annotation"; known are: type, annotations, loadBalancerClass.',
+      '`gateway.service` has the unknown key "annotation"; known are: type, annotations, labels, loadBalancerClass.',
       "`gateway.replicas` is 0; expected a whole number from 1 to 100.",
       "`gateway.resources` is a list; expected a mapping.",
       '`gateway` has the unknown key "instal"; known are: install, service, replicas, resources, nodeSelector, tolerations, affinity, topologySpreadConstraints, podLabels, podAnnotations, securityContext.',
@@ -776,11 +776,12 @@ const bad: Row[] = [
     "labels and annotations of the gateway's pods that are ours",
     {
       gateway:
-        "{podLabels: {app: mine, istio.io/rev: canary, x: y}, podAnnotations: {sidecar.istio.io/inject: 'false'}}",
+        "{podLabels: {app: mine, istio.io/rev: canary, x: y}, podAnnotations: {sidecar.istio.io/inject: 'false'}, service: {labels: {app: mine, cost: a}}}",
     },
     [
       "`gateway.podLabels` sets app, istio.io/rev, which this action sets itself; leave it out.",
       "`gateway.podAnnotations` sets sidecar.istio.io/inject, which this action sets itself; leave it out.",
+      "`gateway.service.labels` sets app, which this action sets itself; leave it out.",
     ],
   ],
   [

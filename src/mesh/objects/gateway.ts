@@ -2,7 +2,7 @@ import { pullPolicy } from "../images.ts";
 import type { ClusterSpec, MeshSpec } from "../spec.ts";
 import { NETWORK_LABEL } from "./control-plane.ts";
 import type { KubernetesObject } from "./object.ts";
-import { ownership } from "./ownership.ts";
+import { COMPONENT, MANAGED_BY, ownership, PART_OF } from "./ownership.ts";
 
 export const GATEWAY_NAME = "istio-eastwestgateway";
 /** On the gateway's pods: the Istio version that they were made for. They are made anew for another one. */
@@ -22,11 +22,20 @@ export const OWN_POD_LABELS: readonly string[] = [
 ];
 export const OWN_POD_ANNOTATIONS: readonly string[] = ["inject.istio.io/templates", "sidecar.istio.io/inject"];
 
+/** On a gateway's Service: another port for its own. */
+export const GATEWAY_PORT_LABEL = "networking.istio.io/gatewayPort";
+
+/** The same of its Service, by which istiod and `uninstall` find it. */
+export const OWN_SERVICE_LABELS: readonly string[] = [
+  ...OWN_POD_LABELS,
+  GATEWAY_PORT_LABEL,
+  MANAGED_BY,
+  PART_OF,
+  COMPONENT,
+];
+
 /** Where traffic between networks arrives: SNI-routed mTLS. */
 export const MTLS_PORT = 15443;
-
-/** On a gateway's Service: another port for it. */
-export const GATEWAY_PORT_LABEL = "networking.istio.io/gatewayPort";
 
 /** On a gateway's Service of type NodePort: the nodes whose addresses are the gateway's. */
 export const NODE_SELECTOR = "traffic.istio.io/nodeSelector";
@@ -81,6 +90,7 @@ export function gateway(
     kind: "Service",
     metadata: {
       ...metadata(GATEWAY_NAME),
+      labels: { ...service.labels, ...metadata(GATEWAY_NAME).labels },
       ...(Object.keys(service.annotations).length > 0 ? { annotations: { ...service.annotations } } : {}),
     },
     spec: {

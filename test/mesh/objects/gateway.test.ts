@@ -172,6 +172,11 @@ describe("what the options change", () => {
   });
 
   test("the pods' place, labels and security context: theirs beside ours, which stay", () => {
+    const service = { type: "LoadBalancer", annotations: {}, labels: { cost: "a" } } as const;
+    expect(one("Service", objects({ service })).metadata.labels).toEqual({
+      ...one("Service").metadata.labels,
+      cost: "a",
+    });
     const usualTemplate = one("Deployment").spec.template;
     const pods = {
       nodeSelector: { role: "edge" },
