@@ -1,5 +1,5 @@
 // The clusters of the scale benchmark, in a process of their own, so that what is measured of the action's is the action's.
-// Started by scale.ts: `clusters.ts COUNT LATENCY_MS`.
+// Started by scale.ts: `clusters.ts COUNT LATENCY_MS SERVICES ENDPOINTS`.
 import { CALLER_PORT, CLIENT_HEADER, probeName } from "../../src/mesh/objects/probe.ts";
 import { startClusters } from "../embedded/cluster.ts";
 import type { Kube } from "../embedded/kube.ts";
@@ -47,13 +47,38 @@ function answerProbes(kube: Kube): void {
   });
 }
 
-const [count, latencyMs] = process.argv.slice(2).map(Number);
+const [count, latencyMs, services = 0, endpoints = 0] = process.argv.slice(2).map(Number);
 const kubes = await startClusters(count ?? 2, (index) => ({
   kube: { name: nameOf(index), latencyMs: latencyMs ?? 40 },
   // With many of them on one machine a reading takes its time.
   istiod: { timeout: 60_000 },
 }));
 for (const kube of kubes) answerProbes(kube);
+for (const kube of kubes) putServices(kube);
+
+/** What the workloads of a cluster have, whichever pods are behind it. */
+function putServices(kube: Kube): void {
+  const namespace = "shop";
+  if (services === 0) return;
+  kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
+  const ports = [{ name: "http", port: 80, protocol: "TCP" }];
+  for (let i = 0; i < services; i++) {
+    const name = `service-${i}`;
+    kube.put({ apiVersion: "v1", kind: "Service", metadata: { name, namespace }, spec: { ports } });
+    const own = Array.from({ length: Math.ceil((endpoints - i) / services) }, (_, n) => i + n * services);
+    kube.put({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name, namespace, labels: { "kubernetes.io/service-name": name } },
+      addressType: "IPv4",
+      endpoints: own.map((each) => ({
+        addresses: [`10.244.${each >> 8}.${each & 255}`],
+        conditions: { ready: true, serving: true, terminating: false },
+      })),
+      ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+    });
+  }
+}
 
 let before = process.cpuUsage();
 const figures = (): Figures => {

@@ -1,5 +1,6 @@
 // Measures how a run grows with the number of clusters, on embedded API servers that answer after 40 ms.
 // SCALE_SIZES: numbers of clusters, separated by commas (2,4,8,16,32,64).
+// SCALE_SERVICES, SCALE_ENDPOINTS: how many of a cluster's own it has (0).
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -72,7 +73,12 @@ class Clusters {
   }
 
   static async start(count: number, latency: number): Promise<Clusters> {
-    const child = fork(join(import.meta.dirname, "clusters.ts"), [String(count), String(latency)]);
+    const child = fork(join(import.meta.dirname, "clusters.ts"), [
+      String(count),
+      String(latency),
+      process.env.SCALE_SERVICES ?? "0",
+      process.env.SCALE_ENDPOINTS ?? "0",
+    ]);
     const [ready] = await Promise.race([once(child, "message"), once(child, "exit").then(ended)]);
     return new Clusters(child, ready as Ready);
   }
