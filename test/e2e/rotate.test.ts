@@ -115,7 +115,7 @@ describe("rotate", () => {
   it("leaves nothing to do for install", async () => {
     const result = await run("install");
     expect(result.exitCode, explain(result)).toBe(0);
-    expect(result.outputs.changed).toBe("false");
+    expect(result.outputs.changed, explain(result)).toBe("false");
   });
 });
 
