@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -19,7 +20,7 @@ export default defineConfig({
     isolate: false,
     sequence: { sequencer: WaitingFirst },
     setupFiles: ["test/forget.ts"],
-    maxWorkers: "150%",
+    maxWorkers: 2 * availableParallelism(),
     env: { LOOPBACK_ONLY: "true" },
     testTimeout: 30_000,
     // Keys of 4096 bits are found when they are found, on a busy machine late.
