@@ -6,6 +6,7 @@ import type { Member } from "../cluster/member.ts";
 import { findProgram } from "../cluster/program.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import { MANAGER } from "../mesh/objects/ownership.ts";
 import type { OperatorSpec } from "../mesh/spec.ts";
 import { ensureTool, type ToolOptions } from "../tools/download.ts";
 import { withPrivateFile } from "../tools/private-file.ts";
@@ -13,9 +14,6 @@ import { HELM, HELM_VERSION } from "./release.ts";
 
 /** Release and namespace of the operator, as its own documentation has them. */
 export const RELEASE = "sail-operator";
-
-/** By which a release is known as this action's, from when it is begun on. */
-const OURS = "istio-mesh-action";
 
 /** Helm: the one on the PATH, else one that is downloaded when it is first needed. */
 export interface Helm {
@@ -84,7 +82,8 @@ async function isCutOff(cluster: Cluster): Promise<boolean> {
     namespace: RELEASE,
     labelSelector,
   });
-  const { status, [OURS]: ours } = release?.metadata.labels ?? {};
+  // What it was begun with.
+  const { status, [MANAGER]: ours } = release?.metadata.labels ?? {};
   return more.length === 0 && status === "pending-install" && ours !== undefined;
 }
 
@@ -99,7 +98,7 @@ export function installArgs({ version, chart }: Required<OperatorSpec>): string[
     chart,
     ...(many ? [`--version=${version}`] : []),
     "--create-namespace",
-    `--labels=${OURS}=true`,
+    `--labels=${MANAGER}=true`,
     "--wait",
   ];
 }
