@@ -2,39 +2,26 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { isOurs, notOurs, type Owner, ownerOf } from "../mesh/claim.ts";
-import { cniNamespace, ISTIO_CNI } from "../mesh/objects/cni.ts";
+import { cniNamespace } from "../mesh/objects/cni.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { exposure } from "../mesh/objects/exposure.ts";
 import { gateway } from "../mesh/objects/gateway.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
-import { COMPONENT, MANAGED_BY, MANAGER, OWN_KINDS, PART_OF } from "../mesh/objects/ownership.ts";
+import { MANAGED_BY, MANAGER, PART_OF } from "../mesh/objects/ownership.ts";
 import { PROBE_NAMESPACES } from "../mesh/objects/probe.ts";
 import { readerToken } from "../mesh/objects/reader.ts";
 import { cacerts, REMOTE_SECRET_LABEL, type Secret } from "../mesh/objects/secrets.ts";
+import { foundKinds, type Removal, removalOf, takenDown } from "../mesh/pieces.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
-import { LINKS } from "./rights.ts";
 
 /** What there is to remove in one cluster. Our objects are found by their labels, whatever their names. */
 export interface Inventory {
   readonly owner: Owner;
-  readonly remoteSecrets: readonly KubernetesObject[];
-  /** Those that are not ours, and stay. */
+  /** What is ours, by the step that takes it down; of the namespace, whosever it is. */
+  readonly found: ReadonlyMap<Removal, readonly KubernetesObject[]>;
+  /** Remote secrets that are not ours, and stay. */
   readonly foreignRemoteSecrets: readonly Secret[];
-  readonly exposures: readonly KubernetesObject[];
-  /** What the other clusters read this one by. */
-  readonly access: readonly KubernetesObject[];
-  readonly gateway: readonly KubernetesObject[];
-  readonly istios: readonly KubernetesObject[];
-  /** What istioctl made of the control plane. */
-  readonly controlPlane: readonly KubernetesObject[];
-  readonly cnis: readonly KubernetesObject[];
-  /** The CNI plugin's namespace, if it is ours. */
-  readonly cniNamespace: KubernetesObject | undefined;
-  readonly rest: readonly KubernetesObject[];
-  readonly probes: readonly KubernetesObject[];
-  /** The control plane's, ours or not. */
-  readonly namespace: KubernetesObject | undefined;
   /** Whether there is something of another mesh of ours. */
   readonly shared: boolean;
   /** What is like ours and is not. */
@@ -47,14 +34,13 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
   const { namespace } = mesh;
   const labelSelector = `${MANAGED_BY}=${MANAGER}`;
   const all = scope === "all";
-  const kinds = OWN_KINDS.filter(({ kind }) => kind !== "Namespace" && (all || LINKS.includes(kind)));
   const [uid, labelled, remoteSecrets, probes, istios, own, ofCni, named] = await Promise.all([
     cluster.uid(),
     Promise.all(
-      kinds.map(({ apiVersion, kind, clusterScoped }) =>
+      foundKinds(scope).map(({ apiVersion, kind, clusterScoped }) =>
         cluster.list({ apiVersion, kind, labelSelector, ...(clusterScoped ? {} : { namespace }) }),
       ),
-    ),
+    ).then((each) => each.flat()),
     cluster.list<Secret>({ apiVersion: "v1", kind: "Secret", namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` }),
     cluster.list({ apiVersion: "v1", kind: "Namespace", labelSelector: PROBE_NAMESPACES }),
     all ? cluster.list<IstioResource>(ISTIO) : [],
@@ -64,34 +50,20 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
   ]);
   const owner = ownerOf(mesh, uid);
   const why = (object: KubernetesObject) => notOurs(owner, object) ?? notToTouch(mesh, object);
-  const ours = labelled.flat().filter((object) => !why(object));
-  const ofComponent = (component: string) => ours.filter(({ metadata }) => metadata.labels?.[COMPONENT] === component);
-  const access = ofComponent("reader").filter(({ kind }) => kind === "Secret" || kind === "ClusterRoleBinding");
-  const found = {
-    remoteSecrets: ofComponent("remote-secret"),
-    exposures: ofComponent("exposure"),
-    access,
-    gateway: all ? ofComponent("east-west-gateway") : [],
-    istios: ours.filter(({ kind }) => kind === ISTIO.kind),
-    cnis: ours.filter(({ kind }) => kind === ISTIO_CNI.kind),
-    controlPlane: all ? ofComponent("control-plane").filter(({ kind }) => kind !== ISTIO.kind) : [],
-  };
-  const known = new Set(Object.values(found).flat());
+  const ours = [...labelled, ...probes, ...(ofCni ? [ofCni] : [])].filter((object) => !why(object));
+  const steps = new Set(takenDown(scope).map(({ id }) => id));
+  const found = Map.groupBy(ours, removalOf);
   const alike = [
-    ...labelled.flat(),
+    ...labelled,
     ...remoteSecrets,
     ...istios.filter(({ spec }) => spec.namespace === namespace),
     ...named.flatMap((each) => each ?? []),
   ];
   return {
     owner,
-    ...found,
+    found: new Map([...found, ["uninstall.namespace", own ? [own] : []] as const].filter(([id]) => steps.has(id))),
     foreignRemoteSecrets: remoteSecrets.filter(why),
-    rest: all ? ours.filter((object) => !known.has(object)) : [],
-    probes: probes.filter((probe) => isOurs(owner, probe)),
-    namespace: own,
-    cniNamespace: ofCni && !why(ofCni) ? ofCni : undefined,
-    shared: [...labelled.flat(), ...(own ? [own] : [])].some(
+    shared: [...labelled, ...(own ? [own] : [])].some(
       ({ metadata: { labels = {} } }) => labels[MANAGED_BY] === MANAGER && labels[PART_OF] !== mesh.id,
     ),
     strangers: alike.flatMap((object) => {
@@ -102,17 +74,16 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
 }
 
 /** Why what is of a control plane stays though its labels say that it is ours; in a sentence. */
-function notToTouch(
-  { installer, namespace }: MeshSpec,
-  { kind, metadata, spec }: KubernetesObject,
-): string | undefined {
-  const component = metadata.labels?.[COMPONENT];
-  if (installer === "existing" && (component === "control-plane" || component === "cni"))
+function notToTouch({ installer, namespace }: MeshSpec, object: KubernetesObject): string | undefined {
+  const { kind, spec } = object;
+  if (installer === "existing" && OF_CONTROL_PLANES.has(removalOf(object)))
     return "`installer: existing` leaves control planes alone.";
   if (kind !== ISTIO.kind) return undefined;
   const other = (spec as IstioResource["spec"]).namespace;
   return other === namespace ? undefined : `It is for namespace ${other}, not for ${namespace}.`;
 }
+
+const OF_CONTROL_PLANES: ReadonlySet<Removal> = new Set(["uninstall.control-plane", "uninstall.cni"]);
 
 /** The CNI plugin's namespace, if it is ours. */
 export async function ownCniNamespace(mesh: MeshSpec, cluster: Cluster): Promise<KubernetesObject | undefined> {

@@ -1,6 +1,7 @@
 // Who reads a cluster that is to be taken out of a mesh.
 import type { Cluster } from "../cluster/cluster.ts";
 import { REMOTE_SECRET_LABEL, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
+import type { Removal } from "../mesh/pieces.ts";
 import { parseRemoteKubeconfig } from "../mesh/remote-kubeconfig.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
@@ -23,8 +24,18 @@ interface Candidate {
   readonly reads: boolean | { readonly problem: string };
 }
 
-const secretsOf = ({ remoteSecrets, foreignRemoteSecrets }: Inventory) =>
-  [...remoteSecrets, ...foreignRemoteSecrets] as readonly Secret[];
+const secretsOf = ({ found, foreignRemoteSecrets }: Inventory) =>
+  [...(found.get("uninstall.remote-secrets") ?? []), ...foreignRemoteSecrets] as readonly Secret[];
+
+/** The steps that take down what a cluster is read and reached by. */
+const READ_BY: readonly Removal[] = [
+  "uninstall.access",
+  "uninstall.exposure",
+  "uninstall.gateway",
+  "uninstall.control-plane",
+  "uninstall.rest",
+];
+
 const keysOf = ({ data }: Secret) => Object.keys(data ?? {});
 
 /**
@@ -41,8 +52,8 @@ export async function noReaders(
   call: AnyCall,
 ): Promise<Finding> {
   const ofMesh = mesh.clusters.map((cluster) => cluster.name);
-  const { access, exposures, gateway, istios, controlPlane, rest } = stock.get(name) as Inventory;
-  if ([access, exposures, gateway, istios, controlPlane, rest].every(({ length }) => length === 0))
+  const { found } = stock.get(name) as Inventory;
+  if (READ_BY.every((id) => (found.get(id) ?? []).length === 0))
     return passed(`Nothing is removed by which ${name} is read.`);
   const staying = [...stock].flatMap(([observer, { foreignRemoteSecrets }]) =>
     observer === name

@@ -4,7 +4,7 @@ import { POLICIES } from "../facts/policies.ts";
 import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import { LEASE } from "../mesh/objects/lease.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
-import { OWN_KINDS } from "../mesh/objects/ownership.ts";
+import { appliedKinds, foundKinds } from "../mesh/pieces.ts";
 import type { Installer, MeshSpec, UninstallScope } from "../mesh/spec.ts";
 
 export interface Right {
@@ -58,38 +58,32 @@ const RBAC = "rbac.authorization.k8s.io/v1";
  */
 export function installRights(mesh: MeshSpec, prune = false): Right[] {
   const { namespace } = mesh;
-  return [
-    right("v1", "Namespace", APPLY),
-    right("v1", "Secret", [...APPLY, "list"], namespace),
+  return merged([
+    ...appliedKinds(mesh).map(({ apiVersion, kind, clusterScoped }) =>
+      right(apiVersion, kind, APPLY, clusterScoped ? undefined : namespace),
+    ),
+    right("v1", "Secret", ["list"], namespace),
     right("v1", "ConfigMap", READ, namespace),
-    right("v1", "ServiceAccount", APPLY, namespace),
-    right("v1", "Service", [...APPLY, "list", "watch"], namespace),
+    right("v1", "Service", WATCH, namespace),
     right("v1", "Pod", [...WATCH, "delete"], namespace),
     podLog(namespace),
     exec(namespace),
-    right("apps/v1", "Deployment", [...APPLY, "list", "watch"], namespace),
+    // istiod may have to be restarted.
+    right("apps/v1", "Deployment", [...WATCH, "patch"], namespace),
     right(RBAC, "ClusterRole", READ),
-    right(RBAC, "ClusterRoleBinding", APPLY),
     right("discovery.k8s.io/v1", "EndpointSlice", READ, "default"),
-    right("networking.istio.io/v1", "Gateway", APPLY, namespace),
     // What exposes services already may be anywhere, as gateways of the clusters' own may.
     right("networking.istio.io/v1", "Gateway", ["list"]),
     right("gateway.networking.k8s.io/v1", "Gateway", ["list"]),
     ...(mesh.gateway.install
       ? []
       : [right("v1", "Service", WATCH), right("v1", "Pod", ["list"]), right("apps/v1", "Deployment", ["list"])]),
-    ...(mesh.gateway.install
-      ? [
-          right("policy/v1", "PodDisruptionBudget", APPLY, namespace),
-          right("autoscaling/v2", "HorizontalPodAutoscaler", APPLY, namespace),
-        ]
-      : []),
     right("authentication.k8s.io/v1", "TokenReview", ["create"]),
     right(LEASE.apiVersion, LEASE.kind, LOCK, LEASE.namespace),
     ...(mesh.tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
     ...(prune ? pruneRights(mesh) : []),
-  ];
+  ]);
 }
 
 /** What `prune` needs beside. */
@@ -97,9 +91,10 @@ export function pruneRights({ namespace }: MeshSpec): Right[] {
   return [right("v1", "Secret", ["delete"], namespace)];
 }
 
+/** Beside what is applied. */
 const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> = {
   sail: () => [
-    right("sailoperator.io/v1", "Istio", [...WATCH, "create", "patch"]),
+    right("sailoperator.io/v1", "Istio", WATCH),
     right("sailoperator.io/v1", "IstioRevision", ["list", "watch"]),
     right("sailoperator.io/v1", "IstioCNI", READ),
     right("apiextensions.k8s.io/v1", "CustomResourceDefinition", READ),
@@ -107,19 +102,11 @@ const OF_INSTALLER: Readonly<Record<Installer, (namespace: string) => Right[]>> 
     right("apps/v1", "Deployment", ["list"]),
     right("coordination.k8s.io/v1", "Lease", ["list"]),
   ],
-  // What istioctl makes, with istiod's own rights: nobody may grant what they do not have, unless they may escalate.
+  // istiod's own rights are among what istioctl makes: nobody may grant what they do not have, unless they may escalate.
   istioctl: (namespace) => [
     right("sailoperator.io/v1", "Istio", ["list"]),
-    right("apiextensions.k8s.io/v1", "CustomResourceDefinition", APPLY),
-    ...["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"].map((kind) =>
-      right("admissionregistration.k8s.io/v1", kind, APPLY),
-    ),
-    right(RBAC, "ClusterRole", [...APPLY, "escalate", "bind"]),
-    right(RBAC, "Role", [...APPLY, "escalate", "bind"], namespace),
-    right(RBAC, "RoleBinding", APPLY, namespace),
-    right("v1", "ConfigMap", APPLY, namespace),
-    right("policy/v1", "PodDisruptionBudget", APPLY, namespace),
-    right("autoscaling/v2", "HorizontalPodAutoscaler", APPLY, namespace),
+    right(RBAC, "ClusterRole", ["escalate", "bind"]),
+    right(RBAC, "Role", ["escalate", "bind"], namespace),
   ],
   existing: () => [right("sailoperator.io/v1", "Istio", ["list"])],
 };
@@ -204,9 +191,8 @@ export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
 /** What `uninstall` needs. */
 export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope): Right[] {
   const remove = ["get", "list", "watch", "delete"];
-  const kinds = OWN_KINDS.filter(({ kind }) => kind !== "Namespace" && (scope === "all" || LINKS.includes(kind)));
   return [
-    ...kinds.map(({ apiVersion, kind, clusterScoped }) =>
+    ...foundKinds(scope).map(({ apiVersion, kind, clusterScoped }) =>
       right(apiVersion, kind, remove, clusterScoped ? undefined : namespace),
     ),
     right(LEASE.apiVersion, LEASE.kind, [...LOCK, ...(scope === "all" ? ["delete"] : [])], LEASE.namespace),
@@ -223,9 +209,6 @@ export function uninstallRights({ namespace }: MeshSpec, scope: UninstallScope):
       : []),
   ];
 }
-
-/** The kinds of what links the clusters. */
-export const LINKS: readonly string[] = ["Secret", "Gateway", "ClusterRoleBinding"];
 
 /** To see that a namespace holds nothing of anybody else's: it takes along whatever is in it. */
 export function contentsRight(namespace: string): Right {

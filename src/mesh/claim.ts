@@ -1,6 +1,7 @@
 // Whose an object is, and what may be done with it.
 import { describe, type KubernetesObject, type ManagedFieldsEntry, type ObjectRef, refOf } from "./objects/object.ts";
 import { COMPONENT, MANAGED_BY, MANAGER, PART_OF } from "./objects/ownership.ts";
+import type { Claim } from "./pieces.ts";
 import type { MeshSpec } from "./spec.ts";
 
 /** Whose an object of ours is: a mesh's, in one cluster. */
@@ -60,27 +61,6 @@ export function unclaimed<T extends KubernetesObject>(object: T): T {
   const { labels: ___, ...others } = object.metadata;
   const kept = READ_BY_LABEL.has(object.kind) && Object.keys(labels).length > 0 ? { labels } : {};
   return { ...object, metadata: { ...others, ...kept } };
-}
-
-/**
- * What we may do with an object that is wanted. `own`: it has to be ours. `suffices`: anybody's will do that does the job.
- * `share`: it is anybody's, and these fields of it are ours, which are given back.
- */
-export type Claim = "own" | "suffices" | "share";
-
-/** The claim on an object that `install` wants. */
-export function claimOn({ kind, metadata }: KubernetesObject): Claim {
-  if (kind === "Namespace" || kind === "CustomResourceDefinition") return "share";
-  // A token goes with its Secret, so the Secret must be ours to delete.
-  return kind === "Secret" && metadata.labels?.[COMPONENT] === "reader" ? "own" : "suffices";
-}
-
-/**
- * Whether nothing in an object of ours is anybody else's, whoever has written into it: a remote secret is what one logs in
- * with, made anew with each token, and what an edit has broken there is mended by that.
- */
-export function isWhole({ kind, metadata }: KubernetesObject): boolean {
-  return kind === "Secret" && metadata.labels?.[COMPONENT] === "remote-secret";
 }
 
 /** What is there under the name of an object that is wanted. */

@@ -78,8 +78,9 @@ async function look(
   });
   const read = run.step("preflight.read", subject, [rights], async () => {
     const value = await reading;
-    const { remoteSecrets, exposures, access, gateway, istios, controlPlane, cnis, rest, probes, strangers } = value;
-    const number = [remoteSecrets, exposures, access, gateway, istios, controlPlane, cnis, rest, probes].flat().length;
+    const { found, strangers } = value;
+    // The namespace is looked at when it is its turn.
+    const number = [...found].filter(([id]) => id !== "uninstall.namespace").flatMap(([, objects]) => objects).length;
     return {
       value,
       evidence: `Of what was found ${number} are this action's and go, ${strangers.length} are like them and stay.`,

@@ -5,96 +5,128 @@ import { isActive } from "../checks/pods.ts";
 import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
-import type { CheckId } from "../mesh/catalogue.ts";
 import { notOurs, type Owner } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, ISTIO_REVISION, inOrder } from "../mesh/objects/control-plane.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import { MANAGED_BY, MANAGER } from "../mesh/objects/ownership.ts";
+import type { Removal } from "../mesh/pieces.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
-import type { Needs, Run } from "./run.ts";
+import type { Run } from "./run.ts";
 import type { Step } from "./step.ts";
 
 /** How long what is on its way to go is waited for before it counts as somebody's. Milliseconds. */
 const SETTLING = 30_000;
 
-/** Removes some of what was found, and waits until it is gone. */
-export function removeObjects(
+/** What a step has to do with. */
+interface Task {
+  readonly run: Run;
+  readonly step: Step;
+  readonly mesh: MeshSpec;
+  readonly cluster: Cluster;
+  readonly inventory: Inventory;
+  /** What is to go. */
+  readonly objects: readonly KubernetesObject[];
+}
+
+interface End {
+  readonly evidence: string;
+  readonly warning?: string;
+  /** Why something of it stays, in a sentence: what it stands on stays, too. */
+  readonly stays?: string | undefined;
+}
+
+/** What takes more than to delete the objects and to wait until they are gone. */
+const OWN_WAY: Partial<Record<Removal, (task: Task) => Promise<End>>> = {
+  "uninstall.remote-secrets": removeRemoteSecrets,
+  "uninstall.control-plane": removeControlPlane,
+  "uninstall.cni": removeCni,
+  "uninstall.namespace": removeNamespace,
+};
+
+/**
+ * Takes down what of a cluster one step is for, unless what stands on it stays.
+ * @param standing the steps before: why what they are for stays, if it does
+ * @returns why it stays; `undefined` where it is gone
+ */
+export function takeDown(
   run: Run,
-  id: CheckId,
+  id: Removal,
+  mesh: MeshSpec,
   { spec, cluster }: Member,
-  objects: readonly KubernetesObject[],
-  needs: Needs,
-): Promise<void> {
-  return run.step(id, { cluster: spec.name }, needs, async (step) => {
-    await removeAll(step, cluster, objects);
-    return { value: undefined, evidence: gone(objects) };
+  inventory: Inventory,
+  standing: readonly Promise<string | undefined>[],
+): Promise<string | undefined> {
+  return run.step(id, { cluster: spec.name }, standing, async (step) => {
+    const objects = inventory.found.get(id) ?? [];
+    const why = (await Promise.all(standing)).find((each) => each !== undefined);
+    if (why) {
+      for (const object of objects) run.leave("removal", spec.name, refOf(object), why);
+      return { value: why, evidence: objects.length > 0 ? `${named(objects)} stays: ${why}` : why };
+    }
+    const task = { run, step, mesh, cluster, inventory, objects };
+    const { stays, ...told } = await (OWN_WAY[id] ?? removeObjects)(task);
+    return { value: stays, ...told };
   });
 }
 
+async function removeObjects({ step, cluster, objects }: Task): Promise<End> {
+  await removeAll(step, cluster, objects);
+  return { evidence: gone(objects) };
+}
+
 /** Removes the remote secrets that are ours, and warns of those that are not: istiod goes on reading what they name. */
-export function removeRemoteSecrets(
-  run: Run,
-  { spec, cluster }: Member,
-  { remoteSecrets, foreignRemoteSecrets }: Inventory,
-): Promise<void> {
-  return run.step("uninstall.remote-secrets", { cluster: spec.name }, [], async (step) => {
-    await removeAll(step, cluster, remoteSecrets);
-    const end = { value: undefined, evidence: gone(remoteSecrets) };
-    if (foreignRemoteSecrets.length === 0) return end;
-    const list = foreignRemoteSecrets.map(
-      ({ metadata, data }) => `Secret ${metadata.name} (for ${Object.keys(data ?? {}).join(", ") || "nothing"})`,
-    );
-    return {
-      ...end,
-      warning: `Not this action's, and left: ${list.join(", ")}. istiod goes on reading what it names.`,
-    };
-  });
+async function removeRemoteSecrets(task: Task): Promise<End> {
+  const end = await removeObjects(task);
+  const { foreignRemoteSecrets } = task.inventory;
+  if (foreignRemoteSecrets.length === 0) return end;
+  const list = foreignRemoteSecrets.map(
+    ({ metadata, data }) => `Secret ${metadata.name} (for ${Object.keys(data ?? {}).join(", ") || "nothing"})`,
+  );
+  return {
+    ...end,
+    warning: `Not this action's, and left: ${list.join(", ")}. istiod goes on reading what it names.`,
+  };
 }
 
 /**
  * Removes the control plane: an `Istio` resource, until the operator has taken down what it made of it, or what istioctl
  * made. Without the operator its resource is not removed: its finalizer would stay for ever, and taken off by hand it would
- * leave istiod behind.
+ * leave istiod behind. Another control plane in the namespace, whoever's, stands on the same.
  */
-export function removeControlPlane(
-  run: Run,
-  mesh: MeshSpec,
-  { spec, cluster }: Member,
-  { istios, controlPlane }: Inventory,
-  needs: Needs,
-): Promise<void> {
-  return run.step("uninstall.control-plane", { cluster: spec.name }, needs, async (step) => {
-    if (mesh.installer === "existing") {
-      return { value: undefined, evidence: "`installer: existing` leaves the control plane alone." };
-    }
-    const uids = new Set(istios.map(({ metadata }) => metadata.uid));
-    const [before, revisions] = await Promise.all([cluster.list(ISTIO), cluster.list(ISTIO_REVISION)]);
-    const going = goingRevisions(mesh, uids, before, revisions);
-    if (istios.length + going.length > 0) {
-      await byOperator(cluster, async () => {
-        for (const istio of istios) await remove(step, cluster, istio);
-        await cluster.waitFor(
-          "the Sail Operator to remove the control plane",
-          { istios: ISTIO, revisions: ISTIO_REVISION },
-          (seen) => {
-            const left = [
-              ...seen.istios.filter(({ metadata }) => uids.has(metadata.uid)),
-              ...goingRevisions(mesh, uids, seen.istios, seen.revisions),
-            ];
-            if (left.length === 0) return { done: undefined };
-            return { seen: `${left.map(terminating).join("; ")}; is the Sail Operator running?` };
-          },
-        );
-      });
-    }
-    // What asks istiod goes with it, and before what it runs by.
-    for (const group of inOrder(controlPlane).reverse()) await removeAll(step, cluster, group);
-    return { value: undefined, evidence: gone([...istios, ...going, ...controlPlane]) };
-  });
+async function removeControlPlane({ step, mesh, cluster, objects }: Task): Promise<End> {
+  const istios = objects.filter(({ kind }) => kind === ISTIO.kind);
+  const manifests = objects.filter(({ kind }) => kind !== ISTIO.kind);
+  if (mesh.installer === "existing") {
+    const evidence = "`installer: existing` leaves the control plane alone.";
+    return { evidence, stays: await stillRuns(mesh, cluster) };
+  }
+  const uids = new Set(istios.map(({ metadata }) => metadata.uid));
+  const [before, revisions] = await Promise.all([cluster.list(ISTIO), cluster.list(ISTIO_REVISION)]);
+  const going = goingRevisions(mesh, uids, before, revisions);
+  if (istios.length + going.length > 0) {
+    await byOperator(cluster, async () => {
+      for (const istio of istios) await remove(step, cluster, istio);
+      await cluster.waitFor(
+        "the Sail Operator to remove the control plane",
+        { istios: ISTIO, revisions: ISTIO_REVISION },
+        (seen) => {
+          const left = [
+            ...seen.istios.filter(({ metadata }) => uids.has(metadata.uid)),
+            ...goingRevisions(mesh, uids, seen.istios, seen.revisions),
+          ];
+          if (left.length === 0) return { done: undefined };
+          return { seen: `${left.map(terminating).join("; ")}; is the Sail Operator running?` };
+        },
+      );
+    });
+  }
+  // What asks istiod goes with it, and before what it runs by.
+  for (const group of inOrder(manifests).reverse()) await removeAll(step, cluster, group);
+  return { evidence: gone([...istios, ...going, ...manifests]), stays: await stillRuns(mesh, cluster) };
 }
 
 /** How long pods of an istiod that is gone are waited for before they count as running. Milliseconds. */
@@ -133,75 +165,34 @@ async function stillRuns({ namespace }: MeshSpec, cluster: Cluster): Promise<str
 const STANDS = "reads its CA, its network and the others' access from what is here";
 const nameOfPod = ({ metadata }: Pod) => `Pod ${metadata.namespace}/${metadata.name}`;
 
-/**
- * Removes what a control plane stands on, its CA and the reader's account, where none is left in the namespace.
- * @returns why it stays; `undefined` where it is gone
- */
-export function removeRest(
-  run: Run,
-  mesh: MeshSpec,
-  { spec, cluster }: Member,
-  { rest }: Inventory,
-  needs: Needs,
-): Promise<string | undefined> {
-  return run.step("uninstall.rest", { cluster: spec.name }, needs, async (step) => {
-    const why = await stillRuns(mesh, cluster);
-    if (why) {
-      for (const object of rest) run.leave("removal", spec.name, refOf(object), why);
-      return { value: why, evidence: why };
-    }
-    await removeAll(step, cluster, rest);
-    return { value: undefined, evidence: gone(rest) };
-  });
-}
-
 /** Removes the CNI plugin and its namespace, if they are ours and no other control plane is there that may use them. */
-export function removeCni(
-  run: Run,
-  { spec, cluster }: Member,
-  { owner, cnis, cniNamespace }: Inventory,
-  needs: Needs,
-): Promise<void> {
-  return run.step("uninstall.cni", { cluster: spec.name }, needs, async (step) => {
-    const objects = [...cnis, ...(cniNamespace ? [cniNamespace] : [])];
-    if (objects.length === 0) return { value: undefined, evidence: gone([]) };
-    const [istios, istiods] = await Promise.all([
-      cluster.list(ISTIO),
-      cluster.list({ apiVersion: "apps/v1", kind: "Deployment", labelSelector: ISTIOD }),
-    ]);
-    const others = (istios.length > 0 ? istios : istiods).map((each) => describe(refOf(each)));
-    if (others.length > 0) {
-      const why = `${others.join(", ")} may use it.`;
-      for (const object of objects) run.leave("removal", spec.name, refOf(object), why);
-      return { value: undefined, evidence: `The CNI plugin stays: ${why}` };
-    }
-    if (cnis.length > 0) await byOperator(cluster, () => removeAll(step, cluster, cnis));
-    const end = cniNamespace ? await removeIfOurs(run, step, owner, cluster, cniNamespace) : "";
-    return { value: undefined, evidence: `${gone(cnis)}${end && ` ${end}`}` };
-  });
+async function removeCni({ run, step, cluster, inventory, objects }: Task): Promise<End> {
+  if (objects.length === 0) return { evidence: gone([]) };
+  const [istios, istiods] = await Promise.all([
+    cluster.list(ISTIO),
+    cluster.list({ apiVersion: "apps/v1", kind: "Deployment", labelSelector: ISTIOD }),
+  ]);
+  const others = (istios.length > 0 ? istios : istiods).map((each) => describe(refOf(each)));
+  if (others.length > 0) {
+    const why = `${others.join(", ")} may use it.`;
+    for (const object of objects) run.leave("removal", cluster.name, refOf(object), why);
+    return { evidence: `The CNI plugin stays: ${why}`, stays: why };
+  }
+  const cnis = objects.filter(({ kind }) => kind !== "Namespace");
+  if (cnis.length > 0) await byOperator(cluster, () => removeAll(step, cluster, cnis));
+  const ends = [gone(cnis)];
+  for (const namespace of objects.filter(({ kind }) => kind === "Namespace"))
+    ends.push(await removeIfOurs(run, step, inventory.owner, cluster, namespace));
+  return { evidence: ends.join(" ") };
 }
 
-/**
- * Removes the namespace, if no control plane is left in it, it is ours and holds nothing of anybody else's; else leaves it, and says what is in it.
- * @param rest why a control plane is left in it
- */
-export function removeNamespace(
-  run: Run,
-  mesh: MeshSpec,
-  { spec, cluster }: Member,
-  { owner, namespace, shared }: Inventory,
-  rest: Promise<string | undefined>,
-): Promise<void> {
-  return run.step("uninstall.namespace", { cluster: spec.name }, [rest], async (step) => {
-    const why = await rest;
-    if (why && namespace) {
-      run.leave("removal", spec.name, refOf(namespace), why);
-      return { value: undefined, evidence: `${describe(refOf(namespace))} stays, with its network's label: ${why}` };
-    }
-    if (!namespace) return { value: undefined, evidence: `There is no namespace ${mesh.namespace}.` };
-    if (notOurs(owner, namespace) && !shared) await giveBack(step, cluster, namespace);
-    return { value: undefined, evidence: await removeIfOurs(run, step, owner, cluster, namespace) };
-  });
+/** Removes the namespace, if it is ours and holds nothing of anybody else's; else leaves it, and says what is in it. */
+async function removeNamespace({ run, step, mesh, cluster, inventory, objects }: Task): Promise<End> {
+  const [namespace] = objects;
+  if (!namespace) return { evidence: `There is no namespace ${mesh.namespace}.` };
+  const { owner, shared } = inventory;
+  if (notOurs(owner, namespace) && !shared) await giveBack(step, cluster, namespace);
+  return { evidence: await removeIfOurs(run, step, owner, cluster, namespace) };
 }
 
 /** @returns what became of it, in a sentence */
@@ -308,7 +299,9 @@ async function untilGone(cluster: Cluster, what: string, objects: readonly Kuber
   });
 }
 
+const named = (objects: readonly KubernetesObject[]) => objects.map((object) => describe(refOf(object))).join(", ");
+
 function gone(objects: readonly KubernetesObject[]): string {
   if (objects.length === 0) return "There was nothing of it.";
-  return `Gone: ${objects.map((object) => describe(refOf(object))).join(", ")}.`;
+  return `Gone: ${named(objects)}.`;
 }

@@ -5,12 +5,10 @@ import { ApiError } from "../cluster/errors.ts";
 import { PATIENCE_PASSED_ON } from "../cluster/retry.ts";
 import {
   alsoSaidBy,
-  claimOn,
   classify,
   foundAs,
   handOver,
   inShell,
-  isWhole,
   type Owner,
   proven,
   unclaimed,
@@ -20,6 +18,7 @@ import { differences } from "../mesh/diff.ts";
 import { Failure } from "../mesh/failure.ts";
 import { mergeValues } from "../mesh/objects/control-plane.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
+import { claimOn, isWhole } from "../mesh/pieces.ts";
 import { listed } from "../mesh/words.ts";
 
 /** What applying an object did to it, or would do. */

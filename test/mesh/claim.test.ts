@@ -1,8 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
   alsoSaidBy,
-  type Claim,
-  claimOn,
   classify,
   type Found,
   foundAs,
@@ -24,6 +22,7 @@ import { type KubernetesObject, refOf } from "../../src/mesh/objects/object.ts";
 import { ownership } from "../../src/mesh/objects/ownership.ts";
 import { readerToken } from "../../src/mesh/objects/reader.ts";
 import { remoteSecret } from "../../src/mesh/objects/secrets.ts";
+import { type Claim, claimOn } from "../../src/mesh/pieces.ts";
 import { meshOf } from "../steps/support.ts";
 
 const mesh = meshOf(["a", "b"]);
