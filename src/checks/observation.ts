@@ -5,6 +5,7 @@ import { type Identity, readIdentity } from "../facts/identity.ts";
 import { type Injector, readInjectors } from "../facts/injectors.ts";
 import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { readProxies } from "../facts/proxies.ts";
+import { readSigner, type Signer, startedBefore } from "../facts/signer.ts";
 import { type Bundle, readBundle } from "../facts/trust.ts";
 import { readSample, type Sample } from "../facts/workloads.ts";
 import { isOurs, ownerOf } from "../mesh/claim.ts";
@@ -76,6 +77,8 @@ export interface Observation {
   readonly cacerts: Part<Secret | undefined>;
   /** What istiod made for itself; not looked at where there is a `cacerts`. */
   readonly selfSigned: Part<Secret | undefined>;
+  /** What the replicas of istiod sign by that run since before `cacerts` was last written; the others have read it as they came up. */
+  readonly signers: Part<readonly Signer[]>;
   readonly gateways: Part<Gateways>;
   /** The proxies that are connected to the istiods in use, in one reading of each replica. */
   readonly connections: Part<readonly Connection[]>;
@@ -203,6 +206,12 @@ export async function observe(
     bundle: part(bundle),
     cacerts: part(cacerts),
     selfSigned: part(selfSigned),
+    signers: part(
+      Promise.all([cacerts, istiodPods]).then(([secret, pods]) => {
+        const older = secret ? startedBefore(secret, speaking(pods)) : [];
+        return Promise.all(older.map(({ metadata }) => readSigner(cluster, namespace, metadata.name)));
+      }),
+    ),
     meshConfig: part(meshConfig),
     gateways: part(gateways),
     connections: part(istiodPods.then((running) => connectionsOf(cluster, namespace, running))),
@@ -262,6 +271,7 @@ export function unseen(spec: ClusterSpec): Observation {
     bundle: part,
     cacerts: part,
     selfSigned: part,
+    signers: part,
     gateways: part,
     connections: part,
     sample: part,

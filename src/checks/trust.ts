@@ -1,13 +1,16 @@
 import type { X509Certificate } from "node:crypto";
+import type { Signer } from "../facts/signer.ts";
 import { otherCa } from "../facts/trust.ts";
 import { type Authority, anchorOf, authorityOf, distrust, rootSums, untrusted } from "../mesh/authority.ts";
-import { chainTo, sameAuthority } from "../mesh/certificates/chain.ts";
+import { chainTo, type Issuer, sameAuthority } from "../mesh/certificates/chain.ts";
 import { inspectCaCerts } from "../mesh/certificates/inspect.ts";
 import { info, readableIn, subjectOf } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
-import type { Finding } from "../mesh/report.ts";
+import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { betweenRoots } from "../mesh/trust.ts";
+import { listed } from "../mesh/words.ts";
+import { writtenAt } from "../mesh/written.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import type { Observation } from "./observation.ts";
 import { readable } from "./part.ts";
@@ -88,16 +91,85 @@ function cacertsAreInEffect(mesh: MeshSpec, seen: Observation, now: Date): Findi
       reading,
     );
   }
+  const signing = bySomethingElse(seen, issuer);
+  const [first] = signing;
+  const readings = [reading, ...(first ? [signersReading(seen)] : [])];
+  const over = signing.find(({ chainEnds }) => chainEnds && chainEnds <= now);
+  if (over?.chainEnds)
+    return failed(
+      `${over.pod} signs by a CA that is past its end, ${day(over.chainEnds)}, and has not taken up the one in the Secret ${namespace}/cacerts: no certificate that it issues is valid.`,
+      `Restart istiod: ${restart}`,
+      ...readings,
+    );
+  const unasked = whyUnasked(seen);
+  if (unasked)
+    return unknown(
+      `Whether every istiod has taken up what the Secret ${namespace}/cacerts holds since it was last written is not known: ${unasked.message.replace(/\.$/, "")}.`,
+      unasked.hint ?? `If not, restart it: ${restart}`,
+      reading,
+    );
   const [coming, going] = [without(roots, inEffect), without(inEffect, roots)];
   const pending = [
     ...(coming.length > 0 ? [`workloads do not trust ${named(coming)} yet`] : []),
     ...(going.length > 0 ? [`they still trust ${named(going)}`] : []),
   ].join(", and ");
+  const warning = [
+    ...(first ? [`${staleIn(namespace, seen, signing, now)} ${restart}`] : []),
+    ...(pending && !first
+      ? [`The Secret ${namespace}/cacerts holds other roots than are in effect: ${pending}. ${restart}`]
+      : []),
+  ].join(" ");
   return {
-    ...passed("The root in cacerts is the one that workloads get.", reading),
-    ...(pending
-      ? { warning: `The Secret ${namespace}/cacerts holds other roots than are in effect: ${pending}. ${restart}` }
-      : {}),
+    ...passed("The root in cacerts is the one that workloads get.", ...readings),
+    ...(warning ? { warning } : {}),
+  };
+}
+
+/** How long an istiod that can may take to notice a Secret: its kubelet brings it once a minute or so. Milliseconds. */
+const NOTICED = 3 * 60_000;
+
+/** Those replicas of istiod that sign by something else than the Secret `cacerts` holds, by when that ends. */
+function bySomethingElse(seen: Observation, { certificate, chain }: Issuer): readonly Signer[] {
+  // The metric is of the chain's first certificate, in whole seconds.
+  const end = (chain[0] ?? certificate).validToDate.getTime();
+  return (readable(seen.signers) ?? []).filter(
+    ({ chainEnds }) => !chainEnds || Math.abs(chainEnds.getTime() - end) >= 1_000,
+  );
+}
+
+function staleIn(namespace: string, { cacerts }: Observation, signing: readonly Signer[], now: Date): string {
+  const written = writtenAt(cacerts()?.metadata ?? { name: "" }, ["data"]);
+  const by = listed(
+    signing.map(
+      ({ pod, chainEnds }) =>
+        `${pod} by ${chainEnds ? `one that is valid until ${day(chainEnds)}` : "a root that it made itself"}`,
+    ),
+  );
+  const since = written ? `, which was written ${written.toISOString().slice(0, 16).replace("T", " ")} UTC` : "";
+  const when =
+    written && now.getTime() - written.getTime() < NOTICED
+      ? "It takes a new intermediate of the same roots up by itself within two minutes; else restart it:"
+      : "It will at its next restart, whenever that is; have it do so now:";
+  return `Not every istiod signs by the CA in the Secret ${namespace}/cacerts${since}, but ${by}. ${when}`;
+}
+
+/** Why it is not known what the replicas sign by that may not have taken up the Secret. */
+function whyUnasked({ signers }: Observation): Failure | undefined {
+  try {
+    signers();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+}
+
+function signersReading(seen: Observation): Reading {
+  return {
+    source: "pilot-discovery request GET /metrics, citadel_server_cert_chain_expiry_timestamp",
+    values: Object.fromEntries(
+      (readable(seen.signers) ?? []).map(({ pod, chainEnds }) => [pod, chainEnds?.toISOString() ?? "its own root"]),
+    ),
   };
 }
 
@@ -167,6 +239,9 @@ function authority(namespace: string, seen: Observation): Authority {
   if (signedElsewhere(namespace, seen)) return authorityOf(trusted, [], readableIn(idle));
   const cacerts = seen.cacerts();
   const plugged = cacerts && inspectCaCerts(cacerts.data ?? {});
+  // What it signs by instead is known by its end alone.
+  if (plugged?.issuer && bySomethingElse(seen, plugged.issuer).length > 0)
+    return authorityOf(trusted, [], readableIn(idle));
   const own = selfSignedCa(plugged?.istioGenerated ? cacerts : seen.selfSigned())?.issuer;
   return authorityOf(trusted, [plugged?.issuer, own], readableIn(idle));
 }

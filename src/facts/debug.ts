@@ -41,9 +41,14 @@ export interface RemoteMetrics {
   readonly statuses: ReadonlyMap<string, string>;
 }
 
+/** A replica's metrics, in Prometheus' text. @throws a `Failure` where it could not be asked */
+export async function metricsOf(cluster: Cluster, namespace: string, pod: string): Promise<string> {
+  return (await ask(cluster, namespace, pod, "/metrics")).stdout;
+}
+
 /** @throws a `Failure` where they could not be read */
 export async function remoteMetrics(cluster: Cluster, namespace: string, pod: string): Promise<RemoteMetrics> {
-  const { stdout } = await ask(cluster, namespace, pod, "/metrics");
+  const stdout = await metricsOf(cluster, namespace, pod);
   const remotes = /^istiod_managed_clusters\{[^}]*cluster_type="remote"[^}]*\} (\S+)$/m.exec(stdout)?.[1];
   if (remotes === undefined) throw new Failure("its metrics do not tell of remote clusters");
   const statuses = stdout.matchAll(/^istiod_remote_cluster_sync_status\{([^}]*)\} 1(?:\.0)?$/gm);

@@ -258,7 +258,7 @@ export function betweenRoots(authorities: ReadonlyMap<string, Authority>, now: D
   const unsure = distrust(authorities, now).filter(({ why }) => why === "unknown");
   if (unsure.length > 0) {
     const { list } = untrusted(authorities, unsure);
-    return `Another CA than istiod signs, and by which of the roots it does is not known; not every cluster trusts all of them: ${list}.`;
+    return `By which of its roots is signed is not known, for another CA does it, or an istiod that has not taken up its cacerts; not every cluster trusts all of them: ${list}.`;
   }
   const known = [...authorities].filter(([, { issuer }]) => issuer);
   const byRoot = [...Map.groupBy(rootSums(new Map(known)), ([, sum]) => sum)];

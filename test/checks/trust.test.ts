@@ -4,6 +4,7 @@ import type { Observation } from "../../src/checks/observation.ts";
 import { sameRoot, trustChecks } from "../../src/checks/trust.ts";
 import { type Bundle, otherCa, plannedCa, readBundle } from "../../src/facts/trust.ts";
 import { info } from "../../src/mesh/certificates/pem.ts";
+import { Failure } from "../../src/mesh/failure.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
 import type { Secret } from "../../src/mesh/objects/secrets.ts";
 import type { Finding } from "../../src/mesh/report.ts";
@@ -58,6 +59,10 @@ interface Ca {
   readonly added?: readonly Root[];
   readonly idle?: readonly Root[];
   readonly env?: Record<string, string>;
+  /** What replicas sign by that run since before the Secret was written: by the end of that, or their own root. */
+  readonly signing?: readonly (Date | undefined)[];
+  /** Since when it is there, in minutes. */
+  readonly written?: number;
 }
 
 const istiod = (env: Record<string, string> = {}) =>
@@ -72,7 +77,10 @@ const istiod = (env: Record<string, string> = {}) =>
     },
   }) as unknown as Deployment;
 
-function seen(name: string, { secret, self, effect, added = [], idle = [], env }: Ca): Observation {
+function seen(
+  name: string,
+  { secret, self, effect, added = [], idle = [], env, signing = [], written }: Ca,
+): Observation {
   const bundle: Bundle = {
     source: "ConfigMap c",
     pem: pems(effect),
@@ -86,9 +94,17 @@ function seen(name: string, { secret, self, effect, added = [], idle = [], env }
     istiod: () => istiod(env),
     identity: () => ({}),
     bundle: () => bundle,
-    cacerts: () => (secret ? cacerts(secret[0], secret.slice(1) as Root[]) : undefined),
+    cacerts: () => (secret ? writtenBefore(cacerts(secret[0], secret.slice(1) as Root[]), written) : undefined),
+    signers: () => signing.map((chainEnds, i) => ({ pod: `istiod-${i}`, chainEnds, rootEnds: at(365) })),
     selfSigned: () => (self ? kept : undefined),
   } as unknown as Observation;
+}
+
+function writtenBefore(secret: Secret, minutes: number | undefined): Secret {
+  if (minutes === undefined) return secret;
+  const time = new Date(now.getTime() - minutes * 60_000).toISOString();
+  const managedFields = [{ manager: "kubectl", operation: "Update" as const, time, fieldsV1: { "f:data": {} } }];
+  return { ...secret, metadata: { ...secret.metadata, managedFields } };
 }
 
 /** Signs by the first, and trusts these; what is in the Secret is in effect. */
@@ -192,6 +208,21 @@ describe("what signs in each cluster is trusted in every other", () => {
     expect(finding.cause).toMatch(wanted);
   });
 
+  test.each<[string, Ca, string]>([
+    ["and does so by one that all trust", { ...plugged("old", "old"), signing: [at(20)] }, "passed"],
+    [
+      "and by which of the roots of its bundle it does is not known",
+      { ...plugged("new", "old", "new"), signing: [at(20)] },
+      "unknown",
+    ],
+  ])("an istiod that has not taken up its Secret is not taken for one that has, %s", (_, ca, verdict) => {
+    const finding = sameRoot(mesh, [seen("a", ca), seen("b", plugged("old", "old"))], now);
+    expect([finding.verdict, finding.cause ?? ""]).toEqual([
+      verdict,
+      verdict === "unknown" ? expect.stringMatching(/^By which of its roots is signed is not known.*of a .* in b/) : "",
+    ]);
+  });
+
   test("which of another CA's roots signs is not known", () => {
     const cas: Ca[] = [{ effect: ["old", "new"], env: { EXTERNAL_CA: "x" } }, plugged("old", "old")];
     expect(
@@ -231,6 +262,27 @@ describe("one cluster's CA", () => {
       { ...plugged("old", "new"), env: { ENABLE_CA_SERVER: "false" } },
       /^skipped \| Another CA signs, not istiod: ENABLE_CA_SERVER=false/,
     ],
+    ["that a replica has taken up", { ...plugged("old", "old"), signing: [at(365)] }, /^passed \| [^|]*$/],
+    [
+      "with a new intermediate that a replica has not taken up, in time to do so",
+      { ...plugged("old", "old"), signing: [at(365), at(20)], written: 1 },
+      /^passed .* warned: Not every istiod signs by .*written 2026-11-20 11:59 UTC, but istiod-1 by one that is valid until 2026-12-10\. It takes .* by itself/,
+    ],
+    [
+      "with a new intermediate that no replica has taken up",
+      { ...plugged("old", "old"), signing: [at(20)], written: 90 },
+      /^passed .* warned: .*istiod-0 by one that is valid until 2026-12-10\. It will at its next restart/,
+    ],
+    [
+      "of the root that istiod made itself, which signs by that still",
+      { ...plugged("old", "old"), signing: [undefined], written: 90 },
+      /^passed .* warned: .*istiod-0 by a root that it made itself/,
+    ],
+    [
+      "in place of one that is past its end and signs still",
+      { ...plugged("old", "old"), signing: [at(-1)], written: 90 },
+      /^failed \| istiod-0 signs by a CA that is past its end, 2026-11-19, and has not taken up/,
+    ],
   ])("cacerts: %s", (_, ca, wanted) => {
     expect(judge("trust.in-effect", ca)).toMatch(wanted);
   });
@@ -251,6 +303,17 @@ describe("one cluster's CA", () => {
     ],
   ])("the root: %s", (_, ca, wanted) => {
     expect(judge("trust.root", ca)).toMatch(wanted);
+  });
+
+  test("what replicas of before the last change sign by may not be told", () => {
+    const signers = () => {
+      throw new Failure("it could not be asked (forbidden)", "ask for exec");
+    };
+    expect(checks["trust.in-effect"]!({ ...seen("a", plugged("old", "old")), signers })).toMatchObject({
+      verdict: "unknown",
+      cause: expect.stringMatching(/^Whether every istiod has taken up .* is not known: it could not be asked/),
+      hint: "ask for exec",
+    });
   });
 
   test("its sums are data", () => {

@@ -5,7 +5,7 @@ import { parse, stringify } from "yaml";
 import { rootCauses } from "../../src/mesh/causes.ts";
 import { type Check, type Report, type Subject, subjectName } from "../../src/mesh/report.ts";
 import type { MeshSpec } from "../../src/mesh/spec.ts";
-import { blocked } from "../embedded/cluster.ts";
+import { blocked, distorted } from "../embedded/cluster.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { added, changed, type Mend, object, removed, tells, valued } from "./change.ts";
 import { testClusters } from "./clusters.ts";
@@ -544,6 +544,28 @@ const RIGHT: Right[] = [
           };
         }),
     ],
+  },
+  {
+    id: "C43",
+    mesh: "a new intermediate of the same root, which istiod does not sign by yet",
+    make: () => [
+      () =>
+        changed(west(), get(west(), "v1", "Secret", "cacerts"), ({ metadata }) => {
+          const time = new Date().toISOString();
+          metadata.managedFields = [
+            { manager: "kubectl", operation: "Update", time, fieldsType: "FieldsV1", fieldsV1: { "f:data": {} } },
+          ];
+        }),
+      () => {
+        distorted.set(west(), (path, answer) =>
+          path === "metrics" ? answer.replace(/(cert_chain_expiry_timestamp) \S+/, "$1 1900000000") : answer,
+        );
+        return () => {
+          distorted.delete(west());
+        };
+      },
+    ],
+    warned: { [`trust.in-effect ${WEST}`]: /istiod\S+ by one that is valid until 2030-03-17\. It takes a new/ },
   },
   {
     id: "C21",

@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { webcrypto } from "node:crypto";
+import { webcrypto, X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import type { ExecResponse, Json, Kube } from "../kube.ts";
 import type { Neighbour } from "../network.ts";
@@ -38,6 +38,8 @@ interface Istiod {
   readonly namespace: string;
   /** The root that its workloads trust, as of its start. */
   readonly root: Promise<string>;
+  /** What it signs by, PEM; nothing where that is its own root. */
+  readonly chain: string;
   readonly remotes: RemoteClusters;
   readonly log: { readonly at: Date; readonly line: string }[];
 }
@@ -67,6 +69,7 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       revision: labels["istio.io/rev"] ?? "default",
       namespace,
       root: rootOf(kube, namespace),
+      chain: chainOf(kube, namespace),
       remotes: new RemoteClusters(id, dial, { deaf, forgetful }, say, timeout),
       log,
     };
@@ -108,9 +111,14 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       const held = (await known(asked)).filter(({ id }) => !asked.remotes.lost.has(id));
       return shardz(held.map(({ id, neighbour }) => ({ id, kube: neighbour.kube })));
     },
-    metrics: async ({ remotes }) => {
-      const managed = (await remotes.status()).length - 1;
-      return `istiod_managed_clusters{cluster_type="local"} 1\nistiod_managed_clusters{cluster_type="remote"} ${managed}\n`;
+    metrics: async ({ remotes, root, chain }) => {
+      const lines = [
+        'istiod_managed_clusters{cluster_type="local"} 1',
+        `istiod_managed_clusters{cluster_type="remote"} ${(await remotes.status()).length - 1}`,
+        `citadel_server_root_cert_expiry_timestamp ${endOf(await root)}`,
+        ...(chain ? [`citadel_server_cert_chain_expiry_timestamp ${endOf(chain)}`] : []),
+      ];
+      return `${lines.join("\n")}\n`;
     },
   };
 
@@ -125,7 +133,8 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     const closed = env.some(({ name, value }) => name === "ENABLE_DEBUG_ON_HTTP" && value === "false");
     const answer = closed && path !== "metrics" ? undefined : await answers[path]?.(asked, proxy);
     if (!path) return refused("unknown command\n");
-    const text = typeof answer === "string" ? answer : JSON.stringify(distort(path.replace("debug/", ""), answer));
+    const told = answer === undefined ? answer : distort(path.replace("debug/", ""), answer);
+    const text = typeof told === "string" ? told : JSON.stringify(told);
     const stdout = answer === undefined ? "404 page not found\n\n" : `${text}\n`;
     return { exitCode: 0, stdout, stderr: "info\tklog\tConfig not found: /var/run/secrets/remote/config\n" };
   });
@@ -242,6 +251,16 @@ async function rootOf(kube: Kube, namespace: string): Promise<string> {
     data: { "ca-cert.pem": encode(certificate), "ca-key.pem": encode(key), "root-cert.pem": encode(certificate) },
   });
   return certificate;
+}
+
+function chainOf(kube: Kube, namespace: string): string {
+  const { data } = kube.get({ apiVersion: "v1", kind: "Secret", namespace, name: "cacerts" }) ?? {};
+  return decode(data?.["tls.crt"] ?? (data?.["cert-chain.pem"] || data?.["ca-cert.pem"])) ?? "";
+}
+
+/** Of the first certificate, in seconds. */
+function endOf(pem: string): number {
+  return Math.floor(new X509Certificate(pem).validToDate.getTime() / 1000);
 }
 
 async function selfSigned(): Promise<{ certificate: string; key: string }> {
