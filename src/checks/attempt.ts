@@ -3,6 +3,7 @@ import type { GatewayView } from "../facts/gateway-view.ts";
 import type { RootPolicies } from "../facts/policies.ts";
 import type { Upstream } from "../facts/upstreams.ts";
 import { probeName } from "../mesh/objects/probe.ts";
+import type { Teller } from "../mesh/objects/probe-filter.ts";
 import type { TrafficPair } from "../mesh/spec.ts";
 
 /** One request from the source's probe, and what came back. */
@@ -14,6 +15,21 @@ export interface Call {
   readonly client?: string;
   /** Milliseconds from the source's probe to the answer, both sidecars and gateways in between. */
   readonly milliseconds?: number;
+  /** What the Envoy says that answered in the target's place; absent where none did, or it was not given to say it. */
+  readonly refusal?: Refusal;
+}
+
+/** Why an Envoy answers in the application's place, as its access log would have it. */
+export interface Refusal {
+  readonly by: Teller;
+  /** `UF`, `UH`, … */
+  readonly flags: readonly string[];
+  /** `upstream_reset_before_response_started{remote_connection_failure}` */
+  readonly details: string;
+  /** What the transport to the upstream failed by; empty where it does not say. */
+  readonly reason: string;
+  /** The address that it was about; empty where there was none. */
+  readonly upstream: string;
 }
 
 /** An address that the source's proxy has for the target's probe. */

@@ -1,4 +1,4 @@
-import type { Policies, Policy, TrafficPolicy } from "../facts/policies.ts";
+import type { Policies, Policy, PortPolicies, TrafficPolicy } from "../facts/policies.ts";
 import { matches } from "../mesh/label-selector.ts";
 
 // What Istio's own policies do to requests, each rule once: for the probes' requests and for the user's own Services.
@@ -25,29 +25,33 @@ export function ruleFor(policies: Policies, { host, namespace, caller, rootNames
           policy.kind === "DestinationRule" &&
           policy.metadata.namespace === where &&
           isSeenFrom(policy, caller) &&
-          isHost(hostOf(policy, host), host),
+          isHost(ruleHost(policy, host), host),
       )
-      .toSorted((a, b) => hostOf(b, host).length - hostOf(a, host).length);
+      .toSorted((a, b) => ruleHost(b, host).length - ruleHost(a, host).length);
     if (best) return best;
   }
   return undefined;
 }
 
 /** Whether a rule is for callers of a namespace; one that does not say is for all. */
-function isSeenFrom({ metadata, spec }: Policy, caller: string): boolean {
+export function isSeenFrom({ metadata, spec }: Policy, caller: string): boolean {
   const to = spec?.exportTo ?? [];
   return to.length === 0 || to.some((each) => each === "*" || (each === "." ? metadata.namespace : each) === caller);
 }
 
-/** A rule's host; a name without a dot is of the rule's own namespace (pkg/config/model ResolveShortNameToFQDN). */
-function hostOf({ metadata, spec }: Policy, like: string): string {
-  const host = spec?.host ?? "";
+/**
+ * A host that a policy names; a name without a dot is of the policy's own namespace (pkg/config/model ResolveShortNameToFQDN).
+ * @param like the whole name of a Service of the cluster
+ */
+export function hostOf(host: string, { namespace }: Policy["metadata"], like: string): string {
   const domain = like.slice(like.indexOf(".svc."));
-  return host === "*" || host.includes(".") ? host : `${host}.${metadata.namespace}${domain}`;
+  return host === "*" || host.includes(".") ? host : `${host}.${namespace}${domain}`;
 }
 
+const ruleHost = ({ metadata, spec }: Policy, like: string) => hostOf(spec?.host ?? "", metadata, like);
+
 /** Whether a host is that of a pattern, `*` at whose beginning stands for anything. */
-function isHost(pattern: string, host: string): boolean {
+export function isHost(pattern: string, host: string): boolean {
   return pattern.startsWith("*") ? host.endsWith(pattern.slice(1)) : pattern === host;
 }
 
@@ -63,7 +67,7 @@ export function settingOf<K extends keyof TrafficPolicy>(
   return own ? own[key] : all[key];
 }
 
-type Labels = Readonly<Record<string, string>>;
+export type Labels = Readonly<Record<string, string>>;
 
 /** A policy by which a Service's endpoints take, or are sent, no mutual TLS. */
 export interface Plain {
@@ -72,12 +76,17 @@ export interface Plain {
   readonly mode: string;
 }
 
-/** The DestinationRule that says by which TLS a port is called, and what it says; `undefined`: none does. */
-export function tlsOf(policies: Policies, route: Route, port: number): Plain | undefined {
+/**
+ * The DestinationRule that says by which TLS a port is called, and what it says; `undefined`: none does.
+ * @param subset of the Service, where that is called: what is said of it comes before what is said of all
+ */
+export function tlsOf(policies: Policies, route: Route, port: number, subset?: string): Plain | undefined {
   const rule = ruleFor(policies, route);
-  const { tls, portLevelSettings = [] } = rule?.spec?.trafficPolicy ?? {};
-  // Of TLS alone a port that says nothing takes what is said of all.
-  const mode = portLevelSettings.find((each) => each.port?.number === port && each.tls)?.tls?.mode ?? tls?.mode;
+  const modeIn = ({ tls, portLevelSettings = [] }: PortPolicies = {}) =>
+    // Of TLS alone a port that says nothing takes what is said of all.
+    portLevelSettings.find((each) => each.port?.number === port && each.tls)?.tls?.mode ?? tls?.mode;
+  const own = rule?.spec?.subsets?.find(({ name }) => name !== undefined && name === subset);
+  const mode = modeIn(own?.trafficPolicy) ?? modeIn(rule?.spec?.trafficPolicy);
   return rule && mode ? { policy: rule, mode } : undefined;
 }
 
@@ -86,38 +95,60 @@ export function tlsOf(policies: Policies, route: Route, port: number): Plain | u
  * gateway, leave out the endpoints of other networks, and its gateway those of its own (pilot/pkg/xds/endpoints,
  * mtls_checker.go and ep_filters.go): a DestinationRule decides where it has a mode, else the endpoints' PeerAuthentication.
  * @param endpoints their pods' labels; it is said of all of them
+ * @param target the port of the pods, where that is known and another
+ * @param subset that of the Service which is called
  */
 export function plainBy(
   policies: Policies,
   route: Route,
   port: number,
   endpoints: readonly Labels[],
+  { target = port, subset }: { readonly target?: number | undefined; readonly subset?: string | undefined } = {},
 ): Plain | undefined {
-  const said = tlsOf(policies, route, port);
+  const said = tlsOf(policies, route, port, subset);
   if (said) return said.mode === "ISTIO_MUTUAL" ? undefined : said;
-  const deciding = (endpoints.length > 0 ? endpoints : [undefined]).map((labels) => peerOf(policies, route, labels));
-  return deciding.every((each) => each?.spec?.mtls?.mode === "DISABLE")
-    ? { policy: deciding[0] as Policy, mode: "DISABLE" }
-    : undefined;
+  const deciding = (endpoints.length > 0 ? endpoints : [undefined]).map((labels) =>
+    peerOf(policies, route, labels, target),
+  );
+  const [first] = deciding;
+  return first && deciding.every((each) => each?.mode === "DISABLE") ? { ...first, mode: "DISABLE" } : undefined;
 }
 
-/** The PeerAuthentication that decides: for these pods, else for their namespace, else for the mesh; of several the oldest. */
+/**
+ * The PeerAuthentication that decides for a port of pods, and what it says: one for these pods, and there what is said of the
+ * port; else for their namespace, else for the mesh; of several the oldest (pilot/pkg/model/authentication.go, and
+ * security/authn ComposePeerAuthentication).
+ */
 function peerOf(
   policies: Policies,
   { namespace, rootNamespace }: Route,
   labels: Labels | undefined,
-): Policy | undefined {
-  const said = policies
-    .filter(({ kind, spec }) => kind === "PeerAuthentication" && (spec?.mtls?.mode ?? "UNSET") !== "UNSET")
+  port: number,
+): Plain | undefined {
+  const all = policies
+    .filter(({ kind }) => kind === "PeerAuthentication")
     .toSorted((a, b) => ageOf(a).localeCompare(ageOf(b)));
-  const forAll = said.filter((policy) => !hasSelector(policy));
-  return (
-    said.find(
-      (policy) => policy.metadata.namespace === namespace && labels && hasSelector(policy) && selects(policy, labels),
-    ) ??
-    forAll.find(({ metadata }) => metadata.namespace === namespace) ??
-    forAll.find(({ metadata }) => metadata.namespace === rootNamespace)
+  const isSaid = (mode: string | undefined) => mode !== undefined && mode !== "UNSET";
+  const modeOf = (policy: Policy | undefined) => policy?.spec?.mtls?.mode;
+  // Of the root namespace's none is for some pods alone.
+  const own = all.find(
+    (policy) =>
+      policy.metadata.namespace === namespace &&
+      namespace !== rootNamespace &&
+      labels &&
+      hasSelector(policy) &&
+      selects(policy, labels),
   );
+  // Without a selector it says nothing of single ports.
+  const ofPort = own?.spec?.portLevelMtls?.[port]?.mode;
+  if (own && isSaid(ofPort)) return { policy: own, mode: ofPort as string };
+  const forAll = all.filter((policy) => !hasSelector(policy));
+  const policy = [
+    own,
+    forAll.find(({ metadata }) => metadata.namespace === namespace),
+    forAll.find(({ metadata }) => metadata.namespace === rootNamespace),
+  ].find((each) => isSaid(modeOf(each)));
+  return policy && { policy, mode: modeOf(policy) as string };
 }
 
 const ageOf = ({ metadata }: Policy) => metadata.creationTimestamp ?? "";

@@ -17,6 +17,7 @@ import {
 } from "./attempt.ts";
 import { failed, passed, unknown } from "./finding.ts";
 import { authorizing, hiddenBy, plainBy, type Route, refusing, tlsOf } from "./policies.ts";
+import { routingOf } from "./routing.ts";
 
 /** Why a request was not answered as it should be, from the answer and from all that was looked into. */
 export function refusal(attempt: Attempt, circumstances: Circumstances): Finding {
@@ -25,6 +26,8 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
   const { source, target } = pair;
   const { status, body } = first;
   if (status === undefined) return notHandedOn(source, first);
+  const sent = elsewhere(attempt, circumstances);
+  if (sent) return sent;
   const list = typeof endpoints === "string" ? undefined : endpoints;
   const addresses = list?.map(({ address, port }) => `${address}:${port}`).join(", ");
   const remotes = `In ${source}: istioctl remote-clusters -i ${istioNamespace}`;
@@ -170,6 +173,28 @@ function forbidden({ pair, namespace, first, endpoints, oneNetwork }: Attempt, {
     ),
     warning: `${who} of ${target} refuses what the probe in ${source} asks, so only the way to it is proved. Whether your workloads are let in is up to that policy: kubectl get authorizationpolicies -A`,
   };
+}
+
+/** A VirtualService for all Services, by which what is asked for does not get to the target. */
+function elsewhere({ pair, namespace, host }: Attempt, { policies }: Circumstances): Finding | undefined {
+  const { source, target } = pair;
+  const of = policies?.get(source);
+  const name = host ?? `${probeName(target)}.${namespace}.svc.cluster.local`;
+  const route = of && { host: name, namespace, caller: namespace, rootNamespace: of.namespace };
+  const routing = of && routingOf(of.policies, route as Route, ANSWER_PORT);
+  if (!of || !routing) return undefined;
+  const { policy, kind, to } = routing;
+  const does = {
+    aborts: "aborts every request (fault.abort)",
+    answers: "has proxies answer, or redirect, every request themselves",
+    elsewhere: `sends every request to ${listed(to)}`,
+    subsets: `sends every request to ${listed(to)} of what is asked for`,
+    some: `sends some requests another way${to.length > 0 ? ` (${listed(to)})` : ""}`,
+  }[kind];
+  return failed(
+    `VirtualService ${of.namespace}/${policy.metadata.name} in ${source} is for ${listed(policy.spec?.hosts ?? [])} and ${does}, so ${source}'s request does not get to ${target}.`,
+    `Have it hold for the hosts that it is meant for: kubectl -n ${of.namespace} edit virtualservices.networking.istio.io ${policy.metadata.name}`,
+  );
 }
 
 /** What of the mesh's own rules for all workloads leaves no way between networks; told alike for each pair that it concerns. */

@@ -1,50 +1,26 @@
 import type { HeldEndpoint, Offer } from "../facts/endpoints.ts";
-import type { MeshConfig } from "../facts/mesh-config.ts";
-import type { Policies, Policy } from "../facts/policies.ts";
 import type { ProxyView } from "../facts/proxy-view.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isSelected } from "../mesh/label-selector.ts";
 import { describe, type KubernetesObject, refOf } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
-import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import type { Comparison } from "./comparison.ts";
 import { failed, passed, unknown } from "./finding.ts";
-import { type Part, readable, unanswered } from "./part.ts";
-import { authorizing, closedBy, hiddenBy, type Plain, plainBy, type Route } from "./policies.ts";
-import { differenceOf, EXPORT_TO, exportOf, isTcp, localRule, portsOf } from "./visibility.ts";
-
-/** What there is to see of a Service from one cluster. */
-export interface ServiceView {
-  readonly service: ServiceSpec;
-  readonly observer: string;
-  /** The control planes' namespace. */
-  readonly istioNamespace: string;
-  /** The Service's whole name. */
-  readonly host: string;
-  /** Of every cluster of the mesh, by name. */
-  readonly offers: ReadonlyMap<string, Part<Offer>>;
-  /** Networks by cluster. */
-  readonly networks: ReadonlyMap<string, string>;
-  /** What the observer's istiods hold of another cluster, by replica. */
-  held(target: string): readonly (Comparison | { readonly pod: string; readonly problem: Failure })[];
-  /** By cluster. */
-  readonly configs: ReadonlyMap<string, Part<MeshConfig>>;
-  /** What a running sidecar of the observer is given; `undefined` where there is none. */
-  readonly proxy: Part<ProxyView | undefined>;
-  /** By cluster. */
-  readonly policies: ReadonlyMap<string, Part<Policies>>;
-}
-
-type Of<T> = ReadonlyMap<string, T>;
-
-/** What a cluster's control plane goes by. Throws the `Failure` that says why that is not known. */
-const configOf = ({ configs }: ServiceView, cluster: string): MeshConfig =>
-  (configs.get(cluster) ?? unanswered(cluster))();
-/** The namespace whose policies hold for all of a cluster's. Where that is not known, it is told elsewhere. */
-const rootOf = (view: ServiceView, cluster: string): string =>
-  readable(() => configOf(view, cluster))?.rootNamespace ?? view.istioNamespace;
-type Trouble = Pick<Finding, "cause" | "hint" | "clusters">;
+import { readable } from "./part.ts";
+import { hiddenBy, plainBy } from "./policies.ts";
+import { hintFor, misrouted, refusal, rerouted, sentPlain, warningOf, wordsOf } from "./service-policies.ts";
+import {
+  configOf,
+  type Of,
+  policiesOf,
+  portsIn,
+  routeIn,
+  type ServiceView,
+  type Trouble,
+  targetOf,
+} from "./service-view.ts";
+import { differenceOf, EXPORT_TO, exportOf, localRule, portsOf } from "./visibility.ts";
 
 /**
  * Whether callers in a cluster reach a Service wherever it has endpoints: by what the clusters have, by what istiod holds of
@@ -76,6 +52,7 @@ export function serviceIsReached(view: ServiceView): Finding {
   const trouble =
     unfit(view, services, unread) ??
     unready(name, services, ready, unread) ??
+    misrouted(view) ??
     [...ready]
       .filter(([target, number]) => target !== observer && number > 0)
       .map(([target]) => unreached(view, target, known, services))
@@ -99,27 +76,11 @@ export function serviceIsReached(view: ServiceView): Finding {
       ? ` istiod of ${observer} holds them; no workload with a sidecar runs there that could show more.`
       : ""
     : ` A proxy that runs in ${observer}, ${proxy.proxy}, has them all.`;
-  const warning = warningOf(view, others);
+  const warning = [warningOf(view, others) ?? [], rerouted(view, others) ?? []].flat().join(" ");
   return {
     ...passed(`Endpoints that are ready: ${listed(numbers)}.${way}`, reading),
     ...(warning ? { warning } : {}),
   };
-}
-
-const policiesOf = ({ policies }: ServiceView, cluster: string): Policies =>
-  readable(policies.get(cluster) ?? none) ?? [];
-
-/** The Service as callers of a namespace see it by a cluster's policies. */
-function routeIn(view: ServiceView, cluster: string, caller: string): Route {
-  return { host: view.host, namespace: view.service.namespace, caller, rootNamespace: rootOf(view, cluster) };
-}
-
-/** The ports that are called. */
-function portsIn({ service }: ServiceView, object: KubernetesObject): number[] {
-  if (service.port !== undefined) return [service.port];
-  return portsOf(object)
-    .filter(isTcp)
-    .map(({ port }) => port);
 }
 
 /** What is wrong with the Service as such, in whichever cluster. */
@@ -281,7 +242,7 @@ function unseenByProxy(
           : `Is it connected and in sync? In ${observer}: istioctl proxy-status ${proxy.proxy}`,
       };
     }
-    const plain = crosses ? plainBy(policies, route, port, endpoints) : undefined;
+    const plain = crosses ? plainBy(policies, route, port, endpoints, { target: targetOf(there, port) }) : undefined;
     if (plain)
       return {
         cause: `The proxy ${proxy.proxy} of ${observer} has no endpoint of ${them} in ${target}: ${wordsOf(plain)}.`,
@@ -294,57 +255,6 @@ function unseenByProxy(
     };
   }
   return undefined;
-}
-
-/** A policy by which what is sent to a Service is not the mutual TLS that alone crosses networks. */
-function sentPlain(
-  view: ServiceView,
-  clusters: readonly string[],
-  there: KubernetesObject,
-  endpoints: readonly HeldEndpoint[],
-): Trouble | undefined {
-  const labels = endpoints.map((each) => each.labels);
-  for (const cluster of clusters) {
-    for (const port of portsIn(view, there)) {
-      // There it is the gateway that calls; here any workload.
-      const route = routeIn(view, cluster, cluster === view.observer ? "" : view.istioNamespace);
-      const plain = plainBy(policiesOf(view, cluster), route, port, labels);
-      if (plain)
-        return {
-          cause: `Port ${port} of ${view.service.namespace}/${view.service.name} is not reached between networks: in ${cluster} ${wordsOf(plain)}.`,
-          hint: hintFor(plain, cluster),
-        };
-    }
-  }
-  return undefined;
-}
-
-function wordsOf({ policy, mode }: Plain): string {
-  const ref = describe(refOf(policy));
-  return policy.kind === "DestinationRule"
-    ? `${ref} has TLS mode ${mode}, and a gateway lets through only ISTIO_MUTUAL`
-    : `${ref} switches mutual TLS off, by which alone a gateway lets requests through`;
-}
-
-function hintFor({ policy: { kind, metadata } }: Plain, cluster: string): string {
-  const edit = `In ${cluster}: kubectl -n ${metadata.namespace} edit ${kind.toLowerCase()}s ${metadata.name}`;
-  return kind === "DestinationRule" ? `Take the TLS mode out, Istio finds it by itself. ${edit}` : edit;
-}
-
-/** A policy of the target that lets nobody in. */
-function refusal(view: ServiceView, target: string, endpoints: readonly HeldEndpoint[]): Trouble | undefined {
-  const closed = closedBy(decidingIn(view, target, endpoints));
-  if (!closed) return undefined;
-  return {
-    cause: `${describe(refOf(closed))} of ${target} lets nobody in to ${serviceName(view.service)}.`,
-    hint: `In ${target}: kubectl -n ${closed.metadata.namespace} get authorizationpolicies ${closed.metadata.name} -o yaml`,
-  };
-}
-
-/** The target's policies that decide who may call the Service. */
-function decidingIn(view: ServiceView, target: string, endpoints: readonly HeldEndpoint[]): Policy[] {
-  const labels = endpoints.map((each) => each.labels);
-  return authorizing(policiesOf(view, target), routeIn(view, target, ""), labels);
 }
 
 /** What is not known, though nothing was seen to be wrong. */
@@ -377,22 +287,3 @@ function notAsked(view: ServiceView, others: readonly string[]): Finding | undef
   }
   return undefined;
 }
-
-function warningOf(view: ServiceView, others: readonly string[]): string | undefined {
-  const { policies, service, held } = view;
-  // Of a mesh configuration that is not known, which namespace's policies are for all is not either.
-  const unread = others.filter(
-    (target) => !readable(policies.get(target) ?? none) || !readable(() => configOf(view, target)),
-  );
-  if (unread.length > 0)
-    return `The policies of ${listed(unread)} could not be read: whether one of them refuses callers of ${serviceName(service)} is not known.`;
-  const deciding = others.flatMap((target) => {
-    const [replica] = held(target).filter((each) => "named" in each);
-    const endpoints = replica?.named.get(`${service.namespace}/${service.name}`) ?? [];
-    return decidingIn(view, target, endpoints).map((policy) => `${describe(refOf(policy))} of ${target}`);
-  });
-  if (deciding.length === 0) return undefined;
-  return `${listed(deciding)} ${deciding.length === 1 ? "decides" : "decide"} who may call ${serviceName(service)}: whether other clusters' callers may, a request alone shows.`;
-}
-
-const none: Part<Policies> = () => [];

@@ -144,8 +144,10 @@ function readingsOf({ pair }: Attempt, { addresses = [], gateways = [] }: Circum
   ];
 }
 
-function answerReading({ status, body, client }: Call): Reading {
-  return { source: "the last answer", values: { status, body: clip(body, 600), ...(client ? { client } : {}) } };
+function answerReading({ status, body, client, refusal }: Call): Reading {
+  const envoys = refusal ? { ...refusal, reason: clip(refusal.reason, 300), details: clip(refusal.details, 300) } : {};
+  const values = { status, body: clip(body, 600), ...(client ? { client } : {}), ...envoys };
+  return { source: "the last answer", values };
 }
 
 function withReadings(finding: Finding, ...readings: Reading[]): Finding {

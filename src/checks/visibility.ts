@@ -6,6 +6,7 @@ import { count, listed } from "../mesh/words.ts";
 interface Port {
   readonly name?: string;
   readonly port: number;
+  readonly targetPort?: number | string;
   readonly protocol?: string;
   readonly appProtocol?: string;
 }

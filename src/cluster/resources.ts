@@ -38,6 +38,8 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "authentication.k8s.io/v1/TokenReview": { plural: "tokenreviews", namespaced: false },
   "security.istio.io/v1/PeerAuthentication": { plural: "peerauthentications", namespaced: true },
   "networking.istio.io/v1/DestinationRule": { plural: "destinationrules", namespaced: true },
+  "networking.istio.io/v1/VirtualService": { plural: "virtualservices", namespaced: true },
+  "networking.istio.io/v1alpha3/EnvoyFilter": { plural: "envoyfilters", namespaced: true },
   "networking.istio.io/v1/Sidecar": { plural: "sidecars", namespaced: true },
   "security.istio.io/v1/AuthorizationPolicy": { plural: "authorizationpolicies", namespaced: true },
   "sailoperator.io/v1/Istio": { plural: "istios", namespaced: false },

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { ObjectRef } from "../mesh/objects/object.ts";
-import { upstreamsIn } from "./upstreams.ts";
+import { type Upstream, upstreamsIn } from "./upstreams.ts";
 
 /** What one pod of a gateway says of itself. */
 export interface GatewayView {
@@ -19,6 +19,8 @@ export interface GatewayView {
   readonly refused: readonly string[];
   /** How many connections it has handed on to the Services of a namespace. */
   readonly connections: number;
+  /** The endpoints that it has for those, by the name that it hands on; none for one that it has no endpoint for. */
+  readonly endpoints: ReadonlyMap<string, readonly Upstream[]>;
 }
 
 /** A gateway's Envoy answers at once, or it is not well. Milliseconds. */
@@ -58,26 +60,39 @@ export async function readGateway(
     ]);
     const { configs = [] } = JSON.parse(listeners) as Dump;
     const active = configs.flatMap(({ active_state }) => active_state?.listener ?? []);
+    const names = new Set(
+      active
+        .flatMap(({ filter_chains = [] }) => filter_chains)
+        .flatMap(({ filter_chain_match }) => filter_chain_match?.server_names ?? []),
+    );
+    const own = [...names].filter((name) => name.includes(`.${towards}.svc.`));
     return {
       ...known,
       ports: active.flatMap(({ address }) => address?.socket_address?.port_value ?? []),
-      names: new Set(
-        active
-          .flatMap(({ filter_chains = [] }) => filter_chains)
-          .flatMap(({ filter_chain_match }) => filter_chain_match?.server_names ?? []),
-      ),
+      names,
       refused: configs.flatMap(({ error_state }) => error_state?.details ?? []),
       connections: (upstreamsIn(clusters, (of) => of.includes(`.${towards}.svc.`)) ?? []).reduce(
         (n, { made }) => n + made,
         0,
       ),
+      // What it passes on by a name is a cluster of that very name.
+      endpoints: new Map(own.map((name) => [name, upstreamsIn(clusters, (of) => of === name) ?? []])),
     };
   } catch (error) {
     if (!(error instanceof Failure || error instanceof SyntaxError)) throw error;
     const problem = error instanceof Failure ? error.message : "its answer cannot be read";
     // What is refused is refused at once.
     const silent = performance.now() - start >= WITHIN ? { silent: WITHIN / 1000 } : {};
-    return { ...known, problem, ...silent, ports: [], names: new Set(), refused: [], connections: 0 };
+    return {
+      ...known,
+      problem,
+      ...silent,
+      ports: [],
+      names: new Set(),
+      refused: [],
+      connections: 0,
+      endpoints: new Map(),
+    };
   }
 }
 

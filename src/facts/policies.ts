@@ -6,6 +6,7 @@ import { readMeshConfig } from "./mesh-config.ts";
 /** What may hide a Service from callers, or refuse them: Istio's own policies. */
 export const POLICIES = [
   { apiVersion: "networking.istio.io/v1", kind: "DestinationRule" },
+  { apiVersion: "networking.istio.io/v1", kind: "VirtualService" },
   { apiVersion: "networking.istio.io/v1", kind: "Sidecar" },
   { apiVersion: "security.istio.io/v1", kind: "PeerAuthentication" },
   { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy" },
@@ -18,18 +19,52 @@ export interface TrafficPolicy {
   outlierDetection?: object;
 }
 
+/** The same with what it says of single ports, of which all that it says of others does not hold then. */
+export interface PortPolicies extends TrafficPolicy {
+  portLevelSettings?: (TrafficPolicy & { port?: { number?: number } })[];
+}
+
+/** What a VirtualService makes of requests by HTTP. */
+export interface HttpRoute {
+  match?: {
+    name?: string;
+    port?: number;
+    sourceNamespace?: string;
+    gateways?: string[];
+    uri?: object;
+    [other: string]: unknown;
+  }[];
+  route?: RouteDestination[];
+  fault?: { abort?: { percentage?: { value?: number }; percent?: number } };
+  redirect?: object;
+  directResponse?: object;
+  delegate?: object;
+}
+
+export interface RouteDestination {
+  destination?: { host?: string; subset?: string };
+  weight?: number;
+}
+
 /** Of what is read of it, all may be missing. */
 export interface Policy extends KubernetesObject {
   spec?: {
     /** Of a DestinationRule. */
     host?: string;
     exportTo?: string[];
-    trafficPolicy?: TrafficPolicy & { portLevelSettings?: (TrafficPolicy & { port?: { number?: number } })[] };
+    trafficPolicy?: PortPolicies;
+    subsets?: { name?: string; labels?: Record<string, string>; trafficPolicy?: PortPolicies }[];
+    /** Of a VirtualService. */
+    hosts?: string[];
+    gateways?: string[];
+    http?: HttpRoute[];
     /** Of a Sidecar. */
     workloadSelector?: object;
     egress?: { hosts?: string[] }[];
     /** Of a PeerAuthentication. */
     mtls?: { mode?: string };
+    /** By the port of the pod. */
+    portLevelMtls?: Record<string, { mode?: string }>;
     /** Of an AuthorizationPolicy. */
     action?: string;
     rules?: unknown[];
@@ -41,7 +76,7 @@ export interface Policy extends KubernetesObject {
 
 export type Policies = readonly Policy[];
 
-/** All of a cluster, or of a namespace: four lists. Throws a `Failure` where one of them could not be read. */
+/** All of a cluster, or of a namespace: five lists. Throws a `Failure` where one of them could not be read. */
 export async function readPolicies(cluster: Cluster, namespace?: string): Promise<Policies> {
   const where = namespace === undefined ? {} : { namespace };
   const lists = await Promise.all(POLICIES.map((kind) => cluster.list<Policy>({ ...kind, ...where })));

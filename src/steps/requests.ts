@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import { type Attempt, type Call, isAnswer } from "../checks/attempt.ts";
+import { type Attempt, type Call, isAnswer, type Refusal } from "../checks/attempt.ts";
 import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Upstream, upstreamsIn } from "../facts/upstreams.ts";
@@ -16,6 +16,7 @@ import {
   probeName,
   probeRef,
 } from "../mesh/objects/probe.ts";
+import { REFUSAL, type Teller } from "../mesh/objects/probe-filter.ts";
 import type { TrafficPair } from "../mesh/spec.ts";
 
 /** How likely it may be that one of a gateway's pods, or of its addresses, is met by no connection. */
@@ -168,8 +169,32 @@ async function askWithin(cluster: Cluster, namespace: string, path: string): Pro
 function toCall({ status, headers, body }: Answer): Call {
   const time = Number(headers["x-envoy-upstream-service-time"]);
   const client = headers[CLIENT_HEADER];
-  return { status, body, ...(Number.isFinite(time) ? { milliseconds: time } : {}), ...(client ? { client } : {}) };
+  const refusal = refusalIn(headers);
+  return {
+    status,
+    body,
+    ...(Number.isFinite(time) ? { milliseconds: time } : {}),
+    ...(client ? { client } : {}),
+    ...(refusal ? { refusal } : {}),
+  };
 }
+
+/** What the first Envoy on the way says that refused the request; those before it only hand that on. */
+function refusalIn(headers: Answer["headers"]): Refusal | undefined {
+  // A hyphen stands for nothing.
+  const told = (name: string) => (headers[name] ?? "").replace(/^-$/, "");
+  const by = TELLERS.find((each) => each === headers[REFUSAL.by]);
+  if (!by) return undefined;
+  return {
+    by,
+    flags: told(REFUSAL.flags).split(",").filter(Boolean),
+    details: told(REFUSAL.details),
+    reason: told(REFUSAL.reason),
+    upstream: told(REFUSAL.upstream),
+  };
+}
+
+const TELLERS: readonly Teller[] = ["probe", "sidecar", "target"];
 
 /** The message of a Kubernetes status, or the text as it is. */
 function messageOf(body: string): string {

@@ -1,7 +1,8 @@
 // The user's own Services: what keeps callers of one cluster from the endpoints of another, case by case, by its name.
 import { describe, expect, test } from "vitest";
 import type { Comparison } from "../../src/checks/comparison.ts";
-import { type ServiceView, serviceIsReached } from "../../src/checks/services.ts";
+import type { ServiceView } from "../../src/checks/service-view.ts";
+import { serviceIsReached } from "../../src/checks/services.ts";
 import type { HeldEndpoint, Offer } from "../../src/facts/endpoints.ts";
 import type { MeshConfig } from "../../src/facts/mesh-config.ts";
 import type { Policy } from "../../src/facts/policies.ts";
@@ -259,6 +260,176 @@ describe("what works is green", () => {
     );
     expect(seen({ policies: { west: "unread" } }).warning).toMatch(/policies of west could not be read/);
     expect(seen({ westConfig: "unread" }).warning).toMatch(/policies of west could not be read/);
+  });
+});
+
+/** A VirtualService of east's for the Service. */
+const routed = (http: Json[], more: Json = {}, namespace = "apps"): Policy =>
+  policy("VirtualService", namespace, "way", { hosts: ["web"], http, ...more });
+const to = (host: string, subset?: string) => ({ destination: { host, ...(subset ? { subset } : {}) } });
+const subsets = (...all: Json[]): Policy => policy("DestinationRule", "apps", "parts", { host: "web", subsets: all });
+const ABORT = { fault: { abort: { httpStatus: 503, percentage: { value: 100 } } }, route: [to("web")] };
+
+describe("a VirtualService", () => {
+  test.each<[string, Policy[]]>([
+    ["that sends all to the Service itself", [routed([{ route: [to("web")], timeout: "3s" }])]],
+    ["for gateways alone", [routed([ABORT], { gateways: ["istio-ingress/public"] })]],
+    ["for callers of another namespace", [routed([ABORT], { exportTo: ["."] })]],
+    ["for another host", [routed([ABORT], { hosts: ["web.other.svc.cluster.local", "web.example.com"] })]],
+    ["for another port", [routed([{ ...ABORT, match: [{ port: 81 }] }])]],
+    ["that is younger than another one for the host", [routed([{ route: [to("web")] }]), young(routed([ABORT]))]],
+    [
+      "that says less of the host than another one",
+      [routed([ABORT], { hosts: ["*.local"] }), routed([{ route: [to("web")] }])],
+    ],
+    [
+      "that sends all to a subset that endpoints of each cluster are of",
+      [routed([{ route: [to("web", "v1")] }]), subsets({ name: "v1", labels: { app: "web" } })],
+    ],
+  ])("%s changes nothing", (_, east) => {
+    const { verdict, warning } = seen({ policies: { east } });
+    expect([verdict, warning]).toEqual(["passed", undefined]);
+  });
+
+  test.each<[string, Policy[], RegExp]>([
+    [
+      "all to another Service",
+      [routed([{ route: [to("web-v2")] }])],
+      /^VirtualService apps\/way of east sends all that is for port 80 to web-v2: callers in east do not get to/,
+    ],
+    [
+      "some to another Service",
+      [
+        routed([
+          { match: [{ headers: { "x-canary": { exact: "1" } } }], route: [to("web-v2")] },
+          { route: [to("web")] },
+        ]),
+      ],
+      /sends some of what is for port 80 another way \(web-v2\)/,
+    ],
+    ["some nowhere", [routed([{ match: [{ uri: { prefix: "/api" } }], route: [to("web")] }])], /sends some of what/],
+    [
+      "a tenth into an error",
+      [routed([{ fault: { abort: { percentage: { value: 10 } } }, route: [to("web")] }])],
+      /some/,
+    ],
+    [
+      "a redirection",
+      [routed([{ redirect: { uri: "/new" } }])],
+      /has proxies answer, or redirect, what is for port 80/,
+    ],
+    [
+      "all to its own cluster's, as pages on partitioning have it",
+      [
+        routed([{ route: [to("web.apps.svc.cluster.local", "east")] }]),
+        subsets({ name: "east", labels: { "topology.istio.io/cluster": "east" } }),
+      ],
+      /sends all that is for port 80 to subset east, of which no endpoint in west is/,
+    ],
+  ])("that sends %s is told", (_, east, warning) => {
+    expect(seen({ policies: { east } })).toMatchObject({
+      verdict: "passed",
+      warning: expect.stringMatching(warning),
+    });
+  });
+
+  test.each<[string, World, RegExp]>([
+    [
+      "aborts all",
+      { policies: { east: [routed([ABORT])] } },
+      /^VirtualService apps\/way of east aborts every request to apps\/web:80/,
+    ],
+    [
+      "aborts all that this namespace's callers ask",
+      { policies: { east: [routed([{ ...ABORT, match: [{ sourceNamespace: "shop" }] }])] } },
+      /aborts every request/,
+    ],
+    [
+      "sends all to a subset that is not there",
+      { policies: { east: [routed([{ route: [to("web", "v9")] }]), subsets({ name: "v1" })] } },
+      /to subset v9, which no DestinationRule there has for web\.apps\.svc\.cluster\.local\.$/,
+    ],
+    [
+      "sends all to a subset without mutual TLS",
+      {
+        policies: {
+          east: [
+            routed([{ route: [to("web", "v1")] }]),
+            subsets({ name: "v1", labels: {}, trafficPolicy: { tls: { mode: "DISABLE" } } }),
+          ],
+        },
+      },
+      /in east DestinationRule apps\/parts has TLS mode DISABLE, .* for subset v1, to which VirtualService apps\/way sends all/,
+    ],
+  ])("that %s is the cause", (_, world, cause) => {
+    expect(seen(world)).toMatchObject({ verdict: "failed", cause: expect.stringMatching(cause) });
+  });
+});
+
+const young = (each: Policy): Policy => ({
+  ...each,
+  metadata: { ...each.metadata, creationTimestamp: "2026-01-01T00:00:00Z" },
+});
+
+describe("mutual TLS by the port", () => {
+  const web8080 = { service: web({ ports: [{ ...HTTP, targetPort: 8080 }] }), ready: ["10.2.0.1:8080"] };
+  const both = { east: web8080, west: web8080 };
+  const peers = (mtls: Json, portLevelMtls: Json, selector: Json = { matchLabels: { app: "web" } }) =>
+    policy("PeerAuthentication", "apps", "ports", { selector, mtls, portLevelMtls });
+  const rule = (trafficPolicy: Json) => policy("DestinationRule", "apps", "ports", { host: "web", trafficPolicy });
+
+  test.each<[string, World, RegExp]>([
+    [
+      "off for the pods' port",
+      { ...both, policies: { west: [peers({ mode: "STRICT" }, { 8080: { mode: "DISABLE" } })] } },
+      /in west PeerAuthentication apps\/ports switches mutual TLS off/,
+    ],
+    [
+      "off but for another port",
+      { ...both, policies: { west: [peers({ mode: "DISABLE" }, { 9090: { mode: "STRICT" } })] } },
+      /in west PeerAuthentication apps\/ports switches/,
+    ],
+    [
+      "another one by a DestinationRule for the port",
+      {
+        proxy: "none",
+        policies: {
+          east: [
+            rule({
+              tls: { mode: "ISTIO_MUTUAL" },
+              portLevelSettings: [{ port: { number: 80 }, tls: { mode: "SIMPLE" } }],
+            }),
+          ],
+        },
+      },
+      /in east DestinationRule apps\/ports has TLS mode SIMPLE/,
+    ],
+  ])("%s is the cause", (_, world, cause) => {
+    expect(seen(world)).toMatchObject({ verdict: "failed", cause: expect.stringMatching(cause) });
+  });
+
+  test.each<[string, World]>([
+    [
+      "off for another port",
+      { ...both, policies: { west: [peers({ mode: "STRICT" }, { 9090: { mode: "DISABLE" } })] } },
+    ],
+    [
+      "on for the pods' port",
+      { ...both, policies: { west: [peers({ mode: "DISABLE" }, { 8080: { mode: "STRICT" } })] } },
+    ],
+    [
+      "off for the port, of all pods, which counts for nothing",
+      { ...both, policies: { west: [peers({}, { 8080: { mode: "DISABLE" } }, {})] } },
+    ],
+    [
+      "off for another port by a DestinationRule",
+      {
+        proxy: "none",
+        policies: { east: [rule({ portLevelSettings: [{ port: { number: 81 }, tls: { mode: "SIMPLE" } }] })] },
+      },
+    ],
+  ])("%s is no matter", (_, world) => {
+    expect(seen(world)).toMatchObject({ verdict: "passed" });
   });
 });
 

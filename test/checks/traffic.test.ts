@@ -209,6 +209,7 @@ const view = (pod: string, told: Partial<GatewayView> = {}): GatewayView => ({
   names: new Set([`outbound_.${ANSWER_PORT}_._.${HOST}`]),
   refused: [],
   connections: 0,
+  endpoints: new Map(),
   ...told,
 });
 const lost: Call = { status: 504, body: "upstream request timeout" };
@@ -323,6 +324,17 @@ describe("what the mesh says of all its workloads", () => {
     expect(finding.verdict).toBe("failed");
     expect(finding.cause).toMatch(cause);
     expect(finding.hint).toMatch(/kubectl -n mesh-system (edit|get)/);
+  });
+
+  test("a VirtualService for all of them, too, whoever answered", () => {
+    const away = named("VirtualService", "away", { hosts: ["*.local"], http: [{ directResponse: { status: 200 } }] });
+    const finding = judge({ first: { ...good, body: "away" } }, inCluster("east", away));
+    expect([finding.verdict, finding.cause]).toEqual([
+      "failed",
+      "VirtualService mesh-system/away in east is for *.local and has proxies answer, or redirect, every request themselves, so east's request does not get to west.",
+    ]);
+    const own = named("VirtualService", "own", { hosts: ["*.local"], exportTo: ["."], http: [{ directResponse: {} }] });
+    expect(judge(none, inCluster("east", own)).cause).toMatch(/have no endpoint in west/);
   });
 
   test.each<[string, Partial<Attempt>, Circumstances]>([

@@ -99,6 +99,25 @@ const HIDDEN: Hidden[] = [
     },
     told: /^AuthorizationPolicy sample\/nobody of cluster2 lets nobody in/,
   },
+  {
+    name: "a VirtualService that aborts all requests",
+    cluster: source,
+    object: {
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "way", namespace: NAMESPACE },
+      spec: {
+        hosts: [ONLY],
+        http: [
+          {
+            fault: { abort: { httpStatus: 503, percentage: { value: 100 } } },
+            route: [{ destination: { host: ONLY } }],
+          },
+        ],
+      },
+    },
+    told: /^VirtualService sample\/way of cluster1 aborts every request to sample\/only-cluster2:5000/,
+  },
 ];
 
 describe("what hides a Service is named", () => {

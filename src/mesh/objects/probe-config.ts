@@ -20,6 +20,7 @@ import {
   servicePath,
   WATCHED,
 } from "./probe.ts";
+import { telling } from "./probe-filter.ts";
 
 /** How long an answer may take. Seconds. */
 export const ANSWERED_WITHIN = 5;
@@ -110,7 +111,7 @@ function envoyConfig(
       listeners: [
         listener("answer", any, ANSWER_PORT, answer),
         listener("connection", any, CONNECTION_PORT, answer),
-        listener("call", any, CALLER_PORT, { routes: calls }),
+        listener("call", any, CALLER_PORT, { routes: calls, local_reply_config: telling("probe") }),
         // In a pod whose proxy is watched that port is taken.
         ...(watched ? [] : [listener("inside", ipv6 ? "::1" : "127.0.0.1", INSIDE_PORT, { routes: calls })]),
       ],
