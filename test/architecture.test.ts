@@ -172,3 +172,12 @@ describe("the interface", () => {
     expect(runs).toEqual({ using: "node24", main: "dist/main/index.js", post: "dist/post/index.js" });
   });
 });
+
+test("writes to clusters pass one place, where it is asked whether they may: the lock and the probe, which nothing stands on, apart", () => {
+  const writers = files.filter((path) => /\bcluster\.(create|apply|delete|update|restart)\(/i.test(read(path)));
+  const known = ["step", "write", "lock", "probe"].map((name) => `src/steps/${name}.ts`);
+  // A review is no write.
+  expect(
+    writers.filter((path) => !path.startsWith("src/cluster/") && !/\/(rights|tokens)\.ts$/.test(path)).sort(),
+  ).toEqual(known.sort());
+});

@@ -21,9 +21,10 @@ async function release(holder: string): Promise<void> {
   await cleanup.releaseLeases(holder);
 }
 
-async function removeProbes(namespace: string): Promise<void> {
-  if (!namespace) return;
+/** @param namespaces those that the run could not remove itself, with spaces in between */
+async function removeProbes(namespaces: string): Promise<void> {
+  if (!namespaces) return;
   // Seldom is there one, and all that speaks to clusters comes with it.
   const cleanup = await import("./cleanup.ts");
-  await cleanup.removeProbes(namespace);
+  await Promise.all(namespaces.split(" ").map(cleanup.removeProbes));
 }

@@ -155,6 +155,7 @@ function verifyTools(
   deadline: Deadline,
   log: Log,
 ): Omit<VerifyTools, "traffic" | "services" | "call"> & { readonly call: AnyCall } {
+  const probing = new Set<string>();
   return {
     call: async (kubeconfig, ask) => {
       const read = readKubeconfig(kubeconfig, undefined, { foreign: true });
@@ -169,7 +170,11 @@ function verifyTools(
         await cluster.close();
       }
     },
-    probing: (namespace) => core.saveState(PROBE_STATE, namespace ?? ""),
+    probing: (namespace, there) => {
+      if (there) probing.add(namespace);
+      else probing.delete(namespace);
+      core.saveState(PROBE_STATE, [...probing].join(" "));
+    },
     isOver: () => deadline.passed,
     lastly: (member) => {
       if (!deadline.passed) return { cluster: member.cluster };

@@ -1,7 +1,8 @@
 import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
-import { minorsUp } from "../mesh/transition.ts";
-import { plainVersion, versionOf } from "../mesh/versions.ts";
+import { lineOf, minorsUp } from "../mesh/transition.ts";
+import { istioLine, plainVersion, versionOf } from "../mesh/versions.ts";
+import { listed } from "../mesh/words.ts";
 import { failed, passed, unknown } from "./finding.ts";
 import { istiodVersion, revisionOf } from "./istiod.ts";
 import type { Observation } from "./observation.ts";
@@ -82,8 +83,22 @@ export function goWithIstiod(mesh: MeshSpec, seen: Observation): Finding {
       reading,
     );
   const untold = judged.length - told.length;
-  return passed(
+  const finding = passed(
     `Istio supports the proxies' versions: ${list(told).join("; ")}.${untold > 0 ? ` Of ${untold} more the version is not known.` : ""}`,
     reading,
   );
+  const older = told.filter(({ behind }) => behind === 1);
+  return older.length > 0 ? { ...finding, warning: toBeMadeAnew(older) } : finding;
+}
+
+/** That proxies are of the minor before their istiod's, where, and how long that will do. */
+function toBeMadeAnew(
+  older: readonly { name: string; proxy: string | undefined; istiod: string | undefined }[],
+): string {
+  const names = older.map(({ name }) => name);
+  const namespaces = listed(names.map((name) => name.slice(0, name.indexOf("/"))));
+  const [{ proxy = "", istiod = "" }] = older as [(typeof older)[number]];
+  const line = istioLine(proxy);
+  const end = line?.end ? `, and Istio ${line.minor} is looked after until ${line.end}` : "";
+  return `In ${namespaces} ${older.length === 1 ? "a proxy runs" : `${older.length} proxies run`} Istio ${lineOf(proxy)} under an istiod of ${lineOf(istiod)}: that is supported until istiod goes up again${end}. A pod is of the new version when it is made anew: ${restart(names)}`;
 }

@@ -30,9 +30,10 @@ import { ensureReader } from "../steps/reader.ts";
 import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import { attempt, type Run } from "../steps/run.ts";
+import { Steady } from "../steps/steady.ts";
 import { Probes } from "../steps/traffic.ts";
 import { beginIssuing, establishTrust, laterNetwork } from "../steps/trust.ts";
-import { takingTurns, tellHowFar, upgraded } from "../steps/upgrade.ts";
+import { Upgrade } from "../steps/upgrade.ts";
 import type { WritingTools } from "./tools.ts";
 import { planVerify, verify } from "./verify.ts";
 
@@ -51,10 +52,12 @@ export interface Tools extends WritingTools {
  */
 export async function install(run: Run, asked: MeshSpec, members: readonly Member[], tools: Tools): Promise<void> {
   const probes = tools.verification && new Probes(run, asked, tools.verification);
+  // A verification of its own has probes of what runs then.
+  const steady = tools.verification?.traffic ? new Steady(run, asked, tools.verification) : undefined;
   try {
-    await installed(run, asked, members, tools, probes);
+    await installed(run, asked, members, tools, probes, steady);
   } finally {
-    await probes?.remove();
+    await Promise.all([probes?.remove(), steady?.end()]);
   }
 }
 
@@ -64,6 +67,7 @@ async function installed(
   members: readonly Member[],
   tools: Tools,
   probes: Probes | undefined,
+  steady: Steady | undefined,
 ): Promise<void> {
   run.plan(
     ...planPreflight(asked),
@@ -97,13 +101,11 @@ async function installed(
     (sha256) => run.trusts(sha256),
     () => {}, // a root that cannot be made fails the steps that write what it was to issue
   );
-  const moved = served.filter((member) => transition(member).course === "wave");
-  const turns = takingTurns(moved);
   const asBefore = perCluster((observer) => new AsBefore(mesh.namespace, observer, served));
-  /** What precedes all that is done to a cluster: where it moves, those before it, and a look at what its istiod holds. */
-  const turnOf = (member: Member) =>
-    moved.includes(member) ? [Promise.all(turns.before(member)).then(() => asBefore(member).read())] : [];
-  const trusted = perCluster((member) => establishTrust(run, mesh, member, survey(member), issuing, turnOf(member)));
+  const upgrade = new Upgrade(run, mesh, served, { surveys, transitions, asBefore, steady, patience: tools.patience });
+  const trusted = perCluster((member) =>
+    establishTrust(run, mesh, member, survey(member), issuing, upgrade.before(member)),
+  );
 
   // The key of a generated root is gone with this run: were a control plane started before every cluster has its part of
   // it, an interrupted run could never be completed.
@@ -124,9 +126,10 @@ async function installed(
     }
   });
   const istiod = perCluster((member) => istiodReady(run, mesh, member, controlPlane(member)));
+  const proxies = perCluster((member) => upgrade.proxies(member, istiod(member)));
   const cni = perCluster((member) => {
     // The plugin goes with its own minor of istiod and with the next one: it follows.
-    const needs = moved.includes(member) ? [istiod(member)] : [trusted(member), ...operator(member)];
+    const needs = upgrade.has(member) ? proxies(member) : [trusted(member), ...operator(member)];
     if (mesh.installer !== "sail") return [];
     return [ensureCni(run, mesh, member, survey(member).cni, controlPlane(member), needs)];
   });
@@ -151,6 +154,7 @@ async function installed(
         ? [
             runGateway(run, mesh, member, controlPlane(member), transition(member).to, root, [
               istiod(member),
+              ...proxies(member),
               ...cni(member),
               ...requested,
             ]),
@@ -166,21 +170,8 @@ async function installed(
     );
   }
 
-  const upgrades = moved.map((member) => {
-    const needs = [...healthy(member), ...cni(member), ...gateways(member)];
-    const done = upgraded(
-      run,
-      mesh,
-      member,
-      transition(member),
-      survey(member),
-      controlPlane(member),
-      needs,
-      asBefore(member),
-    );
-    turns.end(member, done);
-    return done;
-  });
+  for (const member of served.filter((each) => upgrade.has(each)))
+    upgrade.end(member, controlPlane(member), [...healthy(member), ...cni(member), ...gateways(member)]);
 
   const reader = perCluster((member) => ensureReader(run, mesh, member, controlPlane(member), survey(member)));
   const secretsFor = perCluster((target) => {
@@ -228,11 +219,8 @@ async function installed(
       ...confirmed(member),
     ]),
   );
-  const ended = await Promise.allSettled(upgrades);
-  tellHowFar(
-    run,
-    moved.map((member, i) => ({ ...transition(member), done: ended[i]?.status === "fulfilled" })),
-  );
+  await upgrade.tell();
+  await steady?.end();
   const whole = run.complete;
 
   // A cluster that has left goes last: where something is amiss, nothing more is taken away.

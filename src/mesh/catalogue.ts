@@ -79,6 +79,8 @@ export const CHECKS = {
   "install.gateway-available": step("gateway", "The gateway is available"),
   "install.gateway-address": step("gateway", "The gateway got an address"),
   "install.exposure": step("gateway", "Services are exposed"),
+  "install.before-upgrade": step("trust", "The mesh is as it was before the cluster is upgraded"),
+  "install.proxies": step("controlPlane", "Running proxies take what the new istiod sends"),
   "install.upgrade": step("gateway", "The cluster is upgraded as a whole"),
   "install.reader": step("remoteAccess", "The reader account has its role and token"),
   "install.remote-secret": step("remoteAccess", "The remote secret is in place"),

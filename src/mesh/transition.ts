@@ -210,7 +210,8 @@ function refusal(alike: readonly Transition[]): Refusal {
   };
 }
 
-const lineOf = (version = "") => version.split(".").slice(0, 2).join(".").replace(/-.*/, "");
+/** `1.30` of `1.30.3`. */
+export const lineOf = (version = "") => version.split(".").slice(0, 2).join(".").replace(/-.*/, "");
 
 /** The minors between two versions, and the last one: `1.30, then 1.31.0`. */
 function ladder(from: string, to: string): string {

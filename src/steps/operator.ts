@@ -24,6 +24,7 @@ export function ensureOperator(
       return { value: undefined, evidence: `The Sail Operator ${which} was there and is left as it is.` };
     }
     step.say(`Helm installs the Sail Operator ${operator.version}.`);
+    await step.mayWrite(cluster);
     await helm.installOperator(operator, member);
     const { deployment, version } = await operatorReady(cluster);
     if (deployment) step.changed(cluster, refOf(deployment), "created");

@@ -39,7 +39,6 @@ export class Refusals {
     if (!first || pods.some(isActive)) return;
     const ref = { ...refOf(deployment), apiVersion: "apps/v1", kind: "Deployment" };
     this.#step.say(`${describe(ref)}: ${refused.seen}; its pods are asked for once more.`);
-    await this.#cluster.restart(ref);
-    this.#step.changed(this.#cluster, ref, "updated");
+    await this.#step.restart(this.#cluster, ref);
   }
 }

@@ -46,8 +46,7 @@ export async function restartIstiods(
   step.say(`restarting istiod of ${spec.name}: ${why}`);
   for (const { metadata } of restarted) {
     const ref = { ...deployment, namespace, name: metadata.name };
-    await cluster.restart(ref);
-    step.changed(cluster, ref, "updated");
+    await step.restart(cluster, ref);
     await cluster.waitFor(
       `the restart of ${describe(ref)}`,
       { deployments: { ...deployment, ...inNamespace }, pods: { ...pod, ...inNamespace } },

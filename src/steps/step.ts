@@ -23,6 +23,10 @@ export interface Step {
   delete(cluster: Cluster, object: KubernetesObject): Promise<void>;
   /** Deletes this very pod, which belongs to something of ours: another one comes in its place. */
   replacePod(cluster: Cluster, pod: Pod): Promise<void>;
+  /** Makes a Deployment's pods anew, one after another (see `Cluster.restart`), and notes it. */
+  restart(cluster: Cluster, deployment: ObjectRef): Promise<void>;
+  /** Asked before another program writes to a cluster: throws where no write may begin any more. */
+  mayWrite(cluster: Cluster): Promise<void>;
   /** Notes a change that another program made. */
   changed(cluster: Cluster, ref: ObjectRef, action: Change["action"]): void;
   /** Notes what would become of an object; nothing is done to it. */
@@ -94,6 +98,12 @@ export function stepOf(mesh: MeshSpec, { guard, say, changed, known }: OfRun): S
       await guard(cluster.name);
       await remove(cluster, { apiVersion: "v1", kind: "Pod", metadata });
     },
+    restart: async (cluster, deployment) => {
+      await guard(cluster.name);
+      await cluster.restart(deployment);
+      changed(cluster, { ...deployment, action: "updated" });
+    },
+    mayWrite: (cluster) => guard(cluster.name),
     changed: (cluster, ref, action) => changed(cluster, { ...ref, action }),
     would: (cluster, change) => changed(cluster, change, "would be "),
   };

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Asked } from "../checks/answers.ts";
-import { isTroubled } from "../checks/attempt.ts";
+import { type Call, isTroubled } from "../checks/attempt.ts";
 import { exposedHosts } from "../checks/exposure.ts";
 import { skipped, unknown } from "../checks/finding.ts";
 import { exposedOf } from "../checks/gateway.ts";
@@ -17,7 +17,7 @@ import { readMeshConfig } from "../facts/mesh-config.ts";
 import { type RootPolicies, readNetworkPolicies, readRootPolicies } from "../facts/policies.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isSelected, type LabelSelector } from "../mesh/label-selector.ts";
-import { discoverableLabels, PROBE_PREFIX, type ProbeSpec, probeName } from "../mesh/objects/probe.ts";
+import { connectPath, discoverableLabels, PROBE_PREFIX, type ProbeSpec, probeName } from "../mesh/objects/probe.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import {
@@ -31,7 +31,7 @@ import {
 import { listed } from "../mesh/words.ts";
 import { callServices, callsPerService } from "./answers.ts";
 import { type Injection, removeProbe, type StartingProbe, startProbe } from "./probe.ts";
-import { callsPerPair, connectionsOf, tryPair } from "./requests.ts";
+import { ask, callsPerPair, connectionsOf, tryPair } from "./requests.ts";
 import type { Run } from "./run.ts";
 
 export interface TrafficTools {
@@ -41,8 +41,8 @@ export interface TrafficTools {
   readonly services: readonly ServiceSpec[];
   /** How long a pair is tried, in milliseconds; default: 30 s, or 10 s where something is known to be wrong already. */
   readonly patience?: number;
-  /** Told before a probe's namespace exists, and with `undefined` once it is asked to go everywhere. */
-  probing(namespace: string | undefined): void;
+  /** Told before a probe's namespace exists, and once it is asked to go everywhere. */
+  probing(namespace: string, there: boolean): void;
   /** A connection to clean up by, which outlives the run's deadline. */
   lastly(member: Member): { readonly cluster: Cluster };
   /** Whether the run's deadline has passed, or it was cancelled: then `lastly` gives a connection of its own. */
@@ -94,7 +94,7 @@ export class Probes {
   start(member: Member, injecting: Promise<Injection>): void {
     const { name } = member.spec;
     if (!this.#tools.traffic || this.#over || this.#started.has(name)) return;
-    if (this.#started.size === 0) this.#tools.probing(this.#probe.namespace);
+    if (this.#started.size === 0) this.#tools.probing(this.#probe.namespace, true);
     const selecting = part(
       injecting.then(async ({ revision }) => {
         const config = await readMeshConfig(member.cluster, this.#mesh.namespace, revision);
@@ -114,6 +114,17 @@ export class Probes {
     timed.catch(() => {});
     labelling.catch(() => {});
     this.#started.set(name, { ...starting, member, ready: timed, labelling });
+  }
+
+  /** Whether a cluster's probe was started and runs. */
+  async runs({ spec }: Member): Promise<boolean> {
+    const finding = await this.#started.get(spec.name)?.ready;
+    return finding?.verdict === "passed";
+  }
+
+  /** One request from a cluster's probe to another's, on a connection of its own. */
+  callOnce(source: Member, target: string): Promise<Call> {
+    return ask(this.#probe, source, connectPath(this.#probe, target));
   }
 
   /** The discoverySelectors of the other clusters' control planes, as far as they can be told soon. */
@@ -290,7 +301,7 @@ export class Probes {
     );
     this.#started.clear();
     // Where it was not asked to go the post step tries again.
-    if (asked.every(Boolean)) this.#tools.probing(undefined);
+    if (asked.every(Boolean)) this.#tools.probing(namespace, false);
   }
 
   async #removeFrom(member: Member): Promise<void> {

@@ -721,6 +721,19 @@ describe("versions", () => {
     expect(finding.hint).toMatch(/kubectl -n shop rollout restart deployment/);
   });
 
+  test.each<[string, World, RegExp | undefined]>([
+    [
+      "by a minor is a warning, with where and for how long",
+      { pods: [web, pod("web-2")], syncz: [connected(web, {}, version("1.29.5")), connected(pod("web-2"))] },
+      /^In shop a proxy runs Istio 1\.29 under an istiod of 1\.30: .*until istiod goes up again.* rollout restart/,
+    ],
+    ["by a patch is nothing", { pods: [web], syncz: [connected(web, {}, version("1.30.1"))] }, undefined],
+  ])("that are older %s", async (_, world, warning) => {
+    const finding = await judge("workloads.version", world);
+    expect(finding.verdict).toBe("passed");
+    expect(finding.warning).toEqual(warning && expect.stringMatching(warning));
+  });
+
   test("are unknown where nobody tells", async () => {
     const world = { pods: [pod("web-1", { tag: "latest" })], syncz: [connected(web, {}, version("unknown"))] };
     expect((await judge("workloads.version", world)).verdict).toBe("unknown");

@@ -188,7 +188,7 @@ export async function runCommand(
       // Embedded clusters answer at once, or not at all.
       patience: setup.verification?.patience ?? 500,
       call,
-      probing: (namespace) => probing.push(namespace),
+      probing: (namespace, there) => probing.push(there ? namespace : undefined),
       isOver: () => deadline.passed,
       lastly: ({ spec, cluster, kubeconfig }) =>
         deadline.passed ? { cluster: connect(spec.name, kubeconfig, new Deadline(30_000), progress) } : { cluster },

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { generateRoot } from "../../src/mesh/certificates/issue.ts";
 import type { Report } from "../../src/mesh/report.ts";
+import { distorted } from "../embedded/cluster.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
 import { testClusters } from "./clusters.ts";
 import {
@@ -62,6 +63,23 @@ async function expectRefused(kubes: readonly Kube[], setup: Setup, cause: RegExp
   expect(kubes.map((kube) => [writes(kube).length, resourceVersions(kube)])).toEqual(before);
 }
 
+const LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener";
+
+/** A mesh whose proxies refuse what the newer istiod of the first cluster sends. */
+async function refusing(): Promise<{ kubes: Awaited<ReturnType<typeof started>>; asked: Setup }> {
+  const refuse = (each: Json): Json => ({
+    ...each,
+    resources: { ...each.resources, [LISTENER]: { ...each.resources[LISTENER], lastError: "no such filter" } },
+  });
+  const kubes = await started(2);
+  distorted.set(kubes[0], (path, answer) =>
+    path === "syncz" && version(imageOfIstiod(kubes[0])) === NEW ? answer.map(refuse) : answer,
+  );
+  const asked: Setup = { patience: 500 };
+  expect(notPassed(await runInstall(kubes, at(OLD, asked)))).toEqual([]);
+  return { kubes, asked };
+}
+
 describe("a mesh that runs", () => {
   test("keeps its version, is not moved where that is no step, and goes up cluster by cluster", async () => {
     const kubes = await started(3, { operator: { slowHelmMs: 150, versions: [NEW, OLD, "1.27.0", "1.24.6"] } });
@@ -114,7 +132,7 @@ describe("a mesh that runs", () => {
         });
       }
     });
-    const upgraded = await runInstall(kubes, at(NEW, { root, verification: { traffic: false } }));
+    const upgraded = await runInstall(kubes, at(NEW, { root, verification: { traffic: true } }));
     end();
     expect(failures(upgraded)).toEqual([]);
     expect(upgraded.report.mesh.istioVersion).toBe(NEW);
@@ -126,8 +144,10 @@ describe("a mesh that runs", () => {
     expect(touched.indexOf(3)).toBeLessThan(touched.indexOf(2));
     expect(kubes.map(proxies).map((images) => images.map(version))).toEqual([[NEW], [NEW], [NEW]]);
     expect(evidence(upgraded.report, "install.upgrade")).toEqual([
-      expect.stringMatching(/^Istio 1\.26\.3 has taken the place of 1\.25\.3.*istiod has read cluster2\.$/),
-      expect.stringMatching(/istiod has read cluster1\.$/),
+      expect.stringMatching(
+        /^Istio 1\.26\.3 has taken the place of 1\.25\.3.*istiod has read cluster2\. Of \d+ requests meanwhile between 2 ordered pairs .*none failed\.$/,
+      ),
+      expect.stringMatching(/istiod has read cluster1\. Of \d+ requests meanwhile/),
     ]);
 
     const same = await runInstall(kubes, at(NEW));
@@ -162,6 +182,53 @@ describe("a mesh that runs", () => {
     expect(evidence(again.report, "preflight.version")).toEqual([
       expect.stringContaining(`it is ${NEW}, the newest that runs`),
     ]);
+  }, 60_000);
+
+  test("stops where the clusters no longer answer each other", async () => {
+    const kubes = await started(2);
+    const asked: Setup = { verification: { traffic: true }, patience: 1_500 };
+    expect(notPassed(await runInstall(kubes, at(OLD, asked)))).toEqual([]);
+    const [first, second] = kubes;
+    const pieces = () => [
+      second.get({ apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default" }).metadata.generation,
+      deployment(second, "istio-eastwestgateway").metadata.generation,
+    ];
+    const before = pieces();
+    let cut = false;
+    first.intercept((request) => {
+      if (isPiece(request) && request.path.includes("/deployments/istio-eastwestgateway")) cut = true;
+      return cut && request.path.includes("/connect/probe-cluster2")
+        ? { status: 503, headers: { server: "envoy" }, body: "no healthy upstream" }
+        : undefined;
+    });
+    const stopped = await runInstall(kubes, at(NEW, asked));
+    first.intercept(undefined);
+    expect(failures(stopped)).toEqual([
+      expect.stringMatching(
+        /install\.upgrade cluster1: The mesh is not as it was before: .*cluster1 → cluster2: HTTP 503: no healthy upstream/,
+      ),
+    ]);
+    expect(pieces()).toEqual(before);
+    expect(stopped.warnings).toEqual([expect.stringMatching(/cluster1 is between .*; cluster2 was not begun/)]);
+    expect(version(imageOfIstiod(second))).toBe(OLD);
+
+    // The next run finds cluster1 done, and goes on.
+    const done = await runInstall(kubes, at(NEW, asked));
+    expect(failures(done)).toEqual([]);
+    expect(kubes.map(imageOfIstiod).map(version)).toEqual([NEW, NEW]);
+  }, 60_000);
+
+  test("stops before anything is made anew where a proxy refuses what the new istiod sends", async () => {
+    const { kubes, asked } = await refusing();
+    const gateway = deployment(kubes[0], "istio-eastwestgateway").metadata.generation;
+    const stopped = await runInstall(kubes, at(NEW, asked));
+    expect(failures(stopped)).toEqual([
+      expect.stringMatching(
+        /install\.proxies cluster1: Since istiod is of 1\.26\.3, listeners of .* refused: no such filter/,
+      ),
+    ]);
+    expect(deployment(kubes[0], "istio-eastwestgateway").metadata.generation).toBe(gateway);
+    expect(version(imageOfIstiod(kubes[1]))).toBe(OLD);
   }, 60_000);
 
   test("of another's making is connected as it is, and its gateway follows", async () => {

@@ -9,7 +9,12 @@ export const PORT = 5000;
  * may answer, and for each cluster a Service `only-<cluster>` that selects nothing but that cluster's server. An answer
  * through the last is proof: a local endpoint cannot give it.
  */
-export function sampleObjects(cluster: Cluster, all: readonly Cluster[], image: string): KubernetesObject[] {
+export function sampleObjects(
+  cluster: Cluster,
+  all: readonly Cluster[],
+  image: string,
+  injection: Readonly<Record<string, string>> = { "istio-injection": "enabled" },
+): KubernetesObject[] {
   const service = (name: string, selector: Record<string, string>) => ({
     apiVersion: "v1",
     kind: "Service",
@@ -31,7 +36,7 @@ export function sampleObjects(cluster: Cluster, all: readonly Cluster[], image: 
     },
   });
   return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels: { "istio-injection": "enabled" } } },
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels: { ...injection } } },
     service("helloworld", { app: "helloworld" }),
     ...all.map(({ name }) => service(`only-${name}`, { app: "helloworld", version: name })),
     deployment(
@@ -48,8 +53,14 @@ export function sampleObjects(cluster: Cluster, all: readonly Cluster[], image: 
   ];
 }
 
-export async function deploySample(cluster: Cluster, all: readonly Cluster[], image: string): Promise<void> {
-  await cluster.apply(sampleObjects(cluster, all, image));
+/** @param injection the namespace's labels by which its pods get a sidecar */
+export async function deploySample(
+  cluster: Cluster,
+  all: readonly Cluster[],
+  image: string,
+  injection?: Readonly<Record<string, string>>,
+): Promise<void> {
+  await cluster.apply(sampleObjects(cluster, all, image, injection));
   for (const name of ["helloworld", "client"]) {
     await cluster.kubectl(["rollout", "status", `deployment/${name}`, "-n", NAMESPACE, "--timeout=180s"], {
       timeoutMs: 200_000,

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { ObjectRef } from "../../src/mesh/objects/object.ts";
 import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
 import type { Pod } from "../../src/mesh/shapes/pod.ts";
 import { Refusals } from "../../src/steps/refused.ts";
@@ -21,8 +22,11 @@ const running: Pod = { metadata: { name: "gw-0" }, status: { phase: "Running" } 
 async function watch(messages: readonly (string | undefined)[], pods: readonly Pod[] = []) {
   const restarted: string[] = [];
   const said: string[] = [];
-  const step = { say: (text: string) => said.push(text), changed() {} } as unknown as Step;
-  const cluster = clusterOf("a", { restart: async ({ kind, name }) => void restarted.push(`${kind} ${name}`) });
+  const step = {
+    say: (text: string) => said.push(text),
+    restart: async (_: unknown, { kind, name }: ObjectRef) => void restarted.push(`${kind} ${name}`),
+  } as unknown as Step;
+  const cluster = clusterOf("a");
   const refusals = new Refusals(step, cluster);
   let now = 0;
   vi.spyOn(performance, "now").mockImplementation(() => now);
