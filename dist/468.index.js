@@ -2,21 +2,6 @@ export const id = 468;
 export const ids = [468];
 export const modules = {
 
-/***/ 8471:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __webpack_require__) => {
-
-/* harmony export */ __webpack_require__.d(__webpack_exports__, {
-/* harmony export */   a: () => (/* binding */ c)
-/* harmony export */ });
-/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __webpack_require__(8995);
-/* harmony import */ var _chunk_6NCKWP3Z_js__WEBPACK_IMPORTED_MODULE_1__ = __webpack_require__(9377);
-/* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_2__ = __webpack_require__(9473);
- const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-var r=(0,_chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_2__.e)((0,_chunk_6NCKWP3Z_js__WEBPACK_IMPORTED_MODULE_1__.a)(),1),e=(0,_chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_2__.e)((0,_chunk_6NCKWP3Z_js__WEBPACK_IMPORTED_MODULE_1__.b)(),1);function c(i){let n=new e.X509Certificate(i.raw),t=n.getExtension(e.BasicConstraintsExtension),s=n.getExtension(e.KeyUsagesExtension),o=n.getExtension(e.ExtendedKeyUsageExtension);return{ca:t?.ca??!1,pathLength:t?.pathLength,signs:s===null||(s.usages&e.KeyUsageFlags.keyCertSign)!==0,eku:o?.usages.map(String)??[]}}
-
-
-/***/ }),
-
 /***/ 7468:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __webpack_require__) => {
 

@@ -63,9 +63,10 @@ const mesh = { namespace: "istio-system", installer: "sail", gateway: { install:
 
 /** The rights as RBAC objects: cluster-wide ones in a ClusterRole, the others in a Role for each namespace. */
 function roles(rights: readonly Right[], name = "istio-mesh-action"): string {
-  const rule = ({ group, resource, subresource, verbs }: Right) => ({
+  const rule = ({ group, resource, subresource, names, verbs }: Right) => ({
     apiGroups: [group],
     resources: [subresource ? `${resource}/${subresource}` : resource],
+    ...(names ? { resourceNames: [...names] } : {}),
     verbs: [...verbs],
   });
   const byNamespace = Map.groupBy(merged(rights), ({ namespace }) => namespace ?? "");

@@ -6,7 +6,7 @@ import { type Injector, readInjectors } from "../facts/injectors.ts";
 import { type MeshConfig, readMeshConfig } from "../facts/mesh-config.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { readSigner, type Signer, startedBefore } from "../facts/signer.ts";
-import { type Bundle, readBundle } from "../facts/trust.ts";
+import { type Bundle, readBundle, readNamespaceBundles } from "../facts/trust.ts";
 import { readSample, type Sample } from "../facts/workloads.ts";
 import { isOurs, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -74,6 +74,8 @@ export interface Observation {
   readonly meshConfig: Part<MeshConfig>;
   /** The roots in effect. */
   readonly bundle: Part<Bundle>;
+  /** What the namespaces hold of them, PEM, where it is a ConfigMap that each has. */
+  readonly namespaceBundles: Part<ReadonlyMap<string, string>>;
   readonly cacerts: Part<Secret | undefined>;
   /** What istiod made for itself; not looked at where there is a `cacerts`. */
   readonly selfSigned: Part<Secret | undefined>;
@@ -204,6 +206,9 @@ export async function observe(
     identity: part(identity),
     identities: part(identities),
     bundle: part(bundle),
+    namespaceBundles: part(
+      bundle.then(({ configMap }) => (configMap ? readNamespaceBundles(cluster, configMap) : new Map())),
+    ),
     cacerts: part(cacerts),
     selfSigned: part(selfSigned),
     signers: part(
@@ -269,6 +274,7 @@ export function unseen(spec: ClusterSpec): Observation {
     identities: part,
     meshConfig: part,
     bundle: part,
+    namespaceBundles: part,
     cacerts: part,
     selfSigned: part,
     signers: part,

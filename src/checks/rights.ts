@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { groupResource } from "../cluster/resources.ts";
 import { POLICIES } from "../facts/policies.ts";
+import { ROOT_CONFIG_MAP } from "../facts/trust.ts";
 import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import { LEASE } from "../mesh/objects/lease.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -12,6 +13,8 @@ export interface Right {
   readonly resource: string;
   readonly subresource?: string;
   readonly verbs: readonly string[];
+  /** Of objects of these names alone. */
+  readonly names?: readonly string[];
   /** Absent: cluster-wide. */
   readonly namespace?: string;
 }
@@ -148,6 +151,8 @@ export function verifyRights({ namespace }: MeshSpec, traffic: boolean, services
     right("v1", "Namespace", ["get", "list", ...(traffic ? ["watch", "create", "delete"] : [])]),
     right("v1", "Secret", ["get", "list"], namespace),
     right("v1", "ConfigMap", READ, namespace),
+    // Each namespace's, by which its pods trust istiod.
+    { ...right("v1", "ConfigMap", ["list"]), names: [ROOT_CONFIG_MAP] },
     right("v1", "ServiceAccount", ["list"], namespace),
     exec(namespace),
     // Gateways may be anywhere.
@@ -227,12 +232,16 @@ export function merged(rights: readonly Right[]): Right[] {
 /** The rights that the kubeconfig's user lacks, as `patch secrets in istio-system`; one request where it may do all. */
 export async function missingRights(cluster: Cluster, rights: readonly Right[]): Promise<string[]> {
   if (await allowed(cluster, { group: "*", resource: "*", verb: "*" })) return [];
-  const wanted = rights.flatMap(({ verbs, ...rest }) => verbs.map((verb) => ({ ...rest, verb })));
+  const wanted = rights.flatMap(({ verbs, names = [], ...rest }) => {
+    const each = names.length > 0 ? names.map((name) => ({ ...rest, name })) : [rest];
+    return verbs.flatMap((verb) => each.map((which) => ({ ...which, verb })));
+  });
   const answers = await Promise.all(wanted.map((attributes) => allowed(cluster, attributes)));
   return wanted
     .filter((_, i) => !answers[i])
-    .map(({ verb, group, resource, subresource, namespace }) => {
-      const name = `${resource}${group ? `.${group}` : ""}${subresource ? `/${subresource}` : ""}`;
+    .map(({ verb, group, resource, subresource, namespace, ...which }) => {
+      const kind = `${resource}${group ? `.${group}` : ""}${subresource ? `/${subresource}` : ""}`;
+      const name = "name" in which ? `${kind} named ${which.name}` : kind;
       return `${verb} ${name}${namespace ? ` in ${namespace}` : ""}`;
     });
 }

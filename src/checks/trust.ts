@@ -233,7 +233,7 @@ function effective({ bundle, istiod }: Observation): { source: string; roots: X5
 }
 
 /** The CA of a cluster's mesh, as it is in effect. */
-function authority(namespace: string, seen: Observation): Authority {
+export function authority(namespace: string, seen: Observation): Authority {
   const { added, idle } = seen.bundle();
   const trusted = [...effective(seen).roots, ...readableIn(added)];
   if (signedElsewhere(namespace, seen)) return authorityOf(trusted, [], readableIn(idle));

@@ -2,6 +2,7 @@ import type { InjectionPolicy } from "../facts/injectors.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { Judgements } from "./finding.ts";
+import { namespacesHaveRoot } from "./namespace-roots.ts";
 import type { Observation } from "./observation.ts";
 import type { Part } from "./part.ts";
 import { haveNamesOfIstiod } from "./proxy-identity.ts";
@@ -26,6 +27,7 @@ export interface WorkloadsView {
 /** The checks of the workloads that run. @param now for the times of their certificates */
 export function workloadChecks(mesh: MeshSpec, now = new Date()): Judgements<WorkloadsView> {
   return {
+    "trust.namespaces": ({ seen }) => namespacesHaveRoot(mesh, seen, now),
     "workloads.identity": ({ seen }) => haveNamesOfIstiod(mesh, seen),
     "workloads.root": ({ seen, istiodsOwn }) => trustTheRoot(mesh, seen, istiodsOwn, now),
     "workloads.synced": ({ seen, lasting, traffic }) => takeTheirConfiguration(mesh, seen, lasting, traffic),

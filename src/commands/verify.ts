@@ -32,6 +32,7 @@ const OF_CLUSTER: readonly CheckId[] = [
   "trust.cacerts",
   "trust.in-effect",
   "trust.root",
+  "trust.namespaces",
   "gateway.deployment",
   "gateway.address",
   "gateway.exposure",

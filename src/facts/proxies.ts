@@ -26,6 +26,8 @@ export interface InjectedProxy extends MeshProxy {
   readonly ownNetwork: boolean;
   /** When it came up, with a certificate and roots of that time; `undefined`: it does not run. */
   readonly started: Date | undefined;
+  /** The ConfigMap of its namespace in which it finds what istiod is trusted by; `undefined`: in none. */
+  readonly rootFrom: string | undefined;
   /** Whether it may have got other roots since, or at other times than proxies usually do. */
   readonly ownRenewal: boolean;
 }
@@ -65,6 +67,7 @@ export function proxyOf({ metadata, spec, status }: Pod): InjectedProxy | undefi
     role: ROLES.find((role) => proxy.args?.includes(role)) ?? "sidecar",
     ownNetwork: metadata.annotations?.["proxy.istio.io/config"]?.includes("ISTIO_META_NETWORK") ?? false,
     started: startedAt ? new Date(startedAt) : undefined,
+    rootFrom: spec?.volumes?.find(({ name }) => name === "istiod-ca-cert")?.configMap?.name,
     ownRenewal: env("SECRET_TTL") !== undefined || isOn(env("PROXY_CONFIG_XDS_AGENT")),
   };
 }

@@ -11,6 +11,8 @@ import type { Identity } from "./identity.ts";
 export interface Bundle {
   /** `ConfigMap istio-system/istio-ca-root-cert` */
   readonly source: string;
+  /** The name of the ConfigMap, which proxies find in their own namespaces; `undefined`: it is none. */
+  readonly configMap?: string;
   /** PEM, any number and order; `undefined`: there is none. */
   readonly pem: string | undefined;
   /** When that was last written; `undefined`: it is not noted. */
@@ -22,7 +24,7 @@ export interface Bundle {
 }
 
 /** What istiod keeps its root in for a namespace's proxies where it is not told otherwise. */
-const ROOT_CONFIG_MAP = "istio-ca-root-cert";
+export const ROOT_CONFIG_MAP = "istio-ca-root-cert";
 
 /** The one object that istiod writes its root to where it is told to (pilot/pkg/config/kube/clustertrustbundle). */
 const TRUST_BUNDLE = "istio.io:istiod-ca:root-cert";
@@ -58,7 +60,26 @@ export async function readBundle(
   const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name };
   const found = await cluster.get<KubernetesObject & { data?: Record<string, string> }>(ref);
   const since = found && writtenAt(found.metadata, ["data"]);
-  return { source: `ConfigMap ${namespace}/${name}`, pem: found?.data?.["root-cert.pem"], since, ...extra };
+  return {
+    source: `ConfigMap ${namespace}/${name}`,
+    configMap: name,
+    pem: found?.data?.["root-cert.pem"],
+    since,
+    ...extra,
+  };
+}
+
+/**
+ * What the namespaces hold in a ConfigMap of that name, PEM: one list. Takes `list configmaps` of that name alone, which
+ * RBAC grants by `resourceNames`.
+ */
+export async function readNamespaceBundles(cluster: Cluster, name: string): Promise<Map<string, string>> {
+  const found = await cluster.list<KubernetesObject & { data?: Record<string, string> }>({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    fieldSelector: `metadata.name=${name}`,
+  });
+  return new Map(found.map(({ metadata, data }) => [metadata.namespace ?? "", data?.["root-cert.pem"] ?? ""]));
 }
 
 async function clusterTrustBundle(cluster: Cluster): Promise<ClusterTrustBundle | undefined> {

@@ -115,6 +115,7 @@ export const CHECKS = {
   "trust.cacerts": trust("The intermediate CA chains to its root, has its key, and is valid"),
   "trust.in-effect": trust("The CA in the Secret is the one in effect"),
   "trust.root": trust("The root in effect is valid"),
+  "trust.namespaces": trust("Namespaces with proxies hold the root in effect"),
   "trust.same-root": trust("What signs in each cluster is trusted in all others"),
   "gateway.deployment": gateway("The gateway is available and injected"),
   "gateway.address": gateway("The gateway's Service has an address"),

@@ -69,6 +69,10 @@ const CAUSES: { readonly [id in CheckId]?: (subject: never, check: Check) => rea
   "trust.cacerts": unreachable,
   "trust.in-effect": (subject: OfCluster) => [...withoutIstiod(subject), ...of(subject.cluster, "trust.cacerts")],
   "trust.root": withoutIstiod,
+  "trust.namespaces": (subject: OfCluster) => [
+    ...withoutIstiod(subject),
+    ...of(subject.cluster, "trust.root", "trust.in-effect", "trust.cacerts"),
+  ],
   "gateway.deployment": withoutSidecars,
   "gateway.address": unreachable,
   "gateway.exposure": unreachable,

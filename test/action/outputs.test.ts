@@ -59,8 +59,8 @@ test("say what was seen", () => {
 
 test.each<[string, Report, number[]]>([
   ["passed", passed(), [27, 0, 0]],
-  ["a dead gateway", deadGateway(), [116, 3, 0]],
-  ["an unreachable cluster", unreachable(), [66, 0, 53]],
+  ["a dead gateway", deadGateway(), [119, 3, 0]],
+  ["an unreachable cluster", unreachable(), [68, 0, 54]],
   ["failed in the preflight", failedInPreflight(), [6, 1, 0]],
 ])("count the checks: %s", (_, sample, numbers) => {
   const found = outputs(sample);

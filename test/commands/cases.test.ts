@@ -568,6 +568,24 @@ const RIGHT: Right[] = [
     warned: { [`trust.in-effect ${WEST}`]: /istiod\S+ by one that is valid until 2030-03-17\. It takes a new/ },
   },
   {
+    id: "C44",
+    mesh: "a root that was written a moment ago, and is not in every namespace yet",
+    make: () => [
+      () => {
+        const { spec, metadata } = podsOf(west(), GATEWAY)[0] as Json;
+        const { annotations } = metadata;
+        return added(west(), {
+          apiVersion: "v1",
+          kind: "Pod",
+          metadata: { name: "web", namespace: "edge", labels: { istio: "eastwestgateway" }, annotations },
+          spec,
+        });
+      },
+      () => removed(west(), get(west(), "v1", "ConfigMap", "istio-ca-root-cert", "edge")),
+    ],
+    warned: { [`trust.namespaces ${WEST}`]: /^Not every namespace has it yet: edge has no ConfigMap/ },
+  },
+  {
     id: "C21",
     mesh: "trust domains that are each other's aliases",
     make: () => [

@@ -95,6 +95,8 @@ export function authorize({ may }: Api, user: User, method: string, target: Targ
     may.check(user, { verb: method.toLowerCase(), path });
     return;
   }
+  // Who asks for objects of one name is asked about those.
+  const only = /(?:^|,)metadata\.name=([^,]+)/.exec(target.parameters.get("fieldSelector") ?? "")?.[1] ?? "";
   // A namespace is in itself, for bindings in it.
   const where = namespace ?? (plural === "namespaces" && group === "" ? name : undefined);
   may.check(user, {
@@ -102,7 +104,7 @@ export function authorize({ may }: Api, user: User, method: string, target: Targ
     group: group ?? "",
     resource: plural,
     ...(where ? { namespace: where } : {}),
-    ...(name ? { name } : {}),
+    ...(name || only ? { name: name || only } : {}),
     ...(subresource ? { subresource } : {}),
   });
 }

@@ -18,6 +18,7 @@ export interface Pod {
     readinessGates?: unknown[];
     containers: Container[];
     initContainers?: Container[];
+    volumes?: { name: string; configMap?: { name?: string }; csi?: { driver?: string } }[];
     imagePullSecrets?: { name: string }[];
   };
   status?: {

@@ -161,6 +161,10 @@ function injected(kube: Kube, pod: Json, istiod: Json): Json {
     ...(network ? { [NETWORK]: network } : {}),
     ...metadata.labels,
   };
+  spec.volumes = [
+    ...(spec.volumes ?? []),
+    { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert", defaultMode: 420 } },
+  ];
   if (template === "gateway") {
     for (const container of spec.containers) {
       if (container.image === "auto") Object.assign(container, { image, env: [...(container.env ?? []), ...env] });
