@@ -7,6 +7,7 @@ import {
   merged,
   pruneRights,
   type Right,
+  ROOT_CHANGE,
   rotateRights,
   uninstallRights,
   verifyRights,
@@ -59,7 +60,12 @@ function outputs(): string {
   return table(["Output", "What it is"], rows);
 }
 
-const mesh = { namespace: "istio-system", installer: "sail", gateway: { install: true } } as MeshSpec;
+const mesh = {
+  namespace: "istio-system",
+  installer: "sail",
+  gateway: { install: true },
+  trust: { mode: "auto" },
+} as MeshSpec;
 
 /** The rights as RBAC objects: cluster-wide ones in a ClusterRole, the others in a Role for each namespace. */
 function roles(rights: readonly Right[], name = "istio-mesh-action"): string {
@@ -93,6 +99,7 @@ const parts: Record<string, Record<string, () => string>> = {
   "docs/SECURITY.md": {
     install: () => roles([...installRights(mesh), ...verifyRights(mesh, true)]),
     prune: () => roles(pruneRights(mesh), "istio-mesh-action-prune"),
+    "change-root": () => roles(ROOT_CHANGE, "istio-mesh-action-change-root"),
     rotate: () => roles([...rotateRights({ ...mesh, tokenTtl: 3600 }), ...verifyRights(mesh, true)]),
     verify: () => roles(verifyRights(mesh, true)),
     diagnostics: () => roles(diagnosticsRights(mesh), "istio-mesh-action-diagnostics"),

@@ -180,6 +180,10 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     mask,
   );
 
+  const trustTransition = flag("trust-transition");
+  if (trustTransition && mode !== "provided")
+    report("trust-transition", "has an effect with `ca: provided` only; leave it out, or set `ca` to provided");
+
   if (problems.length > 0) throw new InputError([...new Set(problems)]);
   return {
     command,
@@ -206,7 +210,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       ...(operator ? { operator } : {}),
       imageHub,
       ...(cni ? { cni } : {}),
-      trust: { mode },
+      trust: { mode, ...(trustTransition ? { transition: true } : {}) },
       gateway,
       readerRole,
       ...(tokenTtl === undefined ? {} : { tokenTtl }),

@@ -33,6 +33,7 @@ export function setOutputs(report: Report, files: Files): void {
     "checks-passed": number("passed"),
     "checks-failed": number("failed"),
     "checks-unknown": number("unknown"),
+    "next-run-after": report.nextRunAfter ?? "",
     report: files.report,
     junit: files.junit,
     diagnostics: files.diagnostics ?? "",

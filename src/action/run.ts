@@ -134,6 +134,7 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
         verification,
         lock,
         call: tools.call,
+        left: () => deadline.remaining(),
       });
     }
     return run.report();
@@ -247,6 +248,7 @@ function sentence(report: Report): string {
   if (result === "incomplete") return `${many("unknown")} could not be made; see the job summary.`;
   if (command === "rotate") return `The tokens that ${clusters.length} clusters read each other by are new.`;
   if (command === "plan") return `${changeSentence(report)} Nothing was changed.`;
+  if (report.nextRunAfter) return `The change of the root is under way; run again after ${report.nextRunAfter}.`;
   const changes =
     command === "verify" || command === "diagnose"
       ? ""

@@ -39,12 +39,12 @@ const podLog = (where?: string): Right => ({
   ...(where ? { namespace: where } : {}),
 });
 // Which of the two verbs an exec over a WebSocket takes depends on the Kubernetes version.
-const exec = (namespace: string): Right => ({
+const exec = (namespace?: string): Right => ({
   group: "",
   resource: "pods",
   subresource: "exec",
   verbs: ["get", "create"],
-  namespace,
+  ...(namespace ? { namespace } : {}),
 });
 const tokenRequest = (namespace: string): Right => ({
   group: "",
@@ -86,8 +86,12 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
     ...(mesh.tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
     ...(prune ? pruneRights(mesh) : []),
+    ...(mesh.trust.transition ? ROOT_CHANGE : []),
   ]);
 }
+
+/** What a change of the root needs beside: every proxy is asked what it trusts, and every namespace looked at. */
+export const ROOT_CHANGE: readonly Right[] = [right("v1", "Pod", ["list"]), exec(), right("v1", "ConfigMap", ["list"])];
 
 /** What `prune` needs beside. */
 export function pruneRights({ namespace }: MeshSpec): Right[] {

@@ -46,8 +46,9 @@ export interface Survey {
   readonly identities: ReadonlyMap<string, Part<Identity>>;
   readonly namespace: KubernetesObject | undefined;
   readonly trust: TrustState;
-  /** The Secret `cacerts`, as it was read. */
+  /** The Secret `cacerts`, as it was read, and that of the root which istiod made itself. */
   readonly cacerts: Secret | undefined;
+  readonly selfSigned: Secret | undefined;
   readonly remoteSecrets: readonly Secret[];
   /** The Secrets that tokens of the reader stand and fall with. */
   readonly readerTokens: ReaderTokens;
@@ -144,6 +145,7 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
       running: istiods.length > 0,
     },
     cacerts,
+    selfSigned,
     remoteSecrets,
     ...reader,
     rootCa,

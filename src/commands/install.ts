@@ -24,7 +24,7 @@ import { gatewayAddress, requestGatewayAddress, runGateway } from "../steps/gate
 import { istiodReady } from "../steps/istiod.ts";
 import { LOCK_CHECK } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
-import { planPreflight, preflight } from "../steps/preflight.ts";
+import { planPreflight, preflight, type Ready } from "../steps/preflight.ts";
 import type { Injection } from "../steps/probe.ts";
 import { ensureReader } from "../steps/reader.ts";
 import { confirmRead } from "../steps/reading.ts";
@@ -32,8 +32,9 @@ import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import { attempt, type Run } from "../steps/run.ts";
 import { Steady } from "../steps/steady.ts";
 import { Probes } from "../steps/traffic.ts";
-import { beginIssuing, establishTrust, laterNetwork } from "../steps/trust.ts";
+import { beginIssuing, establishTrust, type Issuing, laterNetwork } from "../steps/trust.ts";
 import { Upgrade } from "../steps/upgrade.ts";
+import { ROOT_CHANGE, rootChanged } from "./root-change.ts";
 import type { WritingTools } from "./tools.ts";
 import { planVerify, verify } from "./verify.ts";
 
@@ -72,6 +73,7 @@ async function installed(
   run.plan(
     ...planPreflight(asked),
     LOCK_CHECK,
+    ...(asked.trust.transition ? [ROOT_CHANGE] : []),
     ...planInstall(asked),
     ...(tools.verification ? planVerify(asked, tools.verification.services) : []),
   );
@@ -84,10 +86,31 @@ async function installed(
   ]);
   const begin = (plan: TrustPlan) => beginIssuing(asked, plan, tools.root);
   const first = (member: Member) => tools.lock.look(member);
-  const ready = await tools.lock.after(run, members, planPreflight(asked), () =>
-    preflight(run, asked, members, { ...tools, rights, dryRun: true, begin, first }),
-  );
+  const look = () => preflight(run, asked, members, { ...tools, rights, dryRun: true, begin, first });
+  const ready = await tools.lock.after(run, members, planPreflight(asked), look);
   if (!ready) return run.skipRest("The preflight found what must be mended first. Nothing was changed.");
+  if (asked.trust.transition) {
+    const over = await rootChanged(run, ready, members, tools);
+    if (!over) return;
+    if (ready.trust.change) {
+      run.again(planPreflight(asked));
+      const again = await look();
+      if (!again) return run.skipRest("The root is changed; the preflight found what must be mended before the rest.");
+      return joined(run, again, members, tools, probes, steady);
+    }
+  }
+  return joined(run, ready, members, tools, probes, steady);
+}
+
+/** Joins the clusters, whose trust is decided on. */
+async function joined(
+  run: Run,
+  ready: Ready<Issuing>,
+  members: readonly Member[],
+  tools: Tools,
+  probes: Probes | undefined,
+  steady: Steady | undefined,
+): Promise<void> {
   const { mesh, served, surveys, transitions, trust, begun: issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
   const transition = (member: Member) => transitions.get(member.spec.name) as Transition;

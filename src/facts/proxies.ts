@@ -30,6 +30,8 @@ export interface InjectedProxy extends MeshProxy {
   readonly rootFrom: string | undefined;
   /** Whether it may have got other roots since, or at other times than proxies usually do. */
   readonly ownRenewal: boolean;
+  /** How long a certificate it asks for, in milliseconds, where that is set (`SECRET_TTL`). */
+  readonly secretTtl: number | undefined;
 }
 
 /** The proxies of a cluster's active pods. Takes `list pods` in all namespaces. */
@@ -69,7 +71,16 @@ export function proxyOf({ metadata, spec, status }: Pod): InjectedProxy | undefi
     started: startedAt ? new Date(startedAt) : undefined,
     rootFrom: spec?.volumes?.find(({ name }) => name === "istiod-ca-cert")?.configMap?.name,
     ownRenewal: env("SECRET_TTL") !== undefined || isOn(env("PROXY_CONFIG_XDS_AGENT")),
+    secretTtl: goDuration(env("SECRET_TTL")),
   };
+}
+
+/** Milliseconds of a duration as Go writes it, such as `24h0m0s`; `undefined` where it is none. */
+function goDuration(text = ""): number | undefined {
+  if (!/^(\d+(\.\d+)?(h|m|s|ms))+$/.test(text)) return undefined;
+  const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+  const parts = text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g);
+  return [...parts].reduce((sum, [, number, unit = ""]) => sum + Number(number) * (units[unit] ?? 0), 0);
 }
 
 /** What the agent is started as. */

@@ -69,6 +69,7 @@ export const CHECKS = {
   "plan.objects": plan("What would become of the cluster's objects is known"),
   "plan.remote-secrets": plan("What would become of the cluster's remote secrets is known"),
 
+  "install.root-change": step("trust", "The root of trust is changed as far as it can be now"),
   "install.trust": step("trust", "The control plane's CA is in place"),
   "install.operator": step("controlPlane", "The Sail Operator is installed"),
   "install.reconciled": step("controlPlane", "The control plane is laid out"),

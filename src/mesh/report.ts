@@ -145,6 +145,8 @@ export interface Report {
   readonly traffic: boolean;
   /** When the first of the tokens in remote secrets expires, RFC 3339; absent where none does, or none was looked at. */
   readonly tokensExpireAt?: string;
+  /** When the next run goes on with what this one has begun, RFC 3339; absent where nothing is under way. */
+  readonly nextRunAfter?: string;
   /** RFC 3339. */
   readonly startedAt: string;
   readonly seconds: number;

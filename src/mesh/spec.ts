@@ -15,6 +15,8 @@ export type TrustMode = "auto" | "existing" | "provided" | "generate";
 
 export interface TrustSpec {
   readonly mode: TrustMode;
+  /** Meshes that run are led from their roots to the one that is provided. */
+  readonly transition?: true;
 }
 
 export interface GatewaySpec {

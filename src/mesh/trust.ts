@@ -48,6 +48,8 @@ export interface TrustPlan {
   /** The clusters whose trust stays as it is. */
   readonly keepFor: readonly string[];
   readonly warning?: string;
+  /** The root of control planes that run is changed first, and nothing else is done until that is over. */
+  readonly change?: true;
 }
 
 export type TrustDecision = { readonly problems: readonly TrustProblem[] } | TrustPlan;
@@ -71,7 +73,7 @@ export function decideTrust(
   namespace: string,
   now = new Date(),
 ): TrustDecision {
-  const broken = states.flatMap((state) => [...cacertsProblems(state, namespace), ...unreadRoot(state, namespace)]);
+  const broken = states.flatMap((state) => brokenTrust(state, namespace));
   if (broken.length > 0) return { problems: broken };
 
   switch (mode) {
@@ -142,6 +144,11 @@ function isRootOf(root: X509Certificate, state: TrustState): boolean {
 
 function isSelfSigned(state: TrustState): boolean {
   return state.cacerts === undefined && state.selfSigned !== undefined;
+}
+
+/** What is wrong with a cluster's trust, whatever is to become of it. */
+export function brokenTrust(state: TrustState, namespace: string): TrustProblem[] {
+  return [...cacertsProblems(state, namespace), ...unreadRoot(state, namespace)];
 }
 
 function cacertsProblems(state: TrustState, namespace: string): TrustProblem[] {
@@ -299,7 +306,7 @@ function asProvided(
           `Its root of trust${isSelfSigned(state) ? ", made by istiod itself," : ""} (SHA-256 ${sumOf(state)}) is not the one in ` +
           `ca-root-cert (SHA-256 ${sha256}). It is not replaced: running workloads would lose their connections.`,
         hint: state.controlPlane
-          ? rotationSteps(namespace, isSelfSigned(state))
+          ? transitionSteps(namespace)
           : `No control plane relies on it yet. If nothing else does: \`kubectl -n ${namespace} delete secret cacerts\`, and run again.`,
       })),
     };
@@ -344,6 +351,17 @@ function interrupted(states: readonly TrustState[]): boolean {
     !whole &&
     states.every((state) => !state.controlPlane) &&
     having.every((state) => state.cacerts?.ours)
+  );
+}
+
+/** What runs with `trust-transition: true` do. The times are those of certificates that are good for a day. */
+function transitionSteps(namespace: string): string {
+  return (
+    "With `trust-transition: true` this action leads the mesh to that root, without a failed request, by runs that each do what can " +
+    `be done then and say when the next one is due. 1. Every cluster's Secret ${namespace}/cacerts holds both roots, istiod is restarted; ` +
+    "running proxies learn of the new one when they renew their certificates, within 12 h 15 min. 2. Only then each cluster gets an " +
+    "intermediate of the new root; certificates of the old one are renewed within another 12 h 15 min. 3. Only then the old root is " +
+    "taken out, and istiod is restarted. Workloads that are restarted are there sooner."
   );
 }
 

@@ -39,6 +39,7 @@ interface Verdict {
 const VERDICTS: Readonly<Record<Report["result"], (report: Report) => Verdict>> = { passed, failed, incomplete };
 
 function passed(report: Report): Verdict {
+  if (report.nextRunAfter) return underWay(report, report.nextRunAfter);
   if (report.command === "rotate") return rotated(report);
   const clusters = `${report.clusters.length} clusters`;
   if (requestsOf(report).sent) {
@@ -51,6 +52,16 @@ function passed(report: Report): Verdict {
       `Every istiod has read every other cluster (${pairs}), every east-west gateway is up.`,
       "Whether workloads answer each other was not tried.",
     ],
+  };
+}
+
+/** What was begun, and goes on with a later run. */
+function underWay(report: Report, after: string): Verdict {
+  const said = report.checks.find(({ id }) => id === "install.root-change")?.evidence ?? "";
+  const sent = requestsOf(report).sent ? requests(report) : "";
+  return {
+    title: `⏳ The change of the root of ${mesh(report)} is under way; run again after ${after}`,
+    sentences: [escaped(said), sent],
   };
 }
 

@@ -23,6 +23,7 @@ import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } fr
 import { withImages } from "./images.ts";
 import { tryWrites } from "./rehearsal.ts";
 import { foreignRemoteSecret, isCurrent, strangersOf } from "./remote-access.ts";
+import { planRootChange } from "./root-plan.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
 import { together } from "./trial.ts";
 import { settleVersion } from "./version.ts";
@@ -200,7 +201,8 @@ async function planTrust<Begun>(
   const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
   // For control planes of somebody else's nothing is ever issued.
   const mode = mesh.installer === "existing" ? "existing" : mesh.trust.mode;
-  const decision = decideTrust(mode, provided, states, mesh.namespace);
+  const change = root && (await planRootChange(mesh, served, surveys, root, run.unreachable));
+  const decision = change ?? decideTrust(mode, provided, states, mesh.namespace);
   const missing = run.unreachable;
   if (missing.length > 0 && "source" in decision && needsEveryCluster(decision, provided, states)) {
     const cause = `A generated root of trust takes every cluster to be reached, for its key is not kept; ${missing.join(", ")} cannot be.`;

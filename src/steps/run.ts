@@ -87,6 +87,7 @@ export class Run {
   readonly #clusters: ReadonlyMap<string, ClusterReport>;
   #rootSha256: string | undefined;
   #tokensExpireAt: Date | undefined;
+  #nextRunAfter: Date | undefined;
   /** By cluster: what a dry run of the writes has found to be there already. */
   readonly same = new Map<string, Same>();
   /** Whether requests between workloads are part of the run. */
@@ -208,6 +209,11 @@ export class Run {
     if (!this.#tokensExpireAt || at < this.#tokensExpireAt) this.#tokensExpireAt = at;
   }
 
+  /** Notes that what was begun is under way, and when the next run goes on with it. */
+  goesOn(after: Date): void {
+    this.#nextRunAfter = after;
+  }
+
   /** Notes that an object stays, and why. What was noted of it first counts. */
   leave(phase: Phase, cluster: string, ref: ObjectRef, why: string): void {
     const key = `${cluster} ${describe(ref)}`;
@@ -288,6 +294,7 @@ export class Run {
       phases,
       traffic: this.traffic,
       ...(this.#tokensExpireAt ? { tokensExpireAt: this.#tokensExpireAt.toISOString() } : {}),
+      ...(this.#nextRunAfter ? { nextRunAfter: this.#nextRunAfter.toISOString() } : {}),
       startedAt: this.#started.toISOString(),
       seconds: round(performance.now() - this.#clock),
     };

@@ -252,6 +252,13 @@ describe("good inputs", () => {
     expect(masked).toContain(valid.key.trim());
   });
 
+  test("a change of the root that is led", async () => {
+    const given = { ca: "provided", "ca-root-cert": valid.certificate, "ca-root-key": valid.key };
+    const { mesh } = await read({ ...good, ...given, "trust-transition": "true" });
+    expect(mesh.trust).toEqual({ mode: "provided", transition: true });
+    expect((await read({ ...good, ...given })).mesh.trust).toEqual({ mode: "provided" });
+  });
+
   test("64 clusters that share their values by a YAML anchor", async () => {
     const clusters = Array.from({ length: 64 }, (_, i) => {
       const fields = JSON.stringify(entry(i + 1)).slice(1, -1);
@@ -622,6 +629,11 @@ const bad: Row[] = [
     "fail-on-change without a plan",
     { "fail-on-change": "true" },
     ["`fail-on-change` has an effect with `command: plan` only; leave it out, or set the command to plan."],
+  ],
+  [
+    "a change of the root to none",
+    { "trust-transition": "true" },
+    ["`trust-transition` has an effect with `ca: provided` only; leave it out, or set `ca` to provided."],
   ],
   [
     "allow-downgrade that is neither",

@@ -45,6 +45,7 @@ test("say what was seen", () => {
     "checks-passed": "27",
     "checks-failed": "0",
     "checks-unknown": "0",
+    "next-run-after": "",
     report: "/tmp/report.json",
     junit: "/tmp/junit.xml",
     diagnostics: "",

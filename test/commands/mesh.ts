@@ -25,6 +25,7 @@ import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
 import type { Check, Report } from "../../src/mesh/report.ts";
 import type { ClusterSpec, MeshSpec, ServiceSpec, UninstallScope } from "../../src/mesh/spec.ts";
 import { Lock } from "../../src/steps/lock.ts";
+import type { ChangeTimes } from "../../src/steps/root-view.ts";
 import { type Progress, Run } from "../../src/steps/run.ts";
 import { CALLS, fakeIstioctl } from "../embedded/istioctl.ts";
 import type { Json, Kube, LoggedRequest } from "../embedded/kube.ts";
@@ -78,6 +79,8 @@ export interface Setup {
   readonly helm?: Helm;
   /** How long an istiod may take to show a new token, in milliseconds. */
   readonly patience?: number;
+  /** Of a change of the root. */
+  readonly times?: Partial<ChangeTimes>;
   /** Who holds the clusters' Leases. */
   readonly holder?: string;
   /** How long a Lease is good without a renewal, in milliseconds; short, for a run that is cut off may leave it held. */
@@ -212,6 +215,8 @@ export async function runCommand(
           lock,
           call,
           patience: setup.patience,
+          left: () => deadline.remaining(),
+          times: setup.times,
         });
       else
         await rotate(run, mesh, members, {

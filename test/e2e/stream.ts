@@ -56,15 +56,17 @@ function client(target: Cluster, image: string): KubernetesObject {
 /**
  * Deploys the sample in the clusters and lets every one of them call every other until it is stopped. The clients run in
  * the clusters by themselves: no API server has a part in the traffic, so one that goes away disturbs nothing.
+ * @param within each cluster calls itself, and no other
  */
 export async function startStreams(
   clusters: readonly Cluster[],
   image: string,
   injection?: Readonly<Record<string, string>>,
+  within = false,
 ): Promise<Streams> {
   await Promise.all(clusters.map((cluster) => deploySample(cluster, clusters, image, injection)));
   const streams = clusters.flatMap((source) =>
-    clusters.filter((target) => target !== source).map((target) => ({ source, target })),
+    clusters.filter((target) => (target === source) === within).map((target) => ({ source, target })),
   );
   const started = await Promise.all(
     streams.map(async ({ source, target }) => {

@@ -22,3 +22,12 @@ export function constraints(cert: X509Certificate): {
     eku: extended?.usages.map(String) ?? [],
   };
 }
+
+/** The identifiers of a certificate's own key and of its issuer's, in hexadecimal; `undefined` where it does not have them. */
+export function keyIds(cert: X509Certificate): { own: string | undefined; issuer: string | undefined } {
+  const parsed = new x509.X509Certificate(cert.raw);
+  return {
+    own: parsed.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId,
+    issuer: parsed.getExtension(x509.AuthorityKeyIdentifierExtension)?.keyId,
+  };
+}

@@ -3,10 +3,11 @@ import { webcrypto, X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import type { ExecResponse, Json, Kube } from "../kube.ts";
 import type { Neighbour } from "../network.ts";
+import { type Ca, caIn, expiryMetric, proxyCertificates } from "./certificates.ts";
 import { endpointsFor, type Known, networkGateways, networkOf } from "./endpoints.ts";
 import { type Dial, RemoteClusters } from "./remote-clusters.ts";
 import { shardz } from "./slices.ts";
-import { decode, encode, ensure, isReady, now, on } from "./support.ts";
+import { encode, ensure, isReady, now, on } from "./support.ts";
 
 export interface IstiodOptions {
   /** Where a URL of the clusters' network leads to in this process. */
@@ -36,14 +37,14 @@ interface Istiod {
   readonly id: string;
   readonly revision: string;
   readonly namespace: string;
-  /** The root that its workloads trust, as of its start. */
-  readonly root: Promise<string>;
-  /** What it signs by, PEM; nothing where that is its own root. */
-  readonly chain: string;
+  /** What it signs by and has its workloads trust: as of its start, but for a new intermediate of the same roots. */
+  ca: Promise<Ca>;
   readonly remotes: RemoteClusters;
   readonly log: { readonly at: Date; readonly line: string }[];
 }
 
+/** What a proxy is asked for its certificates. */
+const SECRETS = "pilot-agent request GET config_dump?mask=dynamic_active_secrets";
 const UNTOLD = new Set(["kube-system", "kube-public", "kube-node-lease"]);
 
 /** istiod's part: its root of trust, told to every namespace, and the reading of other clusters by remote secrets. */
@@ -68,8 +69,7 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       id,
       revision: labels["istio.io/rev"] ?? "default",
       namespace,
-      root: rootOf(kube, namespace),
-      chain: chainOf(kube, namespace),
+      ca: caOf(kube, namespace),
       remotes: new RemoteClusters(id, dial, { deaf, forgetful }, say, timeout),
       log,
     };
@@ -82,8 +82,11 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
     else lead();
   });
   on(kube, "v1", "Secret", ({ type, object }) => {
-    for (const each of running.values())
-      if (each.namespace === object.metadata.namespace) each.remotes.take(type, object);
+    for (const each of running.values()) {
+      if (each.namespace !== object.metadata.namespace) continue;
+      each.remotes.take(type, object);
+      if (object.metadata.name === "cacerts" && type === "MODIFIED") void reload(each, object);
+    }
   });
   on(kube, "v1", "Namespace", ({ type, object }) => {
     if (type !== "ADDED") return;
@@ -111,21 +114,26 @@ export function istiod(kube: Kube, options: IstiodOptions = {}): Istiods {
       const held = (await known(asked)).filter(({ id }) => !asked.remotes.lost.has(id));
       return shardz(held.map(({ id, neighbour }) => ({ id, kube: neighbour.kube })));
     },
-    metrics: async ({ remotes, root, chain }) => {
+    metrics: async ({ remotes, ca }) => {
+      const { roots, cert, plugged } = await ca;
       const lines = [
         'istiod_managed_clusters{cluster_type="local"} 1',
         `istiod_managed_clusters{cluster_type="remote"} ${(await remotes.status()).length - 1}`,
-        `citadel_server_root_cert_expiry_timestamp ${endOf(await root)}`,
-        ...(chain ? [`citadel_server_cert_chain_expiry_timestamp ${endOf(chain)}`] : []),
+        `citadel_server_root_cert_expiry_timestamp ${endOf(roots)}`,
+        // It does not tell this of a root that it made itself.
+        ...(plugged ? [`citadel_server_cert_chain_expiry_timestamp ${endOf(cert)}`] : []),
       ];
       return `${lines.join("\n")}\n`;
     },
   };
 
+  const secretsOf = proxyCertificates(kube, async () => [...running.values()].at(-1)?.ca);
+
   kube.onExec(async ({ namespace, pod, container, command }): Promise<ExecResponse> => {
     const found = kube.get({ apiVersion: "v1", kind: "Pod", namespace, name: pod });
     const asked = running.get(found?.metadata.uid);
     const refused = (stderr: string) => ({ exitCode: 1, stdout: "", stderr });
+    if (container === "istio-proxy" && command.join(" ") === SECRETS) return secretsOf(found);
     if (!asked || container !== "discovery") return refused(`no istiod runs in ${namespace}/${pod}, ${container}\n`);
     const [, path = "", proxy = ""] =
       /^pilot-discovery request GET \/(metrics|debug\/\w+)(?:\?proxyID=(\S+))?$/.exec(command.join(" ")) ?? [];
@@ -212,9 +220,15 @@ function networkz(all: readonly Known[]): Json[] {
     .sort((a, b) => (`${a.Network}/${a.Cluster}/${a.Addr}` < `${b.Network}/${b.Cluster}/${b.Addr}` ? -1 : 1));
 }
 
-async function tell(kube: Kube, { root }: Istiod, namespace: string): Promise<void> {
+/** Only one that was started with a Secret looks after it, and takes nothing up where the roots are others. */
+async function reload(istiod: Istiod, secret: Json): Promise<void> {
+  const [has, given] = [await istiod.ca, caIn(secret, true)];
+  if (has.plugged && has.roots === given.roots) istiod.ca = Promise.resolve(given);
+}
+
+async function tell(kube: Kube, { ca }: Istiod, namespace: string): Promise<void> {
   if (UNTOLD.has(namespace)) return;
-  const pem = await root;
+  const { roots: pem } = await ca;
   const here = kube.get({ apiVersion: "v1", kind: "Namespace", name: namespace });
   if (!here || here.metadata.deletionTimestamp) return;
   const ref = { apiVersion: "v1", kind: "ConfigMap", namespace, name: "istio-ca-root-cert" };
@@ -231,31 +245,6 @@ async function tell(kube: Kube, { root }: Istiod, namespace: string): Promise<vo
     },
     data: { "root-cert.pem": pem },
   });
-}
-
-/** The root in `cacerts`; without it one of its own, which is kept for the next istiod. */
-async function rootOf(kube: Kube, namespace: string): Promise<string> {
-  const secret = (name: string) => kube.get({ apiVersion: "v1", kind: "Secret", namespace, name });
-  const given = decode(secret("cacerts")?.data?.["root-cert.pem"]);
-  if (given) return given;
-  const kept = () => decode(secret("istio-ca-secret")?.data?.["ca-cert.pem"]);
-  if (kept()) return kept();
-  const { certificate, key } = await selfSigned();
-  // Another replica may have been quicker.
-  if (kept()) return kept();
-  kube.put({
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "istio-ca-secret", namespace },
-    type: "istio.io/ca-root",
-    data: { "ca-cert.pem": encode(certificate), "ca-key.pem": encode(key), "root-cert.pem": encode(certificate) },
-  });
-  return certificate;
-}
-
-function chainOf(kube: Kube, namespace: string): string {
-  const { data } = kube.get({ apiVersion: "v1", kind: "Secret", namespace, name: "cacerts" }) ?? {};
-  return decode(data?.["tls.crt"] ?? (data?.["cert-chain.pem"] || data?.["ca-cert.pem"])) ?? "";
 }
 
 /** Of the first certificate, in seconds. */

@@ -1,0 +1,103 @@
+// Leads a mesh that runs from one root of trust to another, as far as that can be done now.
+import type { Probe } from "../cluster/cluster.ts";
+import type { Member } from "../cluster/member.ts";
+import { readableIn } from "../mesh/certificates/pem.ts";
+import type { RootCa } from "../mesh/certificates/root.ts";
+import { Failure } from "../mesh/failure.ts";
+import { isOver, nextLook, PHASE_WORDS, type RootMove, rootMoves } from "../mesh/root-change.ts";
+import type { MeshSpec } from "../mesh/spec.ts";
+import { act } from "./root-serve.ts";
+import { type ChangeTimes, type Seen, TIMES, View } from "./root-view.ts";
+import type { Run } from "./run.ts";
+
+/** How a change ended, for this run. */
+export type RootChange = { readonly over: true } | { readonly over: false; readonly next: Date };
+
+export interface ChangeTools {
+  /** Milliseconds until the run's deadline. */
+  readonly left: () => number;
+  readonly times?: Partial<ChangeTimes> | undefined;
+}
+
+/** What a run keeps of its time for what comes after a wait. Milliseconds. */
+const RESERVE = 90_000;
+/** How often it is looked at proxies again. Milliseconds. */
+const AGAIN = 10_000;
+/** When it is looked again where nothing says until when to wait. Milliseconds. */
+const LATER = 15 * 60_000;
+/** Makes the moves that may be made now, in all clusters, until the change is over or has to wait for longer. */
+export function changeRoot(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  root: RootCa,
+  tools: ChangeTools,
+): Promise<RootChange> {
+  const times = { ...TIMES, ...tools.times };
+  return run.step<RootChange>("install.root-change", {}, [], async (step) => {
+    const [fresh] = readableIn(root.certificate);
+    if (!fresh) throw new Error("the provided root cannot be read");
+    const views = members.map((member) => new View(mesh, member, fresh, times));
+    for (;;) {
+      const seen = await Promise.all(views.map((view) => named(view.member, view.look())));
+      const moves = rootMoves(seen, new Date(), times.kubelet);
+      const told = standingOf(seen, fresh);
+      if (isOver(moves)) return { value: { over: true }, evidence: told };
+      const of = (does: RootMove["does"]) => views.filter((_, i) => moves[i]?.does === does);
+      const together = [...of("trust"), ...of("serve")];
+      // What may cut connections, were it wrong, is done in one cluster after the other.
+      const next = together.length > 0 ? together : [...of("sign"), ...of("forget")].slice(0, 1);
+      if (next.length > 0) {
+        await Promise.all(
+          next.map((view) => {
+            const move = moves[views.indexOf(view)] as RootMove;
+            return named(view.member, act(step, view, move.does, root));
+          }),
+        );
+        continue;
+      }
+      const until = nextLook(moves);
+      const waits = moves.flatMap((move) => (move.does === "wait" && move.until ? [move.for] : []));
+      const what = waits[0] ?? moves.flatMap((move) => (move.does === "wait" ? [move.for] : []))[0] ?? "";
+      const wait = (until?.getTime() ?? Number.POSITIVE_INFINITY) - Date.now();
+      if (wait < Math.min(times.waited, tools.left() - RESERVE)) {
+        await pause(views[0] as View, what, Math.min(Math.max(wait, 1000), AGAIN));
+        continue;
+      }
+      const at = new Date(Math.ceil((until?.getTime() ?? Date.now() + LATER) / 1000) * 1000);
+      const evidence = `${told} It waits for ${what}. The next run goes on from here, after ${at.toISOString()}.`;
+      return { value: { over: false, next: at }, evidence };
+    }
+  });
+}
+
+/** Where each cluster stands, in words. */
+function standingOf(seen: readonly Seen[], fresh: { fingerprint256: string }) {
+  const byPhase = [...Map.groupBy(seen, ({ phase }) => phase ?? 0)].sort(([a], [b]) => a - b);
+  const words = byPhase.map(([phase, of]) => {
+    const where = of.map(({ cluster }) => cluster).join(", ");
+    return phase === 3 ? `${where}: ${PHASE_WORDS[3]}` : `${where}: phase ${phase} of 3, ${PHASE_WORDS[phase]}`;
+  });
+  const sha256 = fresh.fingerprint256.replaceAll(":", "").toLowerCase();
+  return `The change to the root with SHA-256 ${sha256}: ${words.join("; ")}.`;
+}
+
+/** What goes wrong is told with the cluster's name: the step is of all of them. */
+async function named<T>({ spec }: Member, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Failure) || error.message.includes(spec.name)) throw error;
+    throw new Failure(`${spec.name}: ${error.message}`, error.hint, { cause: error });
+  }
+}
+
+/** Waits, and says for what. */
+async function pause({ member }: View, what: string, milliseconds: number): Promise<void> {
+  const end = performance.now() + milliseconds;
+  await member.cluster.poll(
+    what,
+    async (): Promise<Probe<void>> =>
+      performance.now() >= end ? { done: undefined } : { seen: "not all of them have" },
+  );
+}

@@ -1,0 +1,173 @@
+// The root of a mesh that runs becomes another one, by runs that each do what can be done then.
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { readableIn } from "../../src/mesh/certificates/pem.ts";
+import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
+import { rootCa } from "../cluster/certificates.ts";
+import { renew } from "../embedded/controllers/certificates.ts";
+import { decode } from "../embedded/controllers/support.ts";
+import type { Json, Kube } from "../embedded/kube.ts";
+import { testClusters } from "./clusters.ts";
+import {
+  failures,
+  NAMESPACE,
+  notPassed,
+  type Outcome,
+  resourceVersions,
+  runInstall,
+  runVerify,
+  type Setup,
+} from "./mesh.ts";
+
+const clusters = testClusters();
+const PROVED = { verification: { traffic: true } };
+const TIMES = { reload: 2_000, kubelet: 0, skew: 0, waited: 0 };
+let root: RootCa;
+let made: { certificate: string; key: string };
+
+beforeAll(async () => {
+  made = await rootCa();
+  root = await loadRoot(made.certificate, made.key);
+});
+
+const change = (more: Setup = {}): Setup => ({
+  root,
+  times: TIMES,
+  pace: 20,
+  ...more,
+  mesh: { trust: { mode: "provided", transition: true }, ...more.mesh },
+});
+const secret = (kube: Kube, name = "cacerts"): Json =>
+  kube.get({ apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name });
+const roots = (kube: Kube): number => readableIn(decode(secret(kube)?.data["root-cert.pem"]) ?? "").length;
+const signer = (kube: Kube): string => readableIn(decode(secret(kube)?.data["ca-cert.pem"]) ?? "")[0]?.issuer ?? "";
+const said = ({ report }: Outcome): string =>
+  report.checks.find(({ id }) => id === "install.root-change")?.evidence ?? "";
+const bad = (outcome: Outcome) => notPassed(outcome).filter((line) => !line.startsWith("skipped"));
+const renewAll = (kubes: readonly Kube[]) => {
+  for (const kube of kubes) renew.get(kube)?.();
+};
+
+/** A workload that runs. */
+async function workload(kube: Kube): Promise<void> {
+  kube.put({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name: "apps", labels: { "istio-injection": "enabled" } },
+  });
+  kube.put({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default", namespace: "apps" } });
+  kube.put({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "web", namespace: "apps" },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { app: "web" } },
+      template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "web", image: "web:1" }] } },
+    },
+  });
+  await vi.waitFor(
+    () => {
+      const [pod] = kube.list("v1", "Pod", "apps");
+      expect(pod?.status.phase).toBe("Running");
+      expect(JSON.stringify(pod.spec)).toContain("istio-proxy");
+    },
+    { timeout: 10_000 },
+  );
+}
+
+async function joined(): Promise<[Kube, Kube]> {
+  const kubes = (await clusters(2)) as [Kube, Kube, ...Kube[]];
+  expect(notPassed(await runInstall(kubes))).toEqual([]);
+  await Promise.all(kubes.map(workload));
+  return [kubes[0], kubes[1]];
+}
+
+describe("from one root to another", () => {
+  test("is refused unless it is asked for, with what it takes", async () => {
+    const kubes = await joined();
+    const before = kubes.map(resourceVersions);
+    const outcome = await runInstall(kubes, change({ mesh: { trust: { mode: "provided" } } }));
+    expect(failures(outcome).join()).toMatch(
+      /preflight\.trust .*`trust-transition: true`.*12 h 15 min.*old root is taken out/s,
+    );
+    expect(kubes.map(resourceVersions)).toEqual(before);
+  });
+
+  test("goes by three phases, each once every proxy is ready for it, and verify is green in all", async () => {
+    const kubes = await joined();
+    const old = kubes.map((kube) => decode(secret(kube).data["root-cert.pem"]));
+
+    const first = await runInstall(kubes, change(PROVED));
+    expect(bad(first)).toEqual([]);
+    expect(said(first)).toMatch(/cluster1, cluster2: phase 1 of 3, both roots are trusted, and the old one signs/);
+    const wait = Date.parse(first.report.nextRunAfter ?? "") - Date.now();
+    expect(wait / 3_600_000).toBeGreaterThan(12);
+    expect(wait / 3_600_000).toBeLessThan(12.3);
+    expect(kubes.map(roots)).toEqual([2, 2]);
+    expect(kubes.map((kube, i) => decode(secret(kube).data["root-cert.pem"]).startsWith(old[i] as string))).toEqual([
+      true,
+      true,
+    ]);
+    expect(kubes.map(signer)).toEqual(["O=Istio\nCN=Root CA", "O=Istio\nCN=Root CA"]);
+    expect(first.report.checks.filter(({ id, verdict }) => id === "pair.request" && verdict === "passed")).toHaveLength(
+      2,
+    );
+
+    const early = await runInstall(kubes, change());
+    expect([bad(early), early.report.changed]).toEqual([[], false]);
+    expect(said(early)).toContain("learn of the new root");
+
+    renewAll(kubes);
+    const second = await runInstall(kubes, change(PROVED));
+    expect(bad(second)).toEqual([]);
+    expect(said(second)).toMatch(/cluster1, cluster2: phase 2 of 3.*certificates of the new root/);
+    expect(kubes.map(roots)).toEqual([2, 2]);
+    expect(kubes.map(signer)).toEqual(["O=Example\nCN=Root", "O=Example\nCN=Root"]);
+    const seen = await runVerify(kubes);
+    expect(bad(seen)).toEqual([]);
+
+    renewAll(kubes);
+    const third = await runInstall(kubes, change(PROVED));
+    expect(notPassed(third)).toEqual([]);
+    expect(third.report.nextRunAfter).toBeUndefined();
+    expect(said(third)).toContain("the new root alone is trusted");
+    expect(kubes.map(roots)).toEqual([1, 1]);
+
+    const versions = kubes.map(resourceVersions);
+    const again = await runInstall(kubes, change());
+    expect([notPassed(again), again.report.changed]).toEqual([[], false]);
+    expect(kubes.map(resourceVersions)).toEqual(versions);
+  });
+
+  test("a pod that is made anew need not be waited for", async () => {
+    const kubes = await joined();
+    await runInstall(kubes, change());
+    for (const kube of kubes)
+      for (const pod of kube.list("v1", "Pod", "apps")) kube.delete({ apiVersion: "v1", kind: "Pod", ...pod.metadata });
+    await vi.waitFor(() => {
+      for (const kube of kubes) expect(kube.list("v1", "Pod", "apps")[0]?.status.phase).toBe("Running");
+    });
+    const second = await runInstall(kubes, change());
+    expect(said(second)).toContain("cluster1, cluster2: phase 2 of 3");
+  });
+
+  test("is gone on with wherever runs are cut off", async () => {
+    const kubes = await joined();
+    let over = false;
+    for (let run = 1; run <= 40 && !over; run++) {
+      const late = new AbortController();
+      let left = 1 + ((run * 7) % 5);
+      kubes[run % 2]?.intercept((request) => {
+        if (/PATCH|POST|PUT/.test(request.method) && /secrets|deployments/.test(request.path) && --left === 0)
+          late.abort();
+      });
+      const outcome = await runInstall(kubes, change({ late: late.signal }));
+      kubes[run % 2]?.intercept(undefined);
+      over = outcome.report.result === "passed" && outcome.report.nextRunAfter === undefined;
+      renewAll(kubes);
+    }
+    expect(over).toBe(true);
+    expect(kubes.map(roots)).toEqual([1, 1]);
+    expect(bad(await runVerify(kubes))).toEqual([]);
+  });
+});
