@@ -7,6 +7,7 @@ import { inspectCaCerts } from "../mesh/certificates/inspect.ts";
 import { info, readableIn, subjectOf } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
+import { PHASE_WORDS } from "../mesh/root-change.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { betweenRoots } from "../mesh/trust.ts";
 import { listed } from "../mesh/words.ts";
@@ -14,6 +15,7 @@ import { writtenAt } from "../mesh/written.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import type { Observation } from "./observation.ts";
 import { readable } from "./part.ts";
+import { notedPhase } from "./root-change.ts";
 import { selfSignedCa } from "./survey.ts";
 
 /** Days before the end of a certificate from which on it is warned of. */
@@ -66,10 +68,16 @@ function cacertsAreSound(mesh: MeshSpec, seen: Observation, now: Date): Finding 
   }
   const evidence = `The intermediate "${own.subject}" chains to its root and is valid until ${day(own.notAfter)}.`;
   const end = soon(`The intermediate "${own.subject}"`, own.notAfter, now);
-  return {
-    ...passed(evidence, reading),
-    ...(end ? { warning: `${end} Issue a new one of the same root in time.` } : {}),
-  };
+  const change = notedPhase(seen.cacerts());
+  const warning = [
+    ...(end ? [`${end} Issue a new one of the same root in time.`] : []),
+    ...(change
+      ? [
+          `A change of the root to that with SHA-256 ${change.to} is under way, in phase ${change.phase} of 3: ${PHASE_WORDS[change.phase]}. \`install\` with \`trust-transition: true\` goes on with it.`,
+        ]
+      : []),
+  ].join(" ");
+  return { ...passed(evidence, reading), ...(warning ? { warning } : {}) };
 }
 
 function cacertsAreInEffect(mesh: MeshSpec, seen: Observation, now: Date): Finding {

@@ -7,6 +7,8 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import { planObjects, planRemoteSecrets } from "../steps/plan.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
+import { planRootChange } from "../steps/root-change.ts";
+import { changing } from "../steps/root-plan.ts";
 import { attempt, type Run } from "../steps/run.ts";
 import type { Tools } from "./install.ts";
 
@@ -35,6 +37,10 @@ export async function plan(
   if (trust.warning) run.warn(trust.warning);
   if (trust.rootSha256) run.trusts(trust.rootSha256);
 
+  if (trust.change && root) {
+    await planRootChange(run, mesh, changing(served, surveys), root);
+    return run.skipRest("The change of the root comes first; all else waits until that is over.");
+  }
   const reviews = reviewsOnce();
   await Promise.all(
     served.map(async (member) => {

@@ -23,7 +23,7 @@ import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } fr
 import { withImages } from "./images.ts";
 import { tryWrites } from "./rehearsal.ts";
 import { foreignRemoteSecret, isCurrent, strangersOf } from "./remote-access.ts";
-import { planRootChange } from "./root-plan.ts";
+import { decideRootChange } from "./root-plan.ts";
 import { attempt, type Outcome, type Run } from "./run.ts";
 import { together } from "./trial.ts";
 import { settleVersion } from "./version.ts";
@@ -201,7 +201,7 @@ async function planTrust<Begun>(
   const states = served.map(({ spec }) => (surveys.get(spec.name) as Survey).trust);
   // For control planes of somebody else's nothing is ever issued.
   const mode = mesh.installer === "existing" ? "existing" : mesh.trust.mode;
-  const change = root && (await planRootChange(mesh, served, surveys, root, run.unreachable));
+  const change = root && (await decideRootChange(mesh, served, surveys, root, run.unreachable));
   const decision = change ?? decideTrust(mode, provided, states, mesh.namespace);
   const missing = run.unreachable;
   if (missing.length > 0 && "source" in decision && needsEveryCluster(decision, provided, states)) {

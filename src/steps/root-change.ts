@@ -1,4 +1,5 @@
 // Leads a mesh that runs from one root of trust to another, as far as that can be done now.
+import { ISTIOD } from "../checks/istiod.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
@@ -69,6 +70,49 @@ export function changeRoot(
       return { value: { over: false, next: at }, evidence };
     }
   });
+}
+
+const MEANS: Readonly<Record<"trust" | "serve" | "sign" | "forget", string>> = {
+  trust: "It would hold the old root and the new one.",
+  serve: "It is as it is wanted; istiod would be seen to, until it goes by it.",
+  sign: "It would hold an intermediate of the new root, which istiod takes up by itself.",
+  forget: "It would hold the new root alone.",
+};
+
+/** Says, for each cluster, what the next move of a change of the root would be. Nothing is written. */
+export async function planRootChange(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  root: RootCa,
+): Promise<void> {
+  const [fresh] = readableIn(root.certificate);
+  if (!fresh) return;
+  const looks = members.map((member) => new View(mesh, member, fresh, TIMES));
+  const all = Promise.all(looks.map((view) => named(view.member, view.look())));
+  all.catch(() => {}); // told by each step
+  await Promise.allSettled(
+    looks.map(({ member }, i) =>
+      run.step("plan.objects", { cluster: member.spec.name }, [], async (step) => {
+        const seen = await all;
+        const move = rootMoves(seen, new Date())[i] as RootMove;
+        const stands = standingOf([seen[i] as Seen], fresh);
+        if (move.does === "nothing") return { value: undefined, evidence: stands };
+        if (move.does === "wait") return { value: undefined, evidence: `${stands} It would wait for ${move.for}.` };
+        const secret = { apiVersion: "v1", kind: "Secret", namespace: mesh.namespace, name: "cacerts" };
+        const isThere = (await member.cluster.get(secret)) !== undefined;
+        step.would(member.cluster, { ...secret, action: isThere ? "updated" : "created", note: MEANS[move.does] });
+        if (move.does !== "sign") {
+          const query = { apiVersion: "apps/v1", kind: "Deployment", namespace: mesh.namespace, labelSelector: ISTIOD };
+          for (const { metadata } of await member.cluster.list(query)) {
+            const ref = { apiVersion: "apps/v1", kind: "Deployment", namespace: mesh.namespace, name: metadata.name };
+            step.would(member.cluster, { ...ref, action: "updated", note: "It would be restarted." });
+          }
+        }
+        return { value: undefined, evidence: `${stands} ${MEANS[move.does]}` };
+      }),
+    ),
+  );
 }
 
 /** Where each cluster stands, in words. */

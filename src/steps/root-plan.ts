@@ -18,7 +18,7 @@ export function changing(members: readonly Member[], surveys: ReadonlyMap<string
  * under way; `undefined` where there is nothing to change.
  * @param missing clusters that could not be reached
  */
-export async function planRootChange(
+export async function decideRootChange(
   mesh: MeshSpec,
   members: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,

@@ -11,8 +11,8 @@ import {
   sameRoots,
 } from "../checks/root-change.ts";
 import type { Probe } from "../cluster/cluster.ts";
-import { signerEnd } from "../facts/debug.ts";
 import { proxyOf } from "../facts/proxies.ts";
+import { readSigner } from "../facts/signer.ts";
 import { sameAuthority } from "../mesh/certificates/chain.ts";
 import { info, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -90,6 +90,7 @@ async function serve(step: Step, view: View): Promise<void> {
   const { cluster, spec } = member;
   const { namespace } = mesh;
   const seen = await view.secrets();
+  // Whole seconds, as certificates have them.
   const end = Math.floor(seen.issuer.certificate.validToDate.getTime() / 1000);
   const query = { apiVersion: "v1", kind: "Pod", namespace, labelSelector: ISTIOD };
   const replicas = async () => (await cluster.list(query)) as unknown as Pod[];
@@ -101,7 +102,7 @@ async function serve(step: Step, view: View): Promise<void> {
     const old = running.find((name) => before.has(name));
     if (old) return `${old} runs still`;
     for (const name of running)
-      if ((await signerEnd(cluster, namespace, name)) !== end) return `${name} signs by another certificate still`;
+      if (((await readSigner(cluster, namespace, name)).chainEnds?.getTime() ?? 0) !== end * 1000) return `${name} signs by another certificate still`;
     return undefined;
   };
   const allServe = (before: ReadonlySet<string>, within?: number) =>

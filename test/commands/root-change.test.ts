@@ -14,6 +14,7 @@ import {
   type Outcome,
   resourceVersions,
   runInstall,
+  runPlan,
   runVerify,
   type Setup,
 } from "./mesh.ts";
@@ -75,6 +76,11 @@ async function workload(kube: Kube): Promise<void> {
   );
 }
 
+function patchSecret(kube: Kube, { metadata = {}, data = {} }: Json): void {
+  const { managedFields: _, ...rest } = secret(kube).metadata;
+  kube.put({ ...secret(kube), metadata: { ...rest, ...metadata }, data: { ...secret(kube).data, ...data } });
+}
+
 async function joined(): Promise<[Kube, Kube]> {
   const kubes = (await clusters(2)) as [Kube, Kube, ...Kube[]];
   expect(notPassed(await runInstall(kubes))).toEqual([]);
@@ -96,6 +102,14 @@ describe("from one root to another", () => {
   test("goes by three phases, each once every proxy is ready for it, and verify is green in all", async () => {
     const kubes = await joined();
     const old = kubes.map((kube) => decode(secret(kube).data["root-cert.pem"]));
+
+    const versions0 = kubes.map(resourceVersions);
+    const plan = await runPlan(kubes, change());
+    expect(bad(plan)).toEqual([]);
+    expect(plan.report.changes.map(({ kind, name, action }) => `${kind} ${name} ${action}`)).toEqual(
+      kubes.flatMap(() => ["Secret cacerts updated", "Deployment istiod updated"]),
+    );
+    expect(kubes.map(resourceVersions)).toEqual(versions0);
 
     const first = await runInstall(kubes, change(PROVED));
     expect(bad(first)).toEqual([]);
@@ -125,6 +139,10 @@ describe("from one root to another", () => {
     expect(kubes.map(signer)).toEqual(["O=Example\nCN=Root", "O=Example\nCN=Root"]);
     const seen = await runVerify(kubes);
     expect(bad(seen)).toEqual([]);
+    const phases = seen.report.checks.flatMap(({ id, warning }) => (id === "trust.cacerts" ? (warning ?? "none") : []));
+    expect(phases).toEqual(
+      kubes.map(() => expect.stringMatching(/in phase 2 of 3: both roots are trusted, and the new one signs/)),
+    );
 
     renewAll(kubes);
     const third = await runInstall(kubes, change(PROVED));
@@ -137,6 +155,68 @@ describe("from one root to another", () => {
     const again = await runInstall(kubes, change());
     expect([notPassed(again), again.report.changed]).toEqual([[], false]);
     expect(kubes.map(resourceVersions)).toEqual(versions);
+  });
+
+  test("from roots that istiods made themselves, clusters become one mesh once all have the new one", async () => {
+    const kubes = (await clusters(2)) as [Kube, Kube, ...Kube[]];
+    for (const [i, kube] of kubes.entries()) {
+      kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
+      const global = { meshID: "mesh1", network: `network${i + 1}`, multiCluster: { clusterName: `cluster${i + 1}` } };
+      kube.put({
+        apiVersion: "sailoperator.io/v1",
+        kind: "Istio",
+        metadata: { name: "default" },
+        spec: { version: "v1.26.3", namespace: NAMESPACE, values: { global } },
+      });
+    }
+    await vi.waitFor(
+      () => {
+        for (const kube of kubes) expect(secret(kube, "istio-ca-secret")).toBeDefined();
+      },
+      { timeout: 5_000 },
+    );
+    await Promise.all(kubes.map(workload));
+    const own = kubes.map((kube) => secret(kube, "istio-ca-secret").data);
+
+    const first = await runInstall(kubes, change(PROVED));
+    expect(bad(first)).toEqual([]);
+    expect(said(first)).toContain("cluster1, cluster2: phase 1 of 3");
+    expect(kubes.map((kube) => secret(kube).data["ca-key.pem"])).toEqual(own.map((data) => data["ca-key.pem"]));
+    expect(kubes.map(roots)).toEqual([2, 2]);
+    renewAll(kubes);
+    expect(said(await runInstall(kubes, change(PROVED)))).toContain("cluster1, cluster2: phase 2 of 3");
+    renewAll(kubes);
+    const last = await runInstall(kubes, change(PROVED));
+    expect(notPassed(last)).toEqual([]);
+    expect(last.report.checks.filter(({ id, verdict }) => id === "pair.request" && verdict === "passed")).toHaveLength(
+      2,
+    );
+    expect(kubes.map(roots)).toEqual([1, 1]);
+  });
+
+  test.each<[string, (kube: Kube) => void, RegExp]>([
+    [
+      "kept by another controller",
+      (kube) => patchSecret(kube, { metadata: { annotations: { "argocd.argoproj.io/tracking-id": "mesh" } } }),
+      /cluster2: The root cannot be changed by this action: .*cacerts is kept by Argo CD/,
+    ],
+    [
+      "with a list of what is revoked",
+      (kube) => patchSecret(kube, { data: { "ca-crl.pem": "eA==" } }),
+      /ca-crl\.pem: proxies refuse/,
+    ],
+    [
+      "that cannot be read",
+      (kube) => patchSecret(kube, { data: { "ca-cert.pem": "eA==" } }),
+      /cluster2: .*ca-cert\.pem/,
+    ],
+  ])("is refused, with the reason, for a Secret %s", async (_, spoil, why) => {
+    const kubes = await joined();
+    spoil(kubes[1]);
+    const before = kubes.map(resourceVersions);
+    const outcome = await runInstall(kubes, change());
+    expect(failures(outcome).join()).toMatch(why);
+    expect(kubes.map(resourceVersions)).toEqual(before);
   });
 
   test("a pod that is made anew need not be waited for", async () => {
