@@ -9,6 +9,7 @@ import { failed, passed, skipped } from "./finding.ts";
 import type { Observation } from "./observation.ts";
 import { type Part, readable } from "./part.ts";
 import { isOne, looked, proxiesOf, restart, type SeenProxy, these } from "./proxies.ts";
+import { noteOn } from "./root-change.ts";
 import { selfSignedCa } from "./survey.ts";
 
 const MINUTE = 60_000;
@@ -42,8 +43,12 @@ export function mayHoldIstiodsOwn(mesh: MeshSpec, seen: Observation, now: Date):
   return older.some((each) => isBeforeCacerts(seen, each));
 }
 
-/** Whether a proxy came up when there was no Secret `cacerts`, so istiod signed by a root of its own. */
+/**
+ * Whether a proxy came up when there was no Secret `cacerts`, so istiod signed by a root of its own. A change of the root that was led
+ * began by putting just that root there, and went on only once the proxies had said that they had the new one.
+ */
 function isBeforeCacerts({ cacerts }: Observation, { proxy }: SeenProxy): boolean {
+  if (noteOn(readable(cacerts))) return false;
   const { creationTimestamp } = readable(cacerts)?.metadata ?? {};
   return creationTimestamp !== undefined && proxy.started !== undefined && proxy.started < new Date(creationTimestamp);
 }

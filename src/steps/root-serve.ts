@@ -102,7 +102,8 @@ async function serve(step: Step, view: View): Promise<void> {
     const old = running.find((name) => before.has(name));
     if (old) return `${old} runs still`;
     for (const name of running)
-      if (((await readSigner(cluster, namespace, name)).chainEnds?.getTime() ?? 0) !== end * 1000) return `${name} signs by another certificate still`;
+      if (((await readSigner(cluster, namespace, name)).chainEnds?.getTime() ?? 0) !== end * 1000)
+        return `${name} signs by another certificate still`;
     return undefined;
   };
   const allServe = (before: ReadonlySet<string>, within?: number) =>

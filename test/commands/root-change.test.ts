@@ -20,6 +20,7 @@ import {
 } from "./mesh.ts";
 
 const clusters = testClusters();
+vi.setConfig({ testTimeout: 90_000 });
 const PROVED = { verification: { traffic: true } };
 const TIMES = { reload: 2_000, kubelet: 0, skew: 0, waited: 0 };
 let root: RootCa;

@@ -3,7 +3,7 @@ import { webcrypto, X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import type { ExecResponse, Json, Kube } from "../kube.ts";
 import type { Neighbour } from "../network.ts";
-import { type Ca, caIn, expiryMetric, proxyCertificates } from "./certificates.ts";
+import { type Ca, caIn, proxyCertificates } from "./certificates.ts";
 import { endpointsFor, type Known, networkGateways, networkOf } from "./endpoints.ts";
 import { type Dial, RemoteClusters } from "./remote-clusters.ts";
 import { shardz } from "./slices.ts";
@@ -245,6 +245,26 @@ async function tell(kube: Kube, { ca }: Istiod, namespace: string): Promise<void
     },
     data: { "root-cert.pem": pem },
   });
+}
+
+/** The CA in `cacerts`; without it one of its own, which is kept for the next istiod. */
+async function caOf(kube: Kube, namespace: string): Promise<Ca> {
+  const secret = (name: string) => kube.get({ apiVersion: "v1", kind: "Secret", namespace, name });
+  const given = secret("cacerts");
+  if (given?.data?.["root-cert.pem"] || given?.data?.["tls.crt"]) return caIn(given, true);
+  const kept = () => secret("istio-ca-secret");
+  if (kept()) return caIn(kept(), false);
+  const { certificate, key } = await selfSigned();
+  // Another replica may have been quicker.
+  if (kept()) return caIn(kept(), false);
+  kube.put({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "istio-ca-secret", namespace },
+    type: "istio.io/ca-root",
+    data: { "ca-cert.pem": encode(certificate), "ca-key.pem": encode(key), "root-cert.pem": encode(certificate) },
+  });
+  return { roots: certificate, cert: certificate, key, chain: "", plugged: false };
 }
 
 /** Of the first certificate, in seconds. */
