@@ -114,7 +114,7 @@ describe.skipIf(taken)(`the root of meshes that run${taken ? ` (skipped: ${taken
   });
 
   it("of two that istiod made itself becomes one, and the clusters one mesh", async () => {
-    const streams = await startStreams(clusters, sampleImage, true);
+    const streams = await startStreams(clusters, sampleImage, undefined, true);
     const result = await through(first, "self-signed to one root", 0);
     const sent = await streams.stop();
     console.log(toldOf(sent));
