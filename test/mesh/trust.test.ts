@@ -195,7 +195,7 @@ describe("in the middle of a change of the root", () => {
       undefined,
       [elsewhere(A, B), elsewhere(A)],
       existing,
-      /which of the roots it does is not known/,
+      /which of its roots is signed is not known/,
     ],
   ])("%s", (_, mode, provided, parts, wanted, warned) => {
     if (wanted instanceof RegExp) {
