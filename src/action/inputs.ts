@@ -93,6 +93,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const version = VERSION.exec(asked)?.[1];
   if (asked && !version) report("istio-version", `is ${shown(asked)}; expected a full version such as 1.26.3`);
   const allowDowngrade = flag("allow-downgrade");
+  const adopt = flag("adopt");
   const dnsLabel = (input: string, value = source.get(input)) =>
     matching(input, value, DNS_LABEL, "a DNS label: lower-case letters, digits and `-`, at most 63");
   const namespace = dnsLabel("istio-namespace");
@@ -204,6 +205,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       id,
       ...(version ? { istioVersion: version } : {}),
       ...(allowDowngrade ? { allowDowngrade } : {}),
+      ...(adopt ? { adopt } : {}),
       namespace,
       istioResource,
       installer,

@@ -6,6 +6,7 @@ import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { compareVersions, versionSkew } from "../mesh/versions.ts";
+import { waitsToJoin } from "./adoption.ts";
 import { cniIsHealthy } from "./cni.ts";
 import { failed, type Judgements, passed, skipped, unknown } from "./finding.ts";
 import { differencesOf, imprecise, inWords } from "./identity.ts";
@@ -190,6 +191,10 @@ function namespaceHasNetwork({ namespace }: MeshSpec, seen: Observation): Findin
     return passed(evidence, reading);
   }
   const command = `kubectl label namespace ${namespace} ${NETWORK_LABEL}=${network}`;
+  if (waitsToJoin(seen)) {
+    const evidence = `Namespace ${namespace} names no network: proxies that have none are to be restarted before it does.`;
+    return passed(evidence, reading);
+  }
   if (label === undefined) {
     return {
       ...passed(

@@ -114,10 +114,18 @@ function counted(proxies: Part<readonly MeshProxy[]>, affected: (proxy: MeshProx
   return `${those.length === 1 ? "the one proxy that runs" : `the ${those.length} proxies that run`} (in namespace${namespaces.length === 1 ? "" : "s"} ${shown}${more})`;
 }
 
-/** The ways on that take nothing from the workloads. @param circumstances as for `consequences` */
+/**
+ * The ways on that take nothing from the workloads.
+ * @param circumstances as for `consequences`
+ * @param adoption what adopting the control plane would do to it, in words, where that can be
+ */
 export function safeWay(
   different: readonly Difference[],
-  { flat, changeable }: { readonly flat: boolean; readonly changeable: boolean },
+  {
+    flat,
+    changeable,
+    adoption,
+  }: { readonly flat: boolean; readonly changeable: boolean; readonly adoption?: string | undefined },
 ): string {
   const inputs = { "cluster name": "the cluster's `name`", network: "its `network`", "mesh ID": "`mesh-id`" };
   const given = different.filter(({ is }) => is !== undefined);
@@ -126,6 +134,12 @@ export function safeWay(
   const joins = different.find(({ what, is }) => what === "network" && is === undefined);
   const ways: string[] = [];
   if (given.length > 0) ways.push(`Give this action the names that istiod runs with: set ${same}.`);
+  if (adoption !== undefined) {
+    ways.push(
+      `Or set \`adopt: true\`, by which this action leads it into the mesh: ${adoption}. What runs is served as before until you have restarted it; the run after that joins the cluster.`,
+    );
+    return ways.join(" ");
+  }
   if (renamed?.is === DEFAULT_CLUSTER_NAME) ways.push(`Only one cluster of a mesh can be called ${renamed.is}.`);
   if (renamed) {
     const set = changeable ? "add to `values`" : "set the Helm values global.multiCluster.clusterName and";

@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
+import { adoptionRecord } from "../mesh/adoption.ts";
 import { isOurs, notOurs, type Owner, ownerOf } from "../mesh/claim.ts";
 import { cniNamespace } from "../mesh/objects/cni.ts";
 import { ISTIO } from "../mesh/objects/control-plane.ts";
@@ -22,6 +23,8 @@ export interface Inventory {
   readonly found: ReadonlyMap<Removal, readonly KubernetesObject[]>;
   /** Remote secrets that are not ours, and stay. */
   readonly foreignRemoteSecrets: readonly Secret[];
+  /** `Istio` resources of somebody else's that this mesh has adopted: what was taken of them is given back. */
+  readonly adopted: readonly IstioResource[];
   /** Whether there is something of another mesh of ours. */
   readonly shared: boolean;
   /** What is like ours and is not. */
@@ -63,6 +66,10 @@ export async function takeInventory(mesh: MeshSpec, scope: UninstallScope, membe
     owner,
     found: new Map([...found, ["uninstall.namespace", own ? [own] : []] as const].filter(([id]) => steps.has(id))),
     foreignRemoteSecrets: remoteSecrets.filter(why),
+    adopted:
+      mesh.installer === "existing"
+        ? []
+        : istios.filter((each) => each.spec.namespace === namespace && adoptionRecord(each) && notOurs(owner, each)),
     shared: [...labelled, ...(own ? [own] : [])].some(
       ({ metadata: { labels = {} } }) => labels[MANAGED_BY] === MANAGER && labels[PART_OF] !== mesh.id,
     ),

@@ -8,6 +8,7 @@ import type { Finding } from "../mesh/report.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
+import { adoptionFinding, adoptionPlan, isAdoptable } from "./adoption.ts";
 import { cniInTheWay } from "./cni.ts";
 import { failed, passed } from "./finding.ts";
 import { consequences, type Difference, differencesOf, imprecise, inWords, keepsServing, safeWay } from "./identity.ts";
@@ -21,7 +22,7 @@ export async function checkControlPlane(mesh: SettledMesh, member: Member, surve
   if (inTheWay) return inTheWay;
   const running = survey.controlPlanes.inUse.length > 0 ? await runningIdentity(mesh, member, survey) : undefined;
   if (running?.verdict === "failed") return running;
-  const declared = declaredIdentity(mesh, member, survey);
+  const declared = survey.adoption ? undefined : declaredIdentity(mesh, member, survey);
   if (declared) return declared;
   const cni = mesh.installer === "sail" ? cniInTheWay(survey.cni, mesh.istioVersion) : undefined;
   if (cni) return cni;
@@ -94,6 +95,7 @@ async function runningIdentity(mesh: MeshSpec, { cluster, spec }: Member, survey
   for (const istiod of survey.controlPlanes.inUse) {
     const { name } = istiod.metadata;
     const identity = (survey.identities.get(revisionOf(istiod)) as Part<Identity>)();
+    if (survey.adoption) return adoptionFinding(mesh, spec, identity, survey.adoption);
     const old = identity.clusterName;
     const served = (each: Difference) =>
       each.what === "cluster name" && changeable && keepsServing(spec.values, old, spec.name);
@@ -104,7 +106,13 @@ async function runningIdentity(mesh: MeshSpec, { cluster, spec }: Member, survey
       const circumstances = { flat: survey.remoteSecrets.length > 0, changeable };
       return failed(
         `istiod (Deployment ${name}) runs with ${inWords(different)}. ${consequences(different, proxies, circumstances)}`,
-        safeWay(different, circumstances),
+        safeWay(different, {
+          ...circumstances,
+          adoption:
+            mesh.installer === "sail" && isAdoptable(different, circumstances.flat)
+              ? adoptionPlan(mesh, spec, identity)
+              : undefined,
+        }),
       );
     }
     if (all.length > 0) {

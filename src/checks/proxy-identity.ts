@@ -3,6 +3,7 @@ import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import { hasOtherNetworks, type MeshSpec } from "../mesh/spec.ts";
 import { count } from "../mesh/words.ts";
+import { waitsToJoin } from "./adoption.ts";
 import { failed, passed, unknown } from "./finding.ts";
 import type { Observation } from "./observation.ts";
 import { readable } from "./part.ts";
@@ -43,7 +44,7 @@ export function haveNamesOfIstiod(mesh: MeshSpec, seen: Observation): Finding {
   const renamed = rest.filter((each) => !isOfItsCluster(each));
   const refused = renamed.filter(({ connected }) => connected !== true);
   const moved = rest.filter((each) => !refused.includes(each) && networkOf(seen, each) !== each.proxy.network);
-  const crossing = hasOtherNetworks(mesh, seen.spec.network);
+  const crossing = hasOtherNetworks(mesh, seen.spec.network) && !waitsToJoin(seen);
   const problems = [
     ...grouped(refused, ({ proxy, identity }) => [proxy.clusterName, identity?.clusterName], whenRenamed),
     ...(crossing ? grouped(moved, (each) => [each.proxy.network, networkOf(seen, each)], whenMoved) : []),
@@ -58,7 +59,20 @@ export function haveNamesOfIstiod(mesh: MeshSpec, seen: Observation): Finding {
       ({ proxy, identity }) => [proxy.clusterName, identity?.clusterName],
       whenTakenAllTheSame,
     ),
-    ...(crossing ? [] : grouped(moved, (each) => [each.proxy.network, networkOf(seen, each)], whenMoved)),
+    ...(crossing
+      ? []
+      : grouped(
+          moved,
+          (each) => [each.proxy.network, networkOf(seen, each)],
+          waitsToJoin(seen) ? whenToMove : whenMoved,
+        )),
+    ...grouped(
+      rest.filter(
+        (each) => isOfItsCluster(each) && each.identity && each.identity.clusterName !== each.proxy.clusterName,
+      ),
+      ({ proxy, identity }) => [proxy.clusterName, identity?.clusterName],
+      whenServedByAlias,
+    ),
     ...grouped(
       rest.filter((each) => each.connected && isOfAnotherMesh(each)),
       ({ proxy, identity }) => [proxy.meshId, identity?.meshId ?? identity?.trustDomain],
@@ -96,6 +110,18 @@ function whenRenamed(names: readonly string[], [old = "", now = ""]: Is): Proble
 function whenTakenAllTheSame(names: readonly string[], [old = "", now = ""]: Is): Problem {
   const cause = `${these(names)} of cluster name ${old} under an istiod of ${now}, which took them all the same: a certificate it would refuse them. ${restart(names)}`;
   return { cause, hint: "" };
+}
+
+function whenServedByAlias(names: readonly string[], [old = "", now = ""]: Is): Problem {
+  const cause = `${these(names)} of cluster name ${old}, by which istiod of ${now} takes them still (--clusterAliases). To be made anew: ${restart(names)}`;
+  return { cause, hint: "" };
+}
+
+function whenToMove(names: readonly string[]): Problem {
+  return {
+    cause: `${these(names)} of no network yet: the cluster is joined once they are made anew. ${restart(names)}`,
+    hint: "",
+  };
 }
 
 function whenMoved(names: readonly string[], [old, now = ""]: Is): Problem {

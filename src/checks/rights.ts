@@ -85,6 +85,10 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
     right(LEASE.apiVersion, LEASE.kind, LOCK, LEASE.namespace),
     ...(mesh.tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
+    // Which of them more than one cluster has is told before the first reads the second.
+    right("v1", "Service", ["list"]),
+    // Who runs under the old name is counted.
+    ...(mesh.adopt ? [right("v1", "Pod", ["list"])] : []),
     ...(prune ? pruneRights(mesh) : []),
     ...(mesh.trust.transition ? ROOT_CHANGE : []),
   ]);
@@ -92,6 +96,11 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
 
 /** What a change of the root needs beside: every proxy is asked what it trusts, and every namespace looked at. */
 export const ROOT_CHANGE: readonly Right[] = [right("v1", "Pod", ["list"]), exec(), right("v1", "ConfigMap", ["list"])];
+
+/** What it takes to give back an `Istio` that was adopted. */
+export function giveBackRights(): Right[] {
+  return [right("sailoperator.io/v1", "Istio", ["patch"]), right("v1", "Pod", ["list"])];
+}
 
 /** What `prune` needs beside. */
 export function pruneRights({ namespace }: MeshSpec): Right[] {

@@ -5,6 +5,7 @@ import { configText } from "../facts/config.ts";
 import { type Identity, readIdentity } from "../facts/identity.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { type Bundle, otherCa, plannedCa, readBundle } from "../facts/trust.ts";
+import type { Adoption } from "../mesh/adoption.ts";
 import type { Authority } from "../mesh/authority.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import { isOurs, type Owner, ownerOf } from "../mesh/claim.ts";
@@ -24,6 +25,7 @@ import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import type { TrustState } from "../mesh/trust.ts";
+import { adoptionOf } from "./adoption.ts";
 import { type CniPlan, planCni } from "./cni.ts";
 import { type FoundOperator, findOperator } from "./found-operator.ts";
 import { type ControlPlanes, chooseIstiod, ISTIOD, revisionOf, type Workloads, workloadsOf } from "./istiod.ts";
@@ -60,6 +62,8 @@ export interface Survey {
   /** The Sail Operator, where it is to install the control plane. */
   readonly operator: FoundOperator | undefined;
   readonly cni: CniPlan;
+  /** How its control plane, which has lived alone, goes on into the mesh; `undefined`: it need not, or may not. */
+  readonly adoption: Adoption | undefined;
 }
 
 /** Reads what the preflight and the steps after it need to know of a cluster; throws a `Failure` where it cannot. */
@@ -136,6 +140,13 @@ export async function survey(mesh: MeshSpec, { spec, cluster, kubeconfig }: Memb
     istiods,
     controlPlanes,
     identities,
+    adoption: await adoptionOf(mesh, { spec, cluster }, uid, {
+      istios,
+      controlPlanes,
+      identities,
+      namespace,
+      remoteSecrets,
+    }),
     trust: {
       cluster: spec.name,
       ...(await authorities(ownerOf(mesh, uid), cacerts, selfSigned)),

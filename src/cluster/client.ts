@@ -180,11 +180,11 @@ class Client implements Cluster {
     return this.#transport.json<T>(`create ${describe(ref).trim()}`, "POST", path, { body: object, webhooks });
   }
 
-  update<T extends KubernetesObject>(object: KubernetesObject): Promise<T> {
+  update<T extends KubernetesObject>(object: KubernetesObject, manager = MANAGER): Promise<T> {
     const ref = refOf(object);
     // Of one that was changed meanwhile, something else may have to be said: it is not tried again.
     const options = { contentType: "application/merge-patch+json", final: (answer: Response) => answer.status === 409 };
-    const path = `${objectPath(ref)}?fieldManager=${MANAGER}`;
+    const path = `${objectPath(ref)}?fieldManager=${encodeURIComponent(manager)}`;
     return this.#transport.json<T>(`update ${describe(ref)}`, "PATCH", path, { ...options, body: object });
   }
 

@@ -108,8 +108,9 @@ export interface Cluster {
   /**
    * Sets what the object says of one that was read, whose `resourceVersion` it must bear; all else of it stays. Throws an
    * `ApiError` 409 where it was changed since, or 404. After an answer that was lost it is 409, too.
+   * @param manager whose fields they are then; default: ours
    */
-  update<T extends KubernetesObject>(object: KubernetesObject): Promise<T>;
+  update<T extends KubernetesObject>(object: KubernetesObject, manager?: string): Promise<T>;
   /** The object as it would be after admission; nothing is stored. @param webhooks see `create` */
   dryRun<T extends KubernetesObject>(object: KubernetesObject, webhooks: Patience): Promise<T>;
   /** Deletes that very object; `false` where it is there no more. */

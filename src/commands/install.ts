@@ -34,6 +34,7 @@ import { Steady } from "../steps/steady.ts";
 import { Probes } from "../steps/traffic.ts";
 import { beginIssuing, establishTrust, type Issuing, laterNetwork } from "../steps/trust.ts";
 import { Upgrade } from "../steps/upgrade.ts";
+import { leaveOut } from "../steps/waiting.ts";
 import { ROOT_CHANGE, rootChanged } from "./root-change.ts";
 import type { WritingTools } from "./tools.ts";
 import { planVerify, verify } from "./verify.ts";
@@ -141,7 +142,7 @@ async function joined(
     const needs = [trusted(member), ...operator(member), ...othersTrusted];
     switch (mesh.installer) {
       case "sail":
-        return installControlPlane(run, mesh, member, transition(member), needs);
+        return installControlPlane(run, mesh, member, transition(member), survey(member).adoption, needs);
       case "istioctl":
         return applyControlPlane(run, mesh, member, transition(member), tools.istioctl, needs);
       case "existing":
@@ -160,7 +161,16 @@ async function joined(
     mesh.installer === "sail" ? [controlPlaneHealthy(run, mesh, member, controlPlane(member))] : [],
   );
 
-  const gateways = perCluster((member) => {
+  // One whose proxies have no network yet gets its names, and nothing by which traffic would move.
+  const joining = served.filter((member) => !survey(member).adoption?.record.waits);
+  leaveOut(
+    run,
+    served.filter((member) => !joining.includes(member)).map(({ spec }) => spec.name),
+  );
+  const ofJoining = <T>(begin: (member: Member) => readonly Promise<T>[]) =>
+    perCluster((member) => (joining.includes(member) ? begin(member) : []));
+
+  const gateways = ofJoining((member): Promise<unknown>[] => {
     const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
     const root = survey(member).trust.inEffect ? Promise.resolve("") : issuing.rootSha256;
     const revision = controlPlane(member).then((known) => known.revision);
@@ -187,7 +197,7 @@ async function joined(
   });
 
   // What proves the mesh at the end starts beside the gateways.
-  for (const member of served) {
+  for (const member of joining) {
     attempt(Promise.all([controlPlane(member), istiod(member), ...cni(member)])).then(
       (ready) => ready && probes?.start(member, injectionFor(mesh, member, ready[0].revision)),
     );
@@ -196,9 +206,11 @@ async function joined(
   for (const member of served.filter((each) => upgrade.has(each)))
     upgrade.end(member, controlPlane(member), [...healthy(member), ...cni(member), ...gateways(member)]);
 
-  const reader = perCluster((member) => ensureReader(run, mesh, member, controlPlane(member), survey(member)));
+  const reader = ofJoining((member) => [ensureReader(run, mesh, member, controlPlane(member), survey(member))]);
   const secretsFor = perCluster((target) => {
-    const observers = served.filter((member) => member !== target);
+    const [read] = reader(target);
+    const observers = read ? joining.filter((member) => member !== target) : [];
+    if (!read) return new Map();
     return shareRemoteSecret(
       run,
       mesh,
@@ -206,15 +218,15 @@ async function joined(
       observers,
       surveys,
       tools.istioctl,
-      reader(target),
+      read,
       tools.call,
       trusted,
       asBefore,
     );
   });
 
-  const confirmed = perCluster((observer) => {
-    const targets = served.filter((member) => member !== observer);
+  const confirmed = ofJoining((observer) => {
+    const targets = joining.filter((member) => member !== observer);
     const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
     // An older revision that workloads hang on serves them by what it has read, too.
     const older = survey(observer).controlPlanes.inUse.map(revisionOf);
@@ -235,7 +247,7 @@ async function joined(
 
   await Promise.allSettled(
     served.flatMap((member) => [
-      reader(member),
+      ...reader(member),
       ...healthy(member),
       ...cni(member),
       ...gateways(member),
@@ -249,7 +261,7 @@ async function joined(
   // A cluster that has left goes last: where something is amiss, nothing more is taken away.
   await Promise.allSettled(
     served.map((member) => {
-      const done = [reader(member), ...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)];
+      const done = [...reader(member), ...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)];
       return leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done, asBefore(member), tools.patience);
     }),
   );

@@ -44,7 +44,8 @@ export async function plan(
   const reviews = reviewsOnce();
   await Promise.all(
     served.map(async (member) => {
-      const others = served.filter((other) => other !== member);
+      const waits = (each: Member) => survey(each).adoption?.record.waits;
+      const others = waits(member) ? [] : served.filter((other) => other !== member && !waits(other));
       // One after the other, so that the report has them in one order.
       const transition = transitions.get(member.spec.name) as Transition;
       const intent = { survey: survey(member), trust, transition, istioctl: tools.istioctl };

@@ -1,3 +1,4 @@
+import { waitsToJoin } from "../checks/adoption.ts";
 import { failed, passed } from "../checks/finding.ts";
 import { addressesOf } from "../checks/gateway-service.ts";
 import { istiodVersion } from "../checks/istiod.ts";
@@ -15,6 +16,7 @@ import type { Injection } from "../steps/probe.ts";
 import type { Run } from "../steps/run.ts";
 import { judgeServices, planServices } from "../steps/services.ts";
 import { Probes, type TrafficTools } from "../steps/traffic.ts";
+import { excuseWaiting } from "../steps/waiting.ts";
 import { judgeWorkloads } from "../steps/workloads.ts";
 
 export interface VerifyTools extends TrafficTools {
@@ -138,6 +140,7 @@ async function look(run: Run, mesh: MeshSpec, member: Member, probes: Probes): P
     const beginning = beginObserving(mesh, member);
     probes.start(member, injectionOf(beginning));
     const seen = await observe(mesh, member, beginning);
+    if (waitsToJoin(seen)) excuseWaiting(run, spec.name);
     const istioVersion = istiodVersion(readable(seen.istiod), readable(seen.istios) ?? []);
     if (istioVersion) report.istioVersion = istioVersion;
     report.gatewayAddresses = addressesOf(readable(seen.gateways)?.services ?? []);

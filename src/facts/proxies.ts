@@ -35,7 +35,7 @@ export interface InjectedProxy extends MeshProxy {
 }
 
 /** The proxies of a cluster's active pods. Takes `list pods` in all namespaces. */
-export async function readProxies(cluster: Cluster): Promise<MeshProxy[]> {
+export async function readProxies(cluster: Cluster): Promise<InjectedProxy[]> {
   const pods = (await cluster.list({ apiVersion: "v1", kind: "Pod" })) as unknown as Pod[];
   return pods.flatMap((pod) => {
     const { metadata, status } = pod;

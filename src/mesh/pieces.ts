@@ -1,5 +1,6 @@
 // What a mesh is made of, each kind of thing once. By this table what `install` wants is claimed and allowed, and what it
 // made is found again and taken down.
+import { ADOPTED } from "./adoption.ts";
 import type { CheckId } from "./catalogue.ts";
 import type { KubernetesObject } from "./objects/object.ts";
 import { COMPONENT } from "./objects/ownership.ts";
@@ -198,6 +199,8 @@ export function pieceOf({ kind, metadata }: KubernetesObject): PieceId | undefin
 
 /** The claim on an object that is wanted. */
 export function claimOn(object: KubernetesObject): Claim {
+  // Of a control plane that is adopted.
+  if (object.metadata.annotations?.[ADOPTED] !== undefined) return "share";
   const id = pieceOf(object);
   if (!id) return "suffices";
   const { kinds, claim } = PIECES[id];

@@ -112,6 +112,8 @@ export interface ClusterReport {
   requests: number;
   /** Its API server could not be reached, or not any more, and an installation went on without it. */
   unreachable?: true;
+  /** It has the mesh's names and is not joined before its workloads have been restarted. */
+  waits?: true;
 }
 
 export interface PhaseReport {

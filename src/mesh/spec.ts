@@ -98,6 +98,8 @@ export interface MeshSpec {
   readonly id: string;
   /** `X.Y.Z` as it was asked for, without a leading `v`; absent: what runs, and a usual one where none does. */
   readonly istioVersion?: string;
+  /** Control planes that live alone may take the mesh's identity. */
+  readonly adopt?: true;
   /** Control planes may go back to an older version. */
   readonly allowDowngrade?: true;
   /** The control planes' namespace. */

@@ -41,6 +41,15 @@ const VERDICTS: Readonly<Record<Report["result"], (report: Report) => Verdict>> 
 function passed(report: Report): Verdict {
   if (report.nextRunAfter) return underWay(report, report.nextRunAfter);
   if (report.command === "rotate") return rotated(report);
+  const waiting = report.clusters.filter(({ waits }) => waits).map(({ name }) => name);
+  if (waiting.length > 0) {
+    return {
+      title: `⏳ ${escaped(listed(waiting))} ${waiting.length === 1 ? "is" : "are"} on the way into ${mesh(report)}`,
+      sentences: [
+        "What runs there is served as before. Restart its gateways and workloads, then run `install` again, which goes on from here.",
+      ],
+    };
+  }
   const clusters = `${report.clusters.length} clusters`;
   if (requestsOf(report).sent) {
     return { title: `✅ ${clusters} are one ${mesh(report)}`, sentences: [requests(report)] };

@@ -3,6 +3,7 @@ import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
+import type { Adoption } from "../mesh/adoption.ts";
 import { Failure } from "../mesh/failure.ts";
 import { ISTIO, imageIsChosen, inOrder, istio, owned, withoutIstiods } from "../mesh/objects/control-plane.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
@@ -54,10 +55,12 @@ export function installControlPlane(
   mesh: SettledMesh,
   { spec, cluster }: Member,
   transition: Transition,
+  adoption: Adoption | undefined,
   needs: Needs,
 ): Promise<ControlPlane> {
   return run.step("install.reconciled", { cluster: spec.name }, needs, async (step) => {
-    const { object, action } = await step.apply(cluster, istio(mesh, spec, transition.writes) as IstioResource);
+    const wanted = istio(mesh, spec, transition.writes, adoption) as IstioResource;
+    const { object, action } = await step.apply(cluster, wanted);
     const generation = object.metadata.generation ?? 1;
     const applied = performance.now();
     const revision = await cluster.waitFor(

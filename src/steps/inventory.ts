@@ -2,7 +2,7 @@ import { type Inventory, ownCniNamespace, takeInventory } from "../checks/invent
 import * as checks from "../checks/preflight.ts";
 import { noReaders } from "../checks/readers.ts";
 import type { AnyCall } from "../checks/remote-access.ts";
-import { contentsRight, type Right } from "../checks/rights.ts";
+import { contentsRight, giveBackRights, type Right } from "../checks/rights.ts";
 import type { Member } from "../cluster/member.ts";
 import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import { type CheckRef, clustersOf } from "../mesh/report.ts";
@@ -73,7 +73,12 @@ async function look(
   const rights = run.step("preflight.rights", subject, [api], async () => {
     // Where the plugin's namespace is not ours, nobody looks into it.
     const cni = scope === "all" && (await ownCniNamespace(mesh, cluster));
-    const finding = await checks.checkRights(cni ? [...wanted, contentsRight(cniNamespaceName(mesh))] : wanted, member);
+    const adopted = (await reading.catch(() => undefined))?.adopted ?? [];
+    const more = [
+      ...(cni ? [contentsRight(cniNamespaceName(mesh))] : []),
+      ...(adopted.length > 0 ? giveBackRights() : []),
+    ];
+    const finding = await checks.checkRights([...wanted, ...more], member);
     return { ...toOutcome(finding), value: true };
   });
   const read = run.step("preflight.read", subject, [rights], async () => {

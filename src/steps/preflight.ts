@@ -5,12 +5,14 @@ import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
 import { checkControlPlane } from "../checks/present.ts";
 import { cniRights, type Right } from "../checks/rights.ts";
+import { SharedServices } from "../checks/shared-services.ts";
 import { versionsAreSupported } from "../checks/support.ts";
 import { type Survey, survey as surveyCluster } from "../checks/survey.ts";
 import { foundControlPlane } from "../checks/version.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
+import { adoptionRecord } from "../mesh/adoption.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -101,14 +103,14 @@ function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
   );
 }
 
-function installLooks(run: Run, mesh: SettledMesh): Looks {
+function installLooks(run: Run, mesh: SettledMesh, shared: SharedServices): Looks {
   const kubernetes = ({ spec }: Member) => run.clusterReport(spec.name).kubernetesVersion ?? "";
   return (member, survey) => ({
     ...(mesh.installer === "existing"
       ? {}
       : { support: () => versionsAreSupported(mesh.istioVersion, kubernetes(member), survey) }),
     "control-plane": () => checkControlPlane(mesh, member, survey),
-    "remote-secrets": () => checks.checkRemoteSecrets(mesh, member, survey),
+    "remote-secrets": () => shared.beside(checks.checkRemoteSecrets(mesh, member, survey), member),
     "reader-role": () => checks.checkReaderRole(mesh, member),
     ...(mesh.installer === "sail"
       ? { operator: () => checkOperator(mesh, member, survey.operator as FoundOperator) }
@@ -143,7 +145,7 @@ export async function preflight<Begun>(
   const secrets = [...surveys.values()].some(({ remoteSecrets }) => remoteSecrets.length < members.length - 1);
   if (run.complete && (mesh.installer === "istioctl" || (mesh.tokenTtl === undefined && secrets)))
     istioctl?.ready(mesh).catch(() => {});
-  const looks = installLooks(run, mesh);
+  const looks = installLooks(run, mesh, new SharedServices(mesh, members, surveys));
   await Promise.all(members.map((member, i) => read[i] && lookFurther(run, member, looks(member, read[i]))));
   const { unreachable } = run;
   const served = members.filter(({ spec }, i) => read[i] && !unreachable.includes(spec.name));
@@ -232,6 +234,8 @@ export async function accessPreflight(
 ): Promise<ReadonlyMap<string, Survey> | undefined> {
   const looks: Looks = (member, survey) => ({
     "remote-secrets": () => {
+      if (survey.istios.some((istio) => adoptionRecord(istio)?.waits))
+        throw new Failure(`${member.spec.name} is not joined yet.`, "Run `install` first.");
       // A cluster that is not in the list may read this one, too, and would be left behind.
       const { uid, remoteSecrets } = survey;
       const { left } = strangersOf(ownerOf(mesh, uid), mesh, member.spec.name, remoteSecrets, prune);

@@ -15,6 +15,7 @@ import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
+import { giveBackIstio } from "./adoption.ts";
 import type { Run } from "./run.ts";
 import type { Step } from "./step.ts";
 
@@ -97,7 +98,20 @@ async function removeRemoteSecrets(task: Task): Promise<End> {
  * made. Without the operator its resource is not removed: its finalizer would stay for ever, and taken off by hand it would
  * leave istiod behind. Another control plane in the namespace, whoever's, stands on the same.
  */
-async function removeControlPlane({ step, mesh, cluster, objects }: Task): Promise<End> {
+async function removeControlPlane({ step, mesh, cluster, objects, inventory }: Task): Promise<End> {
+  const { adopted, owner } = inventory;
+  if (adopted.length > 0) {
+    const given = await Promise.all(adopted.map((istio) => giveBackIstio(step, mesh, cluster, istio)));
+    // It had no network either, and no gateway of ours is left by which one would count.
+    for (const each of inventory.found.get("uninstall.namespace") ?? [])
+      if (notOurs(owner, each) && !inventory.shared) await giveBack(step, cluster, each);
+    const warnings = given.flatMap(({ warning }) => warning ?? []);
+    return {
+      evidence: given.map(({ evidence }) => evidence).join(" "),
+      ...(warnings.length > 0 ? { warning: warnings.join(" ") } : {}),
+      stays: await stillRuns(mesh, cluster),
+    };
+  }
   const istios = objects.filter(({ kind }) => kind === ISTIO.kind);
   const manifests = objects.filter(({ kind }) => kind !== ISTIO.kind);
   if (mesh.installer === "existing") {

@@ -83,6 +83,7 @@ export class Run {
   readonly #failures: Check[] = [];
   readonly #changes: Change[] = [];
   readonly #left = new Map<string, Left>();
+  readonly #excuses: { readonly why: string; readonly pick: (check: CheckRef) => boolean }[] = [];
   readonly #warnings: string[] = [];
   readonly #clusters: ReadonlyMap<string, ClusterReport>;
   #rootSha256: string | undefined;
@@ -199,6 +200,18 @@ export class Run {
     }
   }
 
+  /**
+   * What need not be yet: of the checks that are picked, those that would not pass count as skipped, and a run that leaves
+   * them out is complete all the same.
+   */
+  excuse(why: string, pick: (check: CheckRef) => boolean): void {
+    this.#excuses.push({ why, pick });
+  }
+
+  #excused(check: CheckRef): string | undefined {
+    return this.#excuses.find(({ pick }) => pick(check))?.why;
+  }
+
   /** Notes the SHA-256 of the mesh's root of trust. */
   trusts(rootSha256: string): void {
     this.#rootSha256 = rootSha256;
@@ -246,7 +259,12 @@ export class Run {
 
   /** Whether all that was planned and is over passed, but for what has to do with a cluster that cannot be reached. */
   get complete(): boolean {
-    return this.#checks.every((check) => check.verdict === "passed" || this.#ofUnreachable(check));
+    return this.#checks.every(
+      (check) =>
+        check.verdict === "passed" ||
+        this.#ofUnreachable(check) ||
+        (check.verdict === "skipped" && this.#excused(check) !== undefined),
+    );
   }
 
   /** The clusters that could not be reached when a step needed them. */
@@ -323,8 +341,10 @@ export class Run {
     this.#progress.event(phase, { cluster: cluster.name }, `${would}${change.action} ${describe(change)}`);
   }
 
-  #settle({ id, subject }: CheckRef, end: Finding, start?: number): void {
+  #settle({ id, subject }: CheckRef, found: Finding, start?: number): void {
     if (!this.#planned.delete(keyOf({ id, subject }))) return;
+    const why = found.verdict === "passed" ? undefined : this.#excused({ id, subject });
+    const end: Finding = why === undefined ? found : { verdict: "skipped", evidence: "", cause: why };
     const { category, phase } = CHECKS[id];
     const { verdict, clusters, ...told } = end;
     const named = clusters ? { clusters } : {};

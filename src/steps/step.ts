@@ -1,5 +1,6 @@
 // What a step does to a cluster: the one place where all writes pass.
 import type { Cluster } from "../cluster/cluster.ts";
+import { fieldsAlone, type GivingBack } from "../mesh/adoption.ts";
 import { notOurs, ownerOf, proven } from "../mesh/claim.ts";
 import { differences } from "../mesh/diff.ts";
 import { describe, type KubernetesObject, type ObjectRef, refOf } from "../mesh/objects/object.ts";
@@ -15,6 +16,8 @@ export interface Step {
   apply<T extends KubernetesObject>(cluster: Cluster, object: T): Promise<Written<T>>;
   /** Gives up all that was applied of this very object. */
   giveBack(cluster: Cluster, object: KubernetesObject): Promise<void>;
+  /** Sets an object that was read to what it was before this action changed it, as its managers had it, and then applies what stays ours. */
+  restore(cluster: Cluster, object: KubernetesObject, giving: GivingBack): Promise<void>;
   /** Creates an object of ours and notes it; throws an `ApiError` 409 where there is one of its name. */
   create(cluster: Cluster, object: KubernetesObject): Promise<void>;
   /** Changes an object of ours that was read, where it is so still (see `Cluster.update`), and notes it. */
@@ -74,6 +77,18 @@ export function stepOf(mesh: MeshSpec, { guard, say, changed, known }: OfRun): S
       const { apiVersion, kind, metadata } = object;
       const nothing = { apiVersion, kind, metadata: { name: metadata.name } };
       changed(cluster, changeOf(nothing, await cluster.apply(nothing, object)));
+    },
+    restore: async (cluster, object, { restored, applied }) => {
+      await guard(cluster.name);
+      let current = object;
+      for (const [manager, fields] of Map.groupBy(restored, ({ by }) => by)) {
+        const { uid = "", resourceVersion = "" } = current.metadata;
+        const metadata = { name: object.metadata.name, uid, resourceVersion };
+        const former = { apiVersion: object.apiVersion, kind: object.kind, metadata, ...fieldsAlone(fields) };
+        current = await cluster.update(former, manager);
+      }
+      const after = await cluster.apply(applied, current, true);
+      changed(cluster, changeOf(applied, { object: after.object, before: object, action: "updated" }));
     },
     create: async (cluster, object) => {
       await guard(cluster.name);

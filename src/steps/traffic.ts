@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { waitsToJoin } from "../checks/adoption.ts";
 import type { Asked } from "../checks/answers.ts";
 import { type Call, isTroubled } from "../checks/attempt.ts";
 import { exposedHosts } from "../checks/exposure.ts";
@@ -210,6 +211,8 @@ export class Probes {
   async #request(pair: TrafficPair, from: Up | undefined, to: Up | undefined): Promise<Finding> {
     const missing = [...(from ? [] : [pair.source]), ...(to ? [] : [pair.target])];
     if (!from || !to) return unknown(`No request was sent: no probe runs in ${missing.join(" and ")}.`, "");
+    const waiting = [from, to].filter(({ seen }) => waitsToJoin(seen)).map(({ member }) => member.spec.name);
+    if (waiting.length > 0) return skipped(`No request was sent: ${listed(waiting)} is not joined yet.`);
     const hidden = await this.#hidden(pair);
     if (hidden) return hidden;
     const oneNetwork = shareNetwork(this.#mesh, pair.source, pair.target);

@@ -48,7 +48,8 @@ export async function tryInstall(
   { survey, trust, transition, istioctl }: Intent,
 ): Promise<void> {
   const { spec, cluster } = member;
-  trial.apply(namespace(mesh, spec));
+  const waits = survey.adoption?.record.waits;
+  if (!waits) trial.apply(namespace(mesh, spec));
   if (trust.issueFor.includes(spec.name)) {
     const root = trust.source === "generated" ? "a root that is generated then" : "the root that is provided";
     const note = `\`install\` issues an intermediate of ${root}.`;
@@ -61,6 +62,7 @@ export async function tryInstall(
   const { revision, coming } = await tryControlPlane(trial, mesh, member, survey, transition, istioctl);
   for (const object of await cniObjects(mesh, spec, cluster, survey.cni)) trial.apply(object);
 
+  if (waits) return;
   if (mesh.gateway.install) {
     const { early, late } = await gatewayObjects(mesh, member, revision, transition.to);
     for (const object of [...early, ...late]) trial.apply(object);
@@ -92,10 +94,12 @@ async function tryControlPlane(
 ): Promise<{ revision: string; coming: Coming }> {
   switch (mesh.installer) {
     case "sail": {
-      const { revision, upcoming } = await trial.apply(istio(mesh, spec, writes) as IstioResource).then(
-        (applied) => expectedRevision(mesh, applied),
-        () => ({ revision: mesh.istioResource, upcoming: true }), // what was refused is told at the end
-      );
+      const { revision, upcoming } = await trial
+        .apply(istio(mesh, spec, writes, survey.adoption) as IstioResource)
+        .then(
+          (applied) => expectedRevision(mesh, applied),
+          () => ({ revision: mesh.istioResource, upcoming: true }), // what was refused is told at the end
+        );
       // The chart with the reader's account is part of the revision `default` alone.
       return { revision, coming: { account: upcoming && revision === "default", role: upcoming } };
     }

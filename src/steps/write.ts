@@ -3,6 +3,7 @@ import { terminating } from "../checks/inventory.ts";
 import type { Applied, Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import { PATIENCE_PASSED_ON } from "../cluster/retry.ts";
+import { adoptionRecord, sharedPart } from "../mesh/adoption.ts";
 import {
   alsoSaidBy,
   classify,
@@ -70,8 +71,14 @@ export async function write<T extends KubernetesObject>(
     const move = classify(claimOn(object), foundAs(owner, before), lacks.length === 0);
     if (move === "refuse") throw refusal(owner, object, before as T, lacks);
     if (move === "leave" || move === "warn") return leave(before as T, move === "warn");
-    const wanted = move === "fields" ? unclaimed(object) : proven(owner, object);
-    const force = move === "update" && isWhole(object);
+    const adopted = move === "fields" && before !== undefined && adoptionRecord(object) !== undefined;
+    const wanted = adopted
+      ? await shared(cluster, owner, object, before)
+      : move === "fields"
+        ? unclaimed(object)
+        : proven(owner, object);
+    // What joining takes was asked for by name, and is given back.
+    const force = adopted || (move === "update" && isWhole(object));
     if (trial) return tried(cluster, wanted, before, force);
     try {
       const applied = await cluster.apply(wanted, before, force);
@@ -84,6 +91,18 @@ export async function write<T extends KubernetesObject>(
       if (!replaced || look === LOOKS) throw error;
     }
   }
+}
+
+/** What joining takes of an object of somebody else's; throws a `Failure` where it would have to be another one beyond that. */
+async function shared<T extends KubernetesObject>(cluster: Cluster, owner: Owner, object: T, before: T): Promise<T> {
+  const part = sharedPart(object, before);
+  const [{ object: joined }, { object: whole }] = await Promise.all([
+    tried(cluster, part, before, true),
+    tried(cluster, { ...unclaimed(object), metadata: part.metadata }, before, true),
+  ]);
+  const lacks = differences(joined, whole).map(({ path }) => path);
+  if (lacks.length > 0) throw refusal(owner, object, before, lacks);
+  return part;
 }
 
 /** What an object of somebody else's lacks of what is wanted of it, a field each; empty where it does the job. */

@@ -158,6 +158,7 @@ describe("good inputs", () => {
   test.each<[string, Record<string, string>, object]>([
     ["a leading v", { "istio-version": "v1.30.3" }, { istioVersion: "1.30.3" }],
     ["control planes that may go back", { "allow-downgrade": "true" }, { allowDowngrade: true }],
+    ["control planes that live alone", { adopt: "true" }, { adopt: true }],
     ["a pre-release", { "istio-version": "1.31.0-rc.1" }, { istioVersion: "1.31.0-rc.1" }],
     ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
     ["tokens that expire", { "token-ttl": "720h" }, { tokenTtl: 2_592_000 }],

@@ -96,6 +96,7 @@ describe("a control plane's identity", () => {
       spec: { name: "east", network: "network-east", values: {} },
       istiod: () => ({}),
       identities: () => new Map([["default", { ...own, ...identity }]]),
+      istios: () => [],
       namespace: () => namespace,
       meshConfig: () => ({ networkGateways: [] }),
     } as unknown as Observation;

@@ -324,13 +324,6 @@ describe("names", () => {
     ["are istiod's", { pods: [web, pod("db-0")] }],
     ["are a container's that is no sidecar of Kubernetes' own kind", { pods: [pod("web-1", { native: false })] }],
     [
-      "of before are an alias",
-      {
-        pods: [pod("web-1", { cluster: "Kubernetes" })],
-        revisions: { default: identity({ clusterAliases: ["Kubernetes"] }) },
-      },
-    ],
-    [
       "are those of the canary that it is connected to",
       {
         pods: [web, pod("new-1", { revision: "canary", cluster: "a2" })],
@@ -450,6 +443,14 @@ describe("names", () => {
   });
 
   test.each<[string, World, RegExp]>([
+    [
+      "of before, which istiod has for an alias",
+      {
+        pods: [pod("web-1", { cluster: "Kubernetes" })],
+        revisions: { default: identity({ clusterAliases: ["Kubernetes"] }) },
+      },
+      /^1 proxy \(shop\/web-1\) of cluster name Kubernetes, by which istiod of a takes them still/,
+    ],
     ["of before that istiod took all the same", { pods: [pod("web-1", { cluster: "z" })] }, /took them all the same/],
     ["of another mesh", { pods: [pod("web-1", { meshId: "old" })] }, /mesh ID old under an istiod of mesh1/],
     [

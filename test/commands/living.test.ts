@@ -124,6 +124,10 @@ describe("a control plane that runs as another cluster is left alone, and its pr
     );
     expect(said).toMatch(/the 2 proxies that run \(in namespace shop\)/);
     expect(said).toMatch(/\| Give this action the names .*`name` to Kubernetes.*--clusterAliases=Kubernetes=cluster1/);
+    if (mesh.installer === undefined)
+      expect(said).toMatch(
+        /Or set `adopt: true`.*clusterName\) Kubernetes → cluster1, network \(global\.network\) none → network1, mesh ID \(global\.meshID\) none → mesh1, /,
+      );
     if (mesh.installer !== "existing") expect(said).toMatch(/client claims to be in cluster "Kubernetes"/);
   });
 

@@ -20,8 +20,8 @@ export interface StreamResult {
 }
 
 export interface Streams {
-  /** Ends them, and removes the sample. Asks the API servers, which must be reachable again. */
-  stop(): Promise<StreamResult[]>;
+  /** Ends them, and removes the sample, unless that is kept. Asks the API servers, which must be reachable again. */
+  stop(options?: { readonly keep: boolean }): Promise<StreamResult[]>;
 }
 
 /** Where a client notes its calls: a container's log is not kept as reliably. */
@@ -75,13 +75,15 @@ export async function startStreams(
     }),
   );
   return {
-    async stop() {
+    async stop({ keep } = { keep: false }) {
       const results = await Promise.all(
         started.map(async ({ source, target, before }) => {
           return resultOf(source, target, (await oneMore(source, target)).slice(before));
         }),
       );
-      await Promise.all(clusters.map(removeSample));
+      const gone = ({ source, target }: (typeof started)[number]) =>
+        source.kubectl(["delete", "pod", podName(target), "-n", NAMESPACE, "--timeout=60s"], { timeoutMs: 70_000 });
+      await Promise.all(keep ? started.map(gone) : clusters.map(removeSample));
       return results;
     },
   };

@@ -1,3 +1,4 @@
+import { ADOPTED, type Adoption } from "../adoption.ts";
 import { isMapping } from "../fields.ts";
 import type { ClusterSpec, MeshSpec, SettledMesh, Values } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
@@ -30,16 +31,25 @@ export function identityValues(mesh: Pick<MeshSpec, "id">, cluster: Pick<Cluster
 /**
  * The Sail Operator's `Istio` resource; the user's values with the mesh's identity merged in.
  * @param version without a leading `v`, where it is not the mesh's: the name of a line
+ * @param adoption where it has lived alone
  */
-export function istio(mesh: SettledMesh, cluster: ClusterSpec, version = mesh.istioVersion): KubernetesObject {
+export function istio(
+  mesh: SettledMesh,
+  cluster: ClusterSpec,
+  version = mesh.istioVersion,
+  adoption?: Adoption,
+): KubernetesObject {
+  const annotations = adoption && { [ADOPTED]: JSON.stringify(adoption.record) };
+  const args = adoption?.args && { pilot: { extraContainerArgs: adoption.args } };
+  const values = mergeValues(cluster.values, identityValues(mesh, cluster));
   return {
     ...ISTIO,
-    metadata: { name: mesh.istioResource, labels: ownership(mesh, "control-plane") },
-    spec: {
-      version: `v${version}`,
-      namespace: mesh.namespace,
-      values: mergeValues(cluster.values, identityValues(mesh, cluster)),
+    metadata: {
+      name: mesh.istioResource,
+      labels: ownership(mesh, "control-plane"),
+      ...(annotations ? { annotations } : {}),
     },
+    spec: { version: `v${version}`, namespace: mesh.namespace, values: mergeValues(values, args ?? {}) },
   };
 }
 

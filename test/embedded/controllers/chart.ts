@@ -39,6 +39,10 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
     tag: version,
     ...values.global,
   };
+  const args = [
+    ...(global.proxy?.clusterDomain ? ["--domain", global.proxy.clusterDomain] : []),
+    ...(values.pilot?.extraContainerArgs ?? []),
+  ];
   const namespaced = (name: string) => ({ name, namespace, labels: common });
   const rbac = "rbac.authorization.k8s.io";
   const role = `istio-reader-clusterrole${suffix}-${namespace}`;
@@ -143,7 +147,7 @@ export function istiodChart({ revision, namespace, version, values }: Release): 
               {
                 name: "discovery",
                 image: `${global.hub}/pilot:${global.tag}`,
-                ...(global.proxy?.clusterDomain ? { args: ["discovery", "--domain", global.proxy.clusterDomain] } : {}),
+                ...(args.length > 0 ? { args: ["discovery", ...args] } : {}),
                 env: Object.entries(env).map(([name, value]) => ({ name, value })),
               },
             ],
