@@ -184,6 +184,13 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const trustTransition = flag("trust-transition");
   if (trustTransition && mode !== "provided")
     report("trust-transition", "has an effect with `ca: provided` only; leave it out, or set `ca` to provided");
+  const restart = source
+    .get("restart-workloads")
+    .split(/[\s,]+/)
+    .filter((name) => name !== "");
+  for (const name of restart) dnsLabel("restart-workloads", name);
+  if (restart.length > 0 && !trustTransition)
+    report("restart-workloads", "has an effect with `trust-transition: true` only; leave it out, or set that");
 
   if (problems.length > 0) throw new InputError([...new Set(problems)]);
   return {
@@ -212,7 +219,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       ...(operator ? { operator } : {}),
       imageHub,
       ...(cni ? { cni } : {}),
-      trust: { mode, ...(trustTransition ? { transition: true } : {}) },
+      trust: { mode, ...(trustTransition ? { transition: true } : {}), ...(restart.length > 0 ? { restart } : {}) },
       gateway,
       readerRole,
       ...(tokenTtl === undefined ? {} : { tokenTtl }),

@@ -119,7 +119,8 @@ async function execute(inputs: Inputs, variables: readonly string[], cancelled: 
       run.plan(...planVerify(inputs.mesh, inputs.services));
       await verify(run, inputs.mesh, members, { ...looks, ...tools });
     } else if (inputs.command === "rotate") {
-      await rotate(run, inputs.mesh, members, { verification, lock, call: tools.call, prune: inputs.prune });
+      const { prune, root } = inputs;
+      await rotate(run, inputs.mesh, members, { verification, lock, call: tools.call, prune, root });
     } else if (inputs.command === "uninstall") {
       const { gone, uninstallScope } = inputs;
       await uninstall(run, inputs.mesh, members, uninstallScope, lock, { gone, call: tools.call });

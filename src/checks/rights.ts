@@ -91,6 +91,9 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
     ...(mesh.adopt ? [right("v1", "Pod", ["list"])] : []),
     ...(prune ? pruneRights(mesh) : []),
     ...(mesh.trust.transition ? ROOT_CHANGE : []),
+    ...(mesh.trust.restart ?? []).flatMap((each) =>
+      ["Deployment", "StatefulSet", "DaemonSet"].map((kind) => right("apps/v1", kind, ["list", "patch"], each)),
+    ),
   ]);
 }
 

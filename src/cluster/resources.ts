@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<string, { plural: string; namespaced: boolean }>> =
   "v1/Event": { plural: "events", namespaced: true },
   "v1/Pod": { plural: "pods", namespaced: true },
   "apps/v1/DaemonSet": { plural: "daemonsets", namespaced: true },
+  "apps/v1/StatefulSet": { plural: "statefulsets", namespaced: true },
   "apps/v1/Deployment": { plural: "deployments", namespaced: true },
   "policy/v1/PodDisruptionBudget": { plural: "poddisruptionbudgets", namespaced: true },
   "autoscaling/v2/HorizontalPodAutoscaler": { plural: "horizontalpodautoscalers", namespaced: true },

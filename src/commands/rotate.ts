@@ -2,9 +2,11 @@ import { ISTIOD } from "../checks/istiod.ts";
 import { merged, rotateRights, verifyRights } from "../checks/rights.ts";
 import type { Survey } from "../checks/survey.ts";
 import type { Member } from "../cluster/member.ts";
+import type { RootCa } from "../mesh/certificates/root.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
 import { AsBefore } from "../steps/as-before.ts";
+import { renewIntermediate } from "../steps/intermediate.ts";
 import { LOCK_CHECK } from "../steps/lock.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
 import { confirmRead } from "../steps/reading.ts";
@@ -18,11 +20,19 @@ import { planVerify, verify } from "./verify.ts";
  * Gives every reader a new token, make before break: an old one is deleted when every istiod that could read by it is known
  * to read by the new one. What was done is seen on the clusters alone, so a run that was cut off is finished by the next.
  */
-export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[], tools: WritingTools): Promise<void> {
-  const { verification, patience, lock, prune } = tools;
+export async function rotate(
+  run: Run,
+  mesh: MeshSpec,
+  members: readonly Member[],
+  tools: WritingTools & { readonly root: RootCa | undefined },
+): Promise<void> {
+  const { verification, patience, lock, prune, root } = tools;
   run.plan(
     ...planAccessPreflight(mesh),
     LOCK_CHECK,
+    ...(root
+      ? mesh.clusters.map(({ name }): CheckRef => ({ id: "rotate.intermediate", subject: { cluster: name } }))
+      : []),
     ...planRotate(mesh, prune),
     ...(verification ? planVerify(mesh, verification.services) : []),
   );
@@ -42,6 +52,11 @@ export async function rotate(run: Run, mesh: MeshSpec, members: readonly Member[
     return (member) => begun.get(member) as T;
   };
 
+  // First: where an istiod has to be restarted for it, that is over before anything is read of it.
+  if (root) {
+    const renewed = members.map((member) => renewIntermediate(run, mesh, member, survey(member), root, tools.times));
+    await Promise.allSettled(renewed);
+  }
   const asBefore = perCluster((observer) => new AsBefore(mesh.namespace, observer, members));
 
   const token = perCluster((target) => newToken(run, mesh, target, survey(target), others(target).map(survey)));

@@ -88,6 +88,7 @@ export const CHECKS = {
   "install.synced": step("confirmation", "istiod has read the other cluster"),
   "install.strangers": step("confirmation", "There is no remote secret for a cluster outside the mesh"),
 
+  "rotate.intermediate": rotation("trust", "istiod's intermediate is not about to end"),
   "rotate.token": rotation("remoteAccess", "The reader has a new token"),
   "rotate.remote-secret": rotation("remoteAccess", "The remote secret holds the new token"),
   "rotate.adopted": rotation("confirmation", "Every istiod reads the other cluster by the new token"),

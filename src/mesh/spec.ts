@@ -17,6 +17,8 @@ export interface TrustSpec {
   readonly mode: TrustMode;
   /** Meshes that run are led from their roots to the one that is provided. */
   readonly transition?: true;
+  /** Namespaces whose workloads may be restarted for that. */
+  readonly restart?: readonly string[];
 }
 
 export interface GatewaySpec {

@@ -7,6 +7,7 @@ import type { RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import { isOver, nextLook, PHASE_WORDS, type RootMove, rootMoves } from "../mesh/root-change.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
+import { restartLate } from "./late-workloads.ts";
 import { act } from "./root-serve.ts";
 import { type ChangeTimes, type Seen, TIMES, View } from "./root-view.ts";
 import type { Run } from "./run.ts";
@@ -39,6 +40,20 @@ export function changeRoot(
     const [fresh] = readableIn(root.certificate);
     if (!fresh) throw new Error("the provided root cannot be read");
     const views = members.map((member) => new View(mesh, member, fresh, times));
+    /** Until when pods are waited for that take the place of others. */
+    let rollouts = 0;
+    const restarted = async (seen: readonly Seen[]): Promise<boolean> => {
+      const namespaces = mesh.trust.restart ?? [];
+      const counts = await Promise.all(
+        views.map((view, i) => {
+          const { phase, served, proxies = [] } = seen[i] as Seen;
+          const late = proxies.filter(({ trusts, renewed }) => (phase === 1 ? trusts : renewed) !== true);
+          const names = late.map(({ name }) => name);
+          return served ? named(view.member, restartLate(step, view, namespaces, names, served)) : 0;
+        }),
+      );
+      return counts.some((count) => count > 0);
+    };
     for (;;) {
       const seen = await Promise.all(views.map((view) => named(view.member, view.look())));
       const moves = rootMoves(seen, new Date(), times.kubelet);
@@ -57,11 +72,16 @@ export function changeRoot(
         );
         continue;
       }
+      if (await restarted(seen)) {
+        rollouts = performance.now() + times.waited;
+        continue;
+      }
       const until = nextLook(moves);
       const waits = moves.flatMap((move) => (move.does === "wait" && move.until ? [move.for] : []));
       const what = waits[0] ?? moves.flatMap((move) => (move.does === "wait" ? [move.for] : []))[0] ?? "";
       const wait = (until?.getTime() ?? Number.POSITIVE_INFINITY) - Date.now();
-      if (wait < Math.min(times.waited, tools.left() - RESERVE)) {
+      const isSoon = wait < times.waited || performance.now() < rollouts;
+      if (isSoon && Math.min(wait, AGAIN) < tools.left() - RESERVE) {
         await pause(views[0] as View, what, Math.min(Math.max(wait, 1000), AGAIN));
         continue;
       }

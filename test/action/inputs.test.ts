@@ -258,6 +258,8 @@ describe("good inputs", () => {
     const { mesh } = await read({ ...good, ...given, "trust-transition": "true" });
     expect(mesh.trust).toEqual({ mode: "provided", transition: true });
     expect((await read({ ...good, ...given })).mesh.trust).toEqual({ mode: "provided" });
+    const restarting = await read({ ...good, ...given, "trust-transition": "true", "restart-workloads": "shop, apps" });
+    expect(restarting.mesh.trust).toEqual({ mode: "provided", transition: true, restart: ["shop", "apps"] });
   });
 
   test("64 clusters that share their values by a YAML anchor", async () => {
@@ -630,6 +632,11 @@ const bad: Row[] = [
     "fail-on-change without a plan",
     { "fail-on-change": "true" },
     ["`fail-on-change` has an effect with `command: plan` only; leave it out, or set the command to plan."],
+  ],
+  [
+    "workloads that are to be restarted for nothing",
+    { "restart-workloads": "shop" },
+    ["`restart-workloads` has an effect with `trust-transition: true` only; leave it out, or set that."],
   ],
   [
     "a change of the root to none",

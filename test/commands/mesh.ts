@@ -220,6 +220,8 @@ export async function runCommand(
         });
       else
         await rotate(run, mesh, members, {
+          root: setup.root,
+          times: setup.times,
           verification: ending,
           lock,
           call,

@@ -1,11 +1,15 @@
 // The root of a mesh that runs becomes another one, by runs that each do what can be done then.
+import "reflect-metadata";
+import { webcrypto } from "node:crypto";
+import * as x509 from "@peculiar/x509";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { readableIn } from "../../src/mesh/certificates/pem.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
 import { rootCa } from "../cluster/certificates.ts";
 import { renew } from "../embedded/controllers/certificates.ts";
-import { decode } from "../embedded/controllers/support.ts";
+import { decode, encode } from "../embedded/controllers/support.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
+import { certificate } from "../mesh/certificate.ts";
 import { testClusters } from "./clusters.ts";
 import {
   failures,
@@ -15,6 +19,7 @@ import {
   resourceVersions,
   runInstall,
   runPlan,
+  runRotate,
   runVerify,
   type Setup,
 } from "./mesh.ts";
@@ -48,6 +53,15 @@ const bad = (outcome: Outcome) => notPassed(outcome).filter((line) => !line.star
 const renewAll = (kubes: readonly Kube[]) => {
   for (const kube of kubes) renew.get(kube)?.();
 };
+
+const istiods = (kube: Kube): string[] =>
+  kube.list("v1", "Pod", NAMESPACE).flatMap(({ metadata }) => (metadata.labels.app === "istiod" ? metadata.name : []));
+
+async function importRoot({ key }: { key: string }) {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+  const pkcs8 = x509.PemConverter.decodeFirst(key);
+  return { privateKey: await webcrypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]) };
+}
 
 /** A workload that runs. */
 async function workload(kube: Kube): Promise<void> {
@@ -220,6 +234,35 @@ describe("from one root to another", () => {
     expect(kubes.map(resourceVersions)).toEqual(before);
   });
 
+  test("is one of istiods by rotate alone: an intermediate that ends soon is renewed, and nothing restarted", async () => {
+    const kubes = (await clusters(2)) as [Kube, Kube, ...Kube[]];
+    expect(notPassed(await runInstall(kubes, { root, mesh: { trust: { mode: "provided" } } }))).toEqual([]);
+    const day = 86_400_000;
+    const { privateKey } = await importRoot(made);
+    const keyed = { ...(await certificate()), cert: new x509.X509Certificate(made.certificate), crypto: privateKey };
+    const term = { notBefore: new Date(Date.now() - day), notAfter: new Date(Date.now() + 30 * day) };
+    const short = await certificate({ name: "Short", issuer: keyed, pathLength: 0, ...term });
+    const chain = encode(`${short.pem}${made.certificate}`);
+    const key = encode(String(short.key.export({ type: "pkcs8", format: "pem" })));
+    patchSecret(kubes[1], { data: { "ca-cert.pem": encode(short.pem), "ca-key.pem": key, "cert-chain.pem": chain } });
+    const [before, pods] = [kubes.map((kube) => secret(kube).data), kubes.map(istiods)];
+
+    const outcome = await runRotate(kubes, { root, times: TIMES, ...PROVED });
+    expect(notPassed(outcome)).toEqual([]);
+    const told = outcome.report.checks.flatMap(({ id, evidence }) => (id === "rotate.intermediate" ? evidence : []));
+    expect(told.sort()).toEqual([
+      expect.stringContaining("by a new intermediate"),
+      expect.stringContaining("it is renewed from 60 days before"),
+    ]);
+    const after = kubes.map((kube) => secret(kube).data);
+    expect(after[0]).toEqual(before[0]);
+    expect(after[1]["ca-cert.pem"]).not.toBe(before[1]["ca-cert.pem"]);
+    expect(after[1]["root-cert.pem"]).toBe(before[1]["root-cert.pem"]);
+    expect(kubes.map(istiods)).toEqual(pods);
+    const end = readableIn(decode(after[1]["ca-cert.pem"]) ?? "")[0]?.validToDate.getTime() ?? 0;
+    expect(end - Date.now()).toBeGreaterThan(3_000 * day);
+  });
+
   test("a pod that is made anew need not be waited for", async () => {
     const kubes = await joined();
     await runInstall(kubes, change());
@@ -230,6 +273,21 @@ describe("from one root to another", () => {
     });
     const second = await runInstall(kubes, change());
     expect(said(second)).toContain("cluster1, cluster2: phase 2 of 3");
+  });
+
+  test("is over in one run where workloads may be restarted", async () => {
+    const kubes = await joined();
+    const before = kubes.map((kube) => kube.list("v1", "Pod", "apps").map(({ metadata }) => metadata.uid));
+    const trust = { mode: "provided", transition: true, restart: ["apps"] } as const;
+    const times = { ...TIMES, waited: 20_000 };
+    const outcome = await runInstall(kubes, change({ times, timeoutMs: 300_000, mesh: { trust } }));
+    expect(notPassed(outcome)).toEqual([]);
+    expect(said(outcome)).toContain("the new root alone is trusted");
+    expect(kubes.map(roots)).toEqual([1, 1]);
+    const changed = outcome.report.changes.filter(({ name }) => name === "web").map(({ action }) => action);
+    expect(changed).toEqual(["updated", "updated", "updated", "updated"]);
+    const after = kubes.map((kube) => kube.list("v1", "Pod", "apps").map(({ metadata }) => metadata.uid));
+    expect(after.flat().filter((uid) => before.flat().includes(uid))).toEqual([]);
   });
 
   test("is gone on with wherever runs are cut off", async () => {
