@@ -6,11 +6,12 @@ import { ANSWERED_WITHIN } from "../mesh/objects/probe-config.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
-import { type Call, asked as handedOn, isUntrusted, type Tries, told } from "./attempt.ts";
+import { type Call, asked as handedOn, type Tries, told } from "./attempt.ts";
 import { failed, passed, skipped, unknown } from "./finding.ts";
 import { notHandedOn } from "./refusal.ts";
 import { percentile } from "./traffic.ts";
 import { isTcp, portsOf, protocolOf } from "./visibility.ts";
+import { policyIn, whyRefused } from "./why.ts";
 
 /** What came of a cluster's requests to a Service of the user's. */
 export interface Asked extends Tries {
@@ -72,6 +73,7 @@ export function portToCall(service: ServiceSpec, cluster: string, found: Kuberne
 /** Envoy's own words for a request that it could not have answered, and its response flag. */
 const REFUSALS: readonly (readonly [RegExp, string])[] = [
   [/^no healthy upstream/, "UH"],
+  [/^fault filter abort/, "FI"],
   [/^upstream request timeout|^stream timeout/, "UT"],
   [/^upstream connect error.*overflow/s, "UO"],
   [/^upstream connect error.*connection termination/s, "UC"],
@@ -82,13 +84,21 @@ const REFUSALS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** The response flag of an answer that an Envoy gave in the application's place; `undefined` of one of the application's own. */
-export function refusedBy({ status, body }: Call): string | undefined {
+export function refusedBy({ status, body, refusal }: Call): string | undefined {
   if (status === undefined || status < 500) return undefined;
+  // Of several the last word is what it came to; that it was tried before says less.
+  if (refusal?.flags.length) return refusal.flags.find((flag) => flag !== "URX") ?? refusal.flags[0];
   return REFUSALS.find(([words]) => words.test(body.trim()))?.[1];
 }
 
 /** Whether a sidecar refused it by a policy. */
-const isForbidden = ({ status, body }: Call) => status === 403 && body.trim() === "RBAC: access denied";
+const isForbidden = (call: Call) =>
+  call.status === 403 && (call.refusal ? whyRefused(call) === "forbidden" : call.body.trim() === "RBAC: access denied");
+
+function policyOf(calls: readonly Call[]): string {
+  const names = new Set(calls.flatMap((call) => policyIn(call) ?? []));
+  return names.size > 0 ? `AuthorizationPolicy ${listed([...names])}` : "A policy";
+}
 
 /** Whether requests from a cluster to a Service are answered, whatever the application says, and by which clusters' endpoints. */
 export function serviceIsAnswered(view: AnswersView): Finding {
@@ -148,7 +158,7 @@ function answers(
   const warnings: string[] = [];
   if (calls.some(isForbidden))
     warnings.push(
-      `A policy refuses the probe (RBAC: access denied). Whether your workloads are let in is up to it: kubectl get authorizationpolicies -A`,
+      `${policyOf(calls)} refuses the probe (RBAC: access denied). Whether your workloads are let in is up to it: kubectl get authorizationpolicies -A`,
     );
   const errors = calls.filter(({ status = 0 }) => status >= 500);
   if (errors.length > 0)
@@ -239,7 +249,17 @@ function unanswered(
       `there was no answer within ${ANSWERED_WITHIN} s`,
       `Does it take its time, or is it stuck? kubectl -n ${service.namespace} get pods`,
     );
-  if (isUntrusted(call))
+  if (flag === "FI")
+    return say(
+      "a VirtualService aborts them (fault.abort)",
+      `In ${source}: kubectl get virtualservices.networking.istio.io -A`,
+    );
+  if (flag === "NR" || flag === "NC")
+    return say(
+      flag === "NC" ? "they are routed to a subset that no DestinationRule has" : "no route is for them",
+      `In ${source}: kubectl get virtualservices.networking.istio.io,destinationrules.networking.istio.io -A`,
+    );
+  if (whyRefused(call) === "untrusted")
     return say(
       `the two sides do not accept each other's certificates${whereOf(places.filter(({ bad }) => bad > 0))}`,
       "Do all pods have certificates of the root that is in use? Those that run since before a change of it are to be restarted.",

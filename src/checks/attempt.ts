@@ -118,15 +118,11 @@ export function identities(header = ""): string[] {
   return [...header.matchAll(/(?:^|[;,])URI=([^;,]*)/g)].map(([, uri]) => uri as string);
 }
 
-/** Whether one side does not take the other's certificate, by Envoy's and OpenSSL's words. */
-export function isUntrusted({ body }: Call): boolean {
-  return /CERTIFICATE_VERIFY_FAILED|TLS_error|certificate/i.test(body);
-}
-
 /** An answer in words. */
-export function told({ status, body }: Call): string {
+export function told({ status, body, refusal }: Call): string {
   const text = clip(body, 300).replace(/[.\s]+$/, "");
-  return `${status === undefined ? "no answer" : `HTTP ${status}`}${text ? `: ${text}` : ""}.`;
+  const flags = refusal ? [refusal.flags.join(","), clip(refusal.details, 200)].filter(Boolean).join(" ") : "";
+  return `${status === undefined ? "no answer" : `HTTP ${status}`}${text ? `: ${text}` : ""}${flags ? ` (${flags})` : ""}.`;
 }
 
 /** Whether a pod of a gateway did not answer, whatever it was asked. */

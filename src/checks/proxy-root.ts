@@ -33,7 +33,8 @@ const knownBy = (since: Date) => new Date(since.getTime() + RENEWED.latest);
 function withProxies(mesh: MeshSpec, seen: Observation): SeenProxy[] {
   const gateways = readable(seen.gateways)?.pods.map(qualifiedName) ?? [];
   return proxiesOf(mesh, seen, seen.sample(), readable(seen.connections)).filter(
-    ({ name, proxy }) => proxy.started && !gateways.includes(name),
+    // What is SPIRE's comes without istiod.
+    ({ name, proxy }) => proxy.started && !proxy.bySpire && !gateways.includes(name),
   );
 }
 

@@ -11,13 +11,13 @@ import {
   identities,
   identityOf,
   isSilent,
-  isUntrusted,
   silence,
   told,
 } from "./attempt.ts";
 import { failed, passed, unknown } from "./finding.ts";
-import { authorizing, hiddenBy, plainBy, type Route, refusing, tlsOf } from "./policies.ts";
+import { authorizing, hiddenBy, plainBy, type Route, refusing, ruleFor, tlsOf } from "./policies.ts";
 import { routingOf } from "./routing.ts";
+import { policyIn, type Why, whyRefused } from "./why.ts";
 
 /** Why a request was not answered as it should be, from the answer and from all that was looked into. */
 export function refusal(attempt: Attempt, circumstances: Circumstances): Finding {
@@ -43,7 +43,8 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       "Look for a PeerAuthentication or DestinationRule that turns mTLS off: kubectl get peerauthentications,destinationrules -A",
     );
   }
-  if (status === 403) return forbidden(attempt, circumstances);
+  const why = whyOf(first, circumstances, host);
+  if (why === "forbidden" || status === 403) return forbidden(attempt, circumstances);
   const policy = policyAgainst(attempt, circumstances);
   if (policy) return policy;
   if (list && list.length === 0 && host === undefined) {
@@ -66,7 +67,17 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       `Have whoever owns that rule leave out namespaces labelled ${PROBE_NAMESPACES}, or set by the input \`probe\` what it goes by.`,
     );
   }
-  if (attempt.oneNetwork && isUntrusted(first)) return untrusted(attempt);
+  if (why === "unresolved")
+    return failed(
+      `The name ${probeName(target)}.${namespace}.svc, of a Service that ${source} has, does not resolve in its pods. ${told(first)}`,
+      `Does ${source}'s cluster DNS answer? kubectl -n kube-system get pods -l k8s-app=kube-dns`,
+    );
+  if (why === "aborted")
+    return failed(
+      `A VirtualService in ${source} aborts the request (fault.abort). ${told(first)}`,
+      "Which one holds for all hosts? kubectl get virtualservices.networking.istio.io -A",
+    );
+  if (attempt.oneNetwork && why === "untrusted") return untrusted(attempt, circumstances);
   if (attempt.oneNetwork) {
     return failed(
       `${target}'s pods, ${addresses ?? "whose addresses were not told"}, do not take connections from ${source}'s, though both are in one network: ${told(first)}`,
@@ -93,14 +104,16 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       "Give each gateway an address of its own: the load balancers of the two clusters seem to give away the same range.",
     );
   }
-  if (isUntrusted(first)) return untrusted(attempt);
+  if (why === "untrusted") return untrusted(attempt, circumstances);
+  if (why === "empty")
+    return failed(
+      `${source}'s proxy takes what it has of ${target} (${addresses ?? "its endpoints"}) for unhealthy, as it does for a while after errors. ${told(first)}`,
+      `${remotes}; istioctl proxy-config endpoints deployment/DEPLOYMENT -n NAMESPACE, of one that calls, has the reason in STATUS and OUTLIER CHECK.`,
+    );
   const views = (circumstances.gateways ?? []).filter(({ problem }) => !problem);
   const ports = new Set((list ?? []).map(({ port }) => port));
   const refused = views.flatMap((view) => view.refused);
-  if (
-    /connection refused|connection failure|connection timeout|timed out|timeout|delayed connect|no route/i.test(body) ||
-    status === 504
-  ) {
+  if (why === "unheard" || why === "late") {
     const where = gateway.length > 0 ? gateway.join(", ") : (addresses ?? "its gateway");
     const silent = (circumstances.gateways ?? []).filter(isSilent);
     const mute = silent.length > 0 ? ` ${listed(silent.map((each) => `Its pod ${each.pod} ${silence(each)}`))}.` : "";
@@ -109,8 +122,10 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
       `Allow TCP 15443 to ${where} (firewall, security group, NetworkPolicy) and see that the gateway's pods are ready. From a node of another cluster: nc -vz ${list?.[0]?.address ?? where} ${list?.[0]?.port ?? 15443}`,
     );
   }
-  if (/connection termination|reset|disconnect/i.test(body)) {
-    const sni = host && `outbound_.${ANSWER_PORT}_._.${host}`;
+  if (why === "closed") {
+    const behind = host ? behindGateway(attempt, views, nameAt(host)) : undefined;
+    if (behind) return behind;
+    const sni = host && nameAt(host);
     const ignorant = sni && views.length > 0 && views.every(({ names }) => !names.has(sni));
     const hosts = new Set(views.flatMap(({ names }) => [...names])).size;
     const why = ignorant
@@ -128,6 +143,44 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
   );
 }
 
+/** As what a gateway knows the probe by its host. */
+const nameAt = (host: string) => `outbound_.${ANSWER_PORT}_._.${host}`;
+
+/**
+ * Why the source's request was refused. Envoy's words do not tell one that closes what it takes from one that is not there:
+ * then it goes by what the gateway says of itself.
+ */
+function whyOf(call: Call, { gateways = [] }: Circumstances, host: string | undefined): Why | undefined {
+  const why = whyRefused(call);
+  const isUnsure = !call.refusal && why === "closed" && /connection failure$/.test(call.body.trim());
+  if (!isUnsure || !host) return why;
+  const answering = gateways.filter(({ problem }) => !problem);
+  return answering.length > 0 && answering.every(({ names }) => names.has(nameAt(host))) ? "unheard" : why;
+}
+
+/** What is wrong behind a gateway that knows the name it is asked for, by its own connections. */
+function behindGateway(
+  { pair: { source, target }, first }: Attempt,
+  views: Circumstances["gateways"],
+  sni: string,
+): Finding | undefined {
+  const knowing = (views ?? []).filter(({ names }) => names.has(sni));
+  if (knowing.length === 0 || knowing.length < (views ?? []).length) return undefined;
+  const endpoints = knowing.flatMap((view) => view.endpoints.get(sni) ?? []);
+  if (endpoints.length === 0)
+    return failed(
+      `The gateway of ${target} takes ${source}'s connection, knows what it asks for, and has no endpoint for it: istiod of ${target} gives it none. ${told(first)}`,
+      `In ${target}: istioctl proxy-config endpoints POD.NAMESPACE, of the gateway's; does a PeerAuthentication or DestinationRule turn mTLS off there, or ISTIO_META_REQUESTED_NETWORK_VIEW leave its own network out?`,
+    );
+  const failing = endpoints.filter(({ failed: lost }) => lost > 0);
+  if (failing.length === 0) return undefined;
+  const how = failing.map(({ address, made, failed: lost }) => `${lost} of ${made} connections to ${address} failed`);
+  return failed(
+    `The gateway of ${target} takes ${source}'s connection, and does not get through to the pod behind it: ${listed(how)}. ${told(first)}`,
+    `Does a NetworkPolicy or a firewall between the nodes of ${target} stand between its gateway and pods? kubectl get networkpolicies -A`,
+  );
+}
+
 /** That a request did not even come to the source's probe. */
 export function notHandedOn(source: string, { body }: Call): Finding {
   return unknown(
@@ -137,9 +190,18 @@ export function notHandedOn(source: string, { body }: Call): Finding {
 }
 
 /** Which side does not accept the other's certificate, by OpenSSL's words for its own refusal and for an alert. */
-function untrusted({ pair, first, istioNamespace }: Attempt): Finding {
+function untrusted({ pair, first, namespace, host, istioNamespace }: Attempt, { policies }: Circumstances): Finding {
   const { source, target } = pair;
-  const { body } = first;
+  const body = `${first.body} ${first.refusal?.reason ?? ""} ${first.refusal?.details ?? ""}`;
+  const of = policies?.get(source);
+  const rule =
+    of && host ? ruleFor(of.policies, { host, namespace, caller: namespace, rootNamespace: of.namespace }) : undefined;
+  const wanted = rule?.spec?.trafficPolicy?.tls?.subjectAltNames ?? [];
+  if (of && rule && wanted.length > 0 && !/ALERT/i.test(body))
+    return failed(
+      `DestinationRule ${of.namespace}/${rule.metadata.name} in ${source} wants ${listed(wanted)} in the certificates of ${rule.spec?.host}, and those of ${target} have their own names. ${told(first)}`,
+      `Take subjectAltNames out of it, Istio knows them by itself: kubectl -n ${of.namespace} edit destinationrules.networking.istio.io ${rule.metadata.name}`,
+    );
   const who = /ALERT/i.test(body)
     ? `${target} does not accept ${source}'s certificate`
     : /SAN|subject alt/i.test(body)
@@ -158,13 +220,15 @@ function forbidden({ pair, namespace, first, endpoints, oneNetwork }: Attempt, {
   if (through.length === 0 || (!oneNetwork && through.some(({ port }) => port === ANSWER_PORT))) {
     return failed(
       `${target} refuses ${source}'s request: ${clip(first.body, 200)}.`,
-      "An AuthorizationPolicy with action DENY or CUSTOM is in the way: kubectl get authorizationpolicies -A",
+      `${policyIn(first) ? `AuthorizationPolicy ${policyIn(first)}` : "An AuthorizationPolicy with action DENY or CUSTOM"} is in the way: kubectl get authorizationpolicies -A`,
     );
   }
   const of = policies?.get(target);
+  const exactly = policyIn(first);
   const denying = of ? refusing(authorizing(of.policies, { namespace, rootNamespace: of.namespace }, [])) : [];
-  const who =
-    denying.length > 0
+  const who = exactly
+    ? `AuthorizationPolicy ${exactly}`
+    : denying.length > 0
       ? `AuthorizationPolicy ${listed(denying.map(({ metadata, spec }) => `${of?.namespace}/${metadata.name} (${spec?.action})`))}`
       : "a policy";
   return {

@@ -206,6 +206,8 @@ export function diagnosticsRights({ namespace }: MeshSpec): Right[] {
     right("v1", "Event", ["list"], namespace),
     // The operator has a namespace of its own.
     podLog(),
+    // In the probe's namespace: by it the probe's proxies tell by response flags why a request failed. Else their words are read.
+    right("networking.istio.io/v1alpha3", "EnvoyFilter", ["create"]),
   ];
 }
 

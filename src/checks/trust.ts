@@ -1,4 +1,5 @@
 import type { X509Certificate } from "node:crypto";
+import { SPIRE_DRIVER } from "../facts/proxies.ts";
 import type { Signer } from "../facts/signer.ts";
 import { otherCa } from "../facts/trust.ts";
 import { type Authority, anchorOf, authorityOf, distrust, rootSums, untrusted } from "../mesh/authority.ts";
@@ -260,8 +261,20 @@ export function rootSum(mesh: MeshSpec, seen: Observation): string | undefined {
   return anchor && info(anchor).sha256;
 }
 
+/** Whether most of the workloads that run have their certificates from SPIRE. */
+function bySpire(seen: Observation): boolean {
+  const sidecars = (readable(seen.sample)?.workloads ?? []).filter(({ proxy }) => proxy?.role === "sidecar");
+  const some = sidecars.filter(({ proxy }) => proxy?.bySpire);
+  return some.length > 0 && some.length * 2 >= sidecars.length;
+}
+
 /** Whether what signs in each cluster is trusted in every other one. */
 export function sameRoot({ namespace }: MeshSpec, all: readonly Observation[], now = new Date()): Finding {
+  const spire = all.filter(bySpire).map(({ spec }) => spec.name);
+  if (spire.length > 0)
+    return skipped(
+      `Workloads of ${listed(spire)} have their certificates and roots from SPIRE (${SPIRE_DRIVER}), not from istiod, and no object tells which: whether the clusters trust each other is shown by requests alone.`,
+    );
   const authorities = new Map(all.map((seen) => [seen.spec.name, authority(namespace, seen)]));
   const signs = rootSums(authorities);
   const reading = {

@@ -14,7 +14,7 @@ export const POLICIES = [
 
 /** How a DestinationRule has requests sent. */
 export interface TrafficPolicy {
-  tls?: { mode?: string };
+  tls?: { mode?: string; subjectAltNames?: string[] };
   loadBalancer?: { consistentHash?: object; localityLbSetting?: { enabled?: boolean | null; distribute?: unknown[] } };
   outlierDetection?: object;
 }

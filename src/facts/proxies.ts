@@ -28,6 +28,8 @@ export interface InjectedProxy extends MeshProxy {
   readonly started: Date | undefined;
   /** The ConfigMap of its namespace in which it finds what istiod is trusted by; `undefined`: in none. */
   readonly rootFrom: string | undefined;
+  /** Whether its certificates, and the roots that it trusts, come from SPIRE. */
+  readonly bySpire: boolean;
   /** Whether it may have got other roots since, or at other times than proxies usually do. */
   readonly ownRenewal: boolean;
   /** How long a certificate it asks for, in milliseconds, where that is set (`SECRET_TTL`). */
@@ -70,6 +72,7 @@ export function proxyOf({ metadata, spec, status }: Pod): InjectedProxy | undefi
     ownNetwork: metadata.annotations?.["proxy.istio.io/config"]?.includes("ISTIO_META_NETWORK") ?? false,
     started: startedAt ? new Date(startedAt) : undefined,
     rootFrom: spec?.volumes?.find(({ name }) => name === "istiod-ca-cert")?.configMap?.name,
+    bySpire: spec?.volumes?.some(({ csi }) => csi?.driver === SPIRE_DRIVER) ?? false,
     ownRenewal: env("SECRET_TTL") !== undefined || isOn(env("PROXY_CONFIG_XDS_AGENT")),
     secretTtl: goDuration(env("SECRET_TTL")),
   };
@@ -82,6 +85,9 @@ function goDuration(text = ""): number | undefined {
   const parts = text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g);
   return [...parts].reduce((sum, [, number, unit = ""]) => sum + Number(number) * (units[unit] ?? 0), 0);
 }
+
+/** The driver of the volume by which SPIRE hands certificates to a pod. */
+export const SPIRE_DRIVER = "csi.spiffe.io";
 
 /** What the agent is started as. */
 const ROLES = ["router", "waypoint", "sidecar"];

@@ -7,6 +7,7 @@ import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Patience } from "../cluster/retry.ts";
 import { readNetworkPolicies } from "../facts/policies.ts";
+import { isBySpire, readSpire } from "../facts/spire.ts";
 import { isProven, ownerOf, proven } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
@@ -21,6 +22,7 @@ import {
   type ServiceCall,
 } from "../mesh/objects/probe.ts";
 import { probeConfig } from "../mesh/objects/probe-config.ts";
+import { probeFilter } from "../mesh/objects/probe-filter.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
@@ -89,6 +91,8 @@ interface Made {
   readonly revision: string;
   /** Secrets that the image is pulled by, which could not be given to the probe, and why. */
   readonly withoutSecrets: readonly string[];
+  /** Its certificate is to come from SPIRE. */
+  readonly bySpire: boolean;
 }
 
 async function createProbe(
@@ -107,19 +111,25 @@ async function createProbe(
     );
   }
   const made = <T extends KubernetesObject>(object: T) => create<T>(cluster, object, patience);
+  // Where that cannot be read, injection is as it is.
+  const marking = part(readSpire(cluster, mesh.namespace, revision)).then(readable);
   await made(proven(ownerOf(mesh, await cluster.uid()), probeNamespace(mesh, probe, labels)));
   // OpenShift chooses the user, from a range that it notes on every namespace.
   const uid = systemNamespace?.metadata.annotations?.["openshift.io/sa.scc.uid-range"] ? undefined : UID;
+  // It is not needed for that: where it may not be made, or is not known, what Envoy says in words has to do.
+  const telling = part(made(probeFilter(mesh, probe)));
   const configured = Promise.all([calls, ...probeServices(mesh, probe).map(made)]).then(([those, ...services]) => {
     const called = [...those.values()].flatMap((call) => readable(call) ?? []);
     return made(probeConfig(mesh, probe, spec.name, called, services.some(isIpv6)));
   });
-  const [injected] = await Promise.all([
+  const [injected, mark] = await Promise.all([
     // The pod's account has to be there, even to be tried.
-    Promise.all(probeObjects(mesh, probe, spec.name).map(made)).then(() =>
-      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid, false), patience),
+    Promise.all([marking, ...probeObjects(mesh, probe, spec.name).map(made)]).then(([mark]) =>
+      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid, false, mark), patience),
     ),
+    marking,
     configured,
+    telling,
   ]);
   const image = proxyImage(injected);
   if (!image) {
@@ -131,8 +141,13 @@ async function createProbe(
   }
   const names = injected.spec?.imagePullSecrets?.map(({ name }) => name) ?? [];
   const withoutSecrets = await Promise.all(names.map((name) => copySecret(cluster, mesh.namespace, probe, name)));
-  await made(probePod(mesh, probe, spec.name, image, uid, waitsForItself(injected)));
-  return { image, revision, withoutSecrets: withoutSecrets.flatMap((why) => why ?? []) };
+  await made(probePod(mesh, probe, spec.name, image, uid, waitsForItself(injected), mark));
+  return {
+    image,
+    revision,
+    withoutSecrets: withoutSecrets.flatMap((why) => why ?? []),
+    bySpire: isBySpire(injected),
+  };
 }
 
 /** The ports by which a cluster's probe calls the user's Services: by what these are there. */
@@ -186,7 +201,7 @@ const readingOf = ({ namespace }: ProbeSpec, revision: string, image: string | u
 async function untilReady(
   probe: ProbeSpec,
   { cluster }: Member,
-  { image, revision, withoutSecrets }: Made,
+  { image, revision, withoutSecrets, bySpire }: Made,
 ): Promise<Finding> {
   const { namespace } = probe;
   const pods = { apiVersion: "v1", kind: "Pod", namespace, fieldSelector: `metadata.name=${PROBE_POD}` };
@@ -213,6 +228,12 @@ async function untilReady(
       return unknown(
         `No node takes the probe, which says nothing of the mesh: ${trouble}.`,
         "It asks for little, and tolerates no taints: it needs a node with room that takes any pod.",
+        reading,
+      );
+    if (bySpire)
+      return unknown(
+        `The probe is to have its certificate from SPIRE, as the workloads here do, and is not ready after ${START / 1000} s, as one is not for which SPIRE has no entry; that says nothing of the mesh. ${trouble}.`,
+        `Have SPIRE issue to pods in namespaces labelled ${PROBE_NAMESPACES} (ClusterSPIFFEID), or set by the input \`probe\` the labels that its entries go by.`,
         reading,
       );
     const walls = readable(await part(readNetworkPolicies(cluster, namespace))) ?? [];

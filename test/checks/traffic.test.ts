@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Attempt, Call, Circumstances, Endpoint } from "../../src/checks/attempt.ts";
+import type { Attempt, Call, Circumstances, Endpoint, Refusal } from "../../src/checks/attempt.ts";
 import { judgePair, percentile } from "../../src/checks/traffic.ts";
 import type { GatewayView } from "../../src/facts/gateway-view.ts";
 import type { Policy } from "../../src/facts/policies.ts";
+import type { Upstream } from "../../src/facts/upstreams.ts";
 import { ANSWER_PORT } from "../../src/mesh/objects/probe.ts";
 
 const pair = { source: "east", target: "west" };
@@ -211,6 +212,10 @@ const view = (pod: string, told: Partial<GatewayView> = {}): GatewayView => ({
   connections: 0,
   endpoints: new Map(),
   ...told,
+});
+const SNI = `outbound_.${ANSWER_PORT}_._.${HOST}`;
+const upstream = (address: string, made: number, failed: number): Upstream => ({
+  ...{ address, made, failed, requests: made, good: 0, errors: 0, priority: 0, weight: 1, health: "healthy" },
 });
 const lost: Call = { status: 504, body: "upstream request timeout" };
 
@@ -443,6 +448,108 @@ describe("in one network", () => {
   });
 });
 
+/** As the access log of the source's sidecar would have it; the words say less. */
+const byFlags = (flags: string, details: string, more: Partial<Refusal> = {}): Partial<Attempt> => ({
+  first: {
+    status: 503,
+    body: "an error page of the platform's own",
+    refusal: { by: "sidecar", flags: flags.split(","), details, reason: "", upstream: "192.0.2.7:15443", ...more },
+  },
+});
+const RESET_BEFORE = "upstream_reset_before_response_started";
+const TLS = (what: string) => `${RESET_BEFORE}{remote_connection_failure|TLS_error:|${what}:TLS_error_end}`;
+
+describe("why a request failed is told by the flags and details of the Envoy that refused it, whatever its words", () => {
+  test.each<[string, Partial<Attempt>, Circumstances, RegExp]>([
+    [
+      "nobody listens",
+      byFlags("UF,URX", `${RESET_BEFORE}{remote_connection_failure|delayed_connect_error:_Connection_refused}`),
+      {},
+      /^The gateway of west at 192\.0\.2\.7:15443 does not take connections: HTTP 503: .*\(UF,URX .*Connection_refused\}\)/,
+    ],
+    ["nobody answers", byFlags("UF,URX", `${RESET_BEFORE}{connection_timeout}`), {}, /does not take connections/],
+    [
+      "it is taken, and closed as no name of the gateway's",
+      byFlags("URX,UF", TLS("33554536:system_library:OPENSSL_internal:Connection_reset_by_peer")),
+      { gateways: [view("gw", { names: new Set() })] },
+      /takes the connection and closes it: it hands on nothing/,
+    ],
+    [
+      "the gateway has no endpoint for the name",
+      byFlags("UF", TLS("33554536:system_library:OPENSSL_internal:Connection_reset_by_peer")),
+      { gateways: [view("gw")] },
+      /^The gateway of west takes east's connection, knows what it asks for, and has no endpoint for it/,
+    ],
+    [
+      "the gateway does not get through to the pod",
+      byFlags("UF", TLS("33554536:system_library:OPENSSL_internal:Connection_reset_by_peer")),
+      { gateways: [view("gw", { endpoints: new Map([[SNI, [upstream("10.0.0.9:8080", 6, 6)]]]) })] },
+      /does not get through to the pod behind it: 6 of 6 connections to 10\.0\.0\.9:8080 failed/,
+    ],
+    [
+      "the source does not accept the certificate",
+      byFlags("UF", TLS("268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed")),
+      {},
+      /east does not accept west's certificate/,
+    ],
+    [
+      "the target does not",
+      byFlags("UC", `${RESET_BEFORE}{connection_termination}`, {
+        reason: "TLS_error:|268436526:SSL routines:OPENSSL_internal:TLSV1_ALERT_UNKNOWN_CA:TLS_error_end",
+      }),
+      {},
+      /west does not accept east's certificate/,
+    ],
+    [
+      "a rule wants another name in it",
+      byFlags("UF", TLS("268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_SAN_list")),
+      inCluster("east", {
+        ...rule("san", "*.local"),
+        spec: { host: "*.local", trafficPolicy: { tls: { mode: "ISTIO_MUTUAL", subjectAltNames: ["spiffe://x/y"] } } },
+      }),
+      /^DestinationRule mesh-system\/san in east wants spiffe:\/\/x\/y in the certificates of \*\.local/,
+    ],
+    [
+      "its endpoints are taken for unhealthy",
+      byFlags("UH", "no_healthy_upstream"),
+      {},
+      /takes what it has of west .* for unhealthy/,
+    ],
+    [
+      "the name does not resolve",
+      byFlags("UH", "no_healthy_upstream", { by: "probe" }),
+      {},
+      /^The name probe-west\.probe\.svc, .* does not resolve in its pods/,
+    ],
+    ["a rule aborts it", byFlags("FI", "fault_filter_abort"), {}, /^A VirtualService in east aborts the request/],
+  ])("%s", (_, attempt, circumstances, cause) => {
+    const finding = judge(attempt, circumstances);
+    expect(finding).toMatchObject({ verdict: "failed", cause: expect.stringMatching(cause) });
+    expect(finding.hint).toBeTruthy();
+  });
+
+  test("and so is the policy", () => {
+    const details = "rbac_access_denied_matched_policy[ns[rules]-policy[nobody]-rule[0]]";
+    const first = {
+      status: 403,
+      body: "no",
+      refusal: { by: "target" as const, flags: [], details, reason: "", upstream: "" },
+    };
+    expect(judge({ first })).toMatchObject({
+      verdict: "passed",
+      warning: expect.stringMatching(/^AuthorizationPolicy rules\/nobody of west refuses/),
+    });
+  });
+
+  test("where Envoy says only that the connection failed, the gateway's own word decides", () => {
+    const bare = refused(503, `${RESET}remote connection failure`);
+    expect(judge(bare, { gateways: [view("gw", { names: new Set() })] }).cause).toMatch(
+      /closes it: it hands on nothing/,
+    );
+    expect(judge(bare, { gateways: [view("gw")] }).cause).toMatch(/does not take connections/);
+  });
+});
+
 describe("a gateway that closes what it takes", () => {
   const closed = refused(503, `${RESET}connection termination`);
   test.each<[string, GatewayView, RegExp]>([
@@ -452,7 +559,11 @@ describe("a gateway that closes what it takes", () => {
       /it hands on 1 name, and not probe-west\.probe/,
     ],
     ["hands on nothing at all", view("gw", { names: new Set() }), /it hands on nothing/],
-    ["knows the name", view("gw"), /does not expose the service, or has no endpoint/],
+    [
+      "knows the name, and where to go",
+      view("gw", { endpoints: new Map([[SNI, [upstream("10.0.0.9:8080", 6, 0)]]]) }),
+      /does not expose the service, or has no endpoint/,
+    ],
     [
       "has refused a listener",
       view("gw", { names: new Set(), refused: ["duplicate filter chain"] }),

@@ -63,6 +63,8 @@ interface Ca {
   readonly signing?: readonly (Date | undefined)[];
   /** Since when it is there, in minutes. */
   readonly written?: number;
+  /** Of the workloads that run, whether they have their certificates from SPIRE. */
+  readonly spire?: readonly boolean[];
 }
 
 const istiod = (env: Record<string, string> = {}) =>
@@ -79,7 +81,7 @@ const istiod = (env: Record<string, string> = {}) =>
 
 function seen(
   name: string,
-  { secret, self, effect, added = [], idle = [], env, signing = [], written }: Ca,
+  { secret, self, effect, added = [], idle = [], env, signing = [], written, spire }: Ca,
 ): Observation {
   const bundle: Bundle = {
     source: "ConfigMap c",
@@ -93,6 +95,7 @@ function seen(
     spec: { name },
     istiod: () => istiod(env),
     identity: () => ({}),
+    sample: () => ({ workloads: (spire ?? []).map((bySpire) => ({ proxy: { role: "sidecar", bySpire } })) }),
     bundle: () => bundle,
     cacerts: () => (secret ? writtenBefore(cacerts(secret[0], secret.slice(1) as Root[]), written) : undefined),
     signers: () => signing.map((chainEnds, i) => ({ pod: `istiod-${i}`, chainEnds, rootEnds: at(365) })),
@@ -221,6 +224,18 @@ describe("what signs in each cluster is trusted in every other", () => {
       verdict,
       verdict === "unknown" ? expect.stringMatching(/^By which of its roots is signed is not known.*of a .* in b/) : "",
     ]);
+  });
+
+  test.each<[readonly boolean[], string]>([
+    [[true, true], "skipped"],
+    [[false, false, true], "failed"],
+  ])("istiods' own roots are no matter where SPIRE signs for the workloads: %j", (spire, verdict) => {
+    const cas: Ca[] = [
+      { self: "old", effect: ["old"], spire },
+      { self: "new", effect: ["new"], spire },
+    ];
+    const all = cas.map((ca, i) => seen("ab"[i]!, ca));
+    expect(sameRoot(mesh, all, now).verdict).toBe(verdict);
   });
 
   test("which of another CA's roots signs is not known", () => {

@@ -123,6 +123,15 @@ describe("a probe that does not become ready in time", () => {
       "unknown",
       /was given NetworkPolicies by a rule of the cluster's own \(default-deny\)/,
     ],
+    [
+      "for which SPIRE has no entry says nothing of the mesh",
+      {
+        status: { conditions: [] },
+        spec: { volumes: [{ name: "workload-socket", csi: { driver: "csi.spiffe.io" } }] },
+      },
+      "unknown",
+      /^The probe is to have its certificate from SPIRE, as the workloads here do/,
+    ],
     ["is told as that", { status: { conditions: [] } }, "failed", /^The probe is not ready after 90 s: pod probe/],
   ])("%s", async (_, given, verdict, cause) => {
     late();
@@ -139,6 +148,14 @@ test.each([
 ])("with Services of %j it listens on %s", async (families, address) => {
   const { of } = await started({ families });
   expect(textOf(of("ConfigMap"))).toContain(`address: ${address}\n`);
+});
+
+test.each([403, 404, 422])("its sidecars need not tell why they refuse: HTTP %i", async (status) => {
+  const create = async ({ kind }: KubernetesObject) => {
+    if (kind === "EnvoyFilter") throw new Failure(`HTTP ${status}`);
+  };
+  const { finding, of } = await started({ create });
+  expect([finding.verdict, of("Pod").length, of("EnvoyFilter").length]).toEqual(["passed", 1, 0]);
 });
 
 test("a proxy that waits for itself is watched, and its own port left to it", async () => {

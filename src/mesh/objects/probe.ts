@@ -175,12 +175,18 @@ function selector(cluster: string): Record<string, string> {
   return { "app.kubernetes.io/name": PROBE_POD, [`${MANAGER}/cluster`]: cluster };
 }
 
+interface Mark {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
 /**
  * The probe itself: Envoy, from the image that the sidecar has, so that no other image is needed.
  * @param image `undefined` to ask, by a dry run, which image injection adds
  * @param uid the user to run as; `undefined` where the platform chooses one (OpenShift)
  * @param watched whether the kubelet looks whether the proxy is well, as it does in other pods. Requests tell it sooner; but
  * where the proxy's container waits for that itself, it would wait for ever
+ * @param mark labels and annotations that workloads here have, so that their proxies get certificates
  */
 export function probePod(
   mesh: MeshSpec,
@@ -189,6 +195,7 @@ export function probePod(
   image: string | undefined,
   uid: number | undefined,
   watched: boolean,
+  mark: Mark = {},
 ): KubernetesObject {
   return {
     apiVersion: "v1",
@@ -196,10 +203,11 @@ export function probePod(
     metadata: {
       name: PROBE_POD,
       namespace,
-      labels: { ...mesh.probe?.labels, ...ownership(mesh, "probe"), ...selector(cluster) },
+      labels: { ...mark.labels, ...mesh.probe?.labels, ...ownership(mesh, "probe"), ...selector(cluster) },
       annotations: {
         // Whatever workloads of the mesh are told of their callers, this one is told as whom it was called.
         "proxy.istio.io/config": JSON.stringify({ proxyHeaders: { forwardedClientCert: "APPEND_FORWARD" } }),
+        ...mark.annotations,
         ...mesh.probe?.annotations,
         ...(watched ? {} : { "status.sidecar.istio.io/port": "0" }),
         "traffic.sidecar.istio.io/excludeInboundPorts": String(CALLER_PORT),

@@ -116,5 +116,6 @@ export function istioDefinitions(): Json[] {
     istioApi("security.istio.io", "PeerAuthentication", "peerauthentications"),
     istioApi("security.istio.io", "AuthorizationPolicy", "authorizationpolicies"),
     istioApi("networking.istio.io", "Sidecar", "sidecars"),
+    istioApi("networking.istio.io", "EnvoyFilter", "envoyfilters"),
   ];
 }
