@@ -64,10 +64,12 @@ export function changeRoot(
       // What may cut connections, were it wrong, is done in one cluster after the other.
       const next = together.length > 0 ? together : [...of("sign"), ...of("forget")].slice(0, 1);
       if (next.length > 0) {
+        // What signs in another cluster may be trusted here, too.
+        const old = [...new Set(views.flatMap((view) => view.old))];
         await Promise.all(
           next.map((view) => {
             const move = moves[views.indexOf(view)] as RootMove;
-            return named(view.member, act(step, view, move.does, root));
+            return named(view.member, act(step, view, move.does, root, old));
           }),
         );
         continue;

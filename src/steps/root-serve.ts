@@ -25,14 +25,26 @@ import { restartIstiods } from "./restart.ts";
 import type { View } from "./root-view.ts";
 import type { Step } from "./step.ts";
 
-/** Makes a move in a cluster. */
-export async function act(step: Step, view: View, does: RootMove["does"], root: RootCa): Promise<void> {
-  if (does !== "serve") await writeFiles(step, view, does as RootNote["wrote"], root);
+/** Makes a move in a cluster. @param old SHA-256 of the roots that are to go in all of them */
+export async function act(
+  step: Step,
+  view: View,
+  does: RootMove["does"],
+  root: RootCa,
+  old: readonly string[] = [],
+): Promise<void> {
+  if (does !== "serve") await writeFiles(step, view, does as RootNote["wrote"], root, old);
   await serve(step, view);
 }
 
 /** Writes what a move asks for, where the Secret is as it was read. */
-async function writeFiles(step: Step, view: View, does: RootNote["wrote"], root: RootCa): Promise<void> {
+async function writeFiles(
+  step: Step,
+  view: View,
+  does: RootNote["wrote"],
+  root: RootCa,
+  others: readonly string[],
+): Promise<void> {
   const { mesh, member, fresh } = view;
   const { cluster, spec } = member;
   const seen = await view.secrets();
@@ -62,7 +74,7 @@ async function writeFiles(step: Step, view: View, does: RootNote["wrote"], root:
   }
   const note: RootNote = {
     to: info(fresh).sha256,
-    from: [...new Set([...(seen.note?.from ?? []), ...old.map((each) => info(each).sha256)])],
+    from: [...new Set([...(seen.note?.from ?? []), ...old.map((each) => info(each).sha256), ...others])],
     wrote: does,
     digest: digestOf(files),
   };

@@ -2,13 +2,13 @@
 import type { X509Certificate } from "node:crypto";
 import { ISTIOD } from "../checks/istiod.ts";
 import { isActive } from "../checks/pods.ts";
-import { type SecretRoots, secretRoots, servedSince, standing } from "../checks/root-change.ts";
+import { oldRoots, type SecretRoots, secretRoots, servedSince, standing } from "../checks/root-change.ts";
 import type { Member } from "../cluster/member.ts";
 import { proxyOf } from "../facts/proxies.ts";
 import { readProxySecrets } from "../facts/proxy-trust.ts";
 import { type Bundle, readBundle } from "../facts/trust.ts";
 import { chainTo, sameAuthority } from "../mesh/certificates/chain.ts";
-import { readableIn } from "../mesh/certificates/pem.ts";
+import { info, readableIn } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import { GATEWAY_NAME } from "../mesh/objects/gateway.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
@@ -51,6 +51,8 @@ export class View {
   readonly member: Member;
   readonly fresh: X509Certificate;
   readonly times: ChangeTimes;
+  /** SHA-256 of the roots that are to go, as far as this cluster knows them. */
+  old: readonly string[] = [];
   /** By the pod's UID. */
   readonly #trusting = new Set<string>();
   readonly #renewed = new Set<string>();
@@ -84,6 +86,7 @@ export class View {
   async look(): Promise<Seen> {
     const [seen, bundle] = await Promise.all([this.secrets(), this.inEffect()]);
     const { holds, signsFresh, phase } = standing(seen, this.fresh);
+    this.old = [...(seen.note?.from ?? []), ...oldRoots(seen, this.fresh).map((each) => info(each).sha256)];
     const served = servedSince(seen, phase, readableIn(bundle.pem ?? ""));
     const takesPart = served && (phase === 1 || phase === 2);
     const proxies = takesPart ? await this.#proxies(served, phase) : [];

@@ -3,6 +3,7 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { readableIn } from "../../src/mesh/certificates/pem.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
 import { rootCa } from "../cluster/certificates.ts";
@@ -273,6 +274,40 @@ describe("from one root to another", () => {
     });
     const second = await runInstall(kubes, change());
     expect(said(second)).toContain("cluster1, cluster2: phase 2 of 3");
+  });
+
+  test("takes out the roots of all clusters where each trusts the others'", async () => {
+    const kubes = await joined();
+    const other = await rootCa();
+    const { "root-cert.pem": _, ...files } = await issueIntermediate(
+      await loadRoot(other.certificate, other.key),
+      "cluster2",
+      NAMESPACE,
+    );
+    const both = encode(`${decode(secret(kubes[0]).data["root-cert.pem"])}${other.certificate}`);
+    const data = Object.fromEntries(Object.entries(files).map(([name, text]) => [name, encode(text)]));
+    patchSecret(kubes[0], { data: { "root-cert.pem": both } });
+    patchSecret(kubes[1], { data: { ...data, "root-cert.pem": both } });
+    for (const kube of kubes)
+      for (const name of istiods(kube)) kube.delete({ apiVersion: "v1", kind: "Pod", namespace: NAMESPACE, name });
+    await vi.waitFor(
+      () => {
+        for (const kube of kubes)
+          expect(
+            readableIn(
+              kube.get({ apiVersion: "v1", kind: "ConfigMap", namespace: "apps", name: "istio-ca-root-cert" }).data[
+                "root-cert.pem"
+              ],
+            ),
+          ).toHaveLength(2);
+      },
+      { timeout: 10_000 },
+    );
+    for (const expected of [3, 3, 1]) {
+      renewAll(kubes);
+      expect(bad(await runInstall(kubes, change()))).toEqual([]);
+      expect(kubes.map(roots)).toEqual([expected, expected]);
+    }
   });
 
   test("is over in one run where workloads may be restarted", async () => {
