@@ -91,7 +91,9 @@ export function allowedIn({ istiod }: Observation): ReadonlySet<string> {
 
 /** Whether the CA in a remote secret is none of those that the target's API server is known by in its own cluster. */
 export function hasOtherCa({ ca }: RemoteKubeconfig, { rootCa }: Observation): boolean {
-  const own = readableIn(readable(rootCa) ?? "");
+  const known = readable(rootCa) ?? "";
+  if (ca === known) return false;
+  const own = readableIn(known);
   const held = readableIn(ca);
   return own.length > 0 && held.length > 0 && !held.some((each) => own.some((other) => sameAuthority(each, other)));
 }

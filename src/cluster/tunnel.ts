@@ -1,7 +1,7 @@
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { connect, isIP, type Socket } from "node:net";
-import { getCACertificates } from "node:tls";
+import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, buildConnector, type Dispatcher } from "undici";
 import type { ProxyServer } from "./proxy.ts";
 
@@ -33,16 +33,17 @@ const WITHIN = 10_000;
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /** Connections to an API server, which live on between requests. */
-export function connections(tls: Tls, proxy: ProxyServer | undefined): Dispatcher {
-  const options = Object.fromEntries(
-    Object.entries({ ...tls, ...KEEP_ALIVE }).filter(([, value]) => value !== undefined),
-  );
+export function connections({ ca, cert, key, ...tls }: Tls, proxy: ProxyServer | undefined): Dispatcher {
+  const given = <T extends object>(fields: T) =>
+    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  // One for all connections: each of its own would be a tenth of a megabyte, and its making as long as a request's.
+  const options = { ...given(tls), ...KEEP_ALIVE, secureContext: createSecureContext(given({ ca, cert, key })) };
   if (!proxy) return new Agent({ connect: options });
   const secure = buildConnector({ ...options, allowH2: false });
   return new Agent({
     connect: (target, callback) => {
       const port = Number(target.port || 443);
-      tunnel(proxy.url, target.hostname.replace(/^\[|\]$/g, ""), port, tls.ca).then(
+      tunnel(proxy.url, target.hostname.replace(/^\[|\]$/g, ""), port, ca).then(
         (httpSocket) => secure({ ...target, httpSocket } as buildConnector.Options, callback),
         (error: Error) => callback(error, null),
       );

@@ -45,12 +45,19 @@ export function anchorOf({ issuer, trusted }: Authority): X509Certificate | unde
  * held against the others for that: it is told there.
  */
 export function distrust(authorities: ReadonlyMap<string, Authority>, now: Date): Distrust[] {
-  return [...authorities].flatMap(([signer, one]) =>
-    [...authorities].flatMap(([refusedBy, { trusted }]) => {
-      const why = signer === refusedBy ? undefined : whyRefused(one, trusted, now);
-      return why ? [{ signer, refusedBy, why }] : [];
-    }),
+  // Most clusters trust the same: to verify each one's issuer once by that is enough.
+  const trusting = [...authorities].map(
+    ([refusedBy, { trusted }]) => [refusedBy, trusted, trusted.map((each) => each.fingerprint256).join()] as const,
   );
+  return [...authorities].flatMap(([signer, one]) => {
+    const known = new Map<string, Distrust["why"] | undefined>();
+    return trusting.flatMap(([refusedBy, trusted, same]) => {
+      if (signer === refusedBy) return [];
+      if (!known.has(same)) known.set(same, whyRefused(one, trusted, now));
+      const why = known.get(same);
+      return why ? [{ signer, refusedBy, why }] : [];
+    });
+  });
 }
 
 function whyRefused(

@@ -120,12 +120,13 @@ async function createProbe(
   const telling = part(made(probeFilter(mesh, probe)));
   const configured = Promise.all([calls, ...probeServices(mesh, probe).map(made)]).then(([those, ...services]) => {
     const called = [...those.values()].flatMap((call) => readable(call) ?? []);
-    return made(probeConfig(mesh, probe, spec.name, called, services.some(isIpv6)));
+    const ipv6 = services.some(isIpv6);
+    return made(probeConfig(mesh, probe, spec.name, called, ipv6)).then(() => ipv6);
   });
-  const [injected, mark] = await Promise.all([
+  const [injected, mark, ipv6] = await Promise.all([
     // The pod's account has to be there, even to be tried.
     Promise.all([marking, ...probeObjects(mesh, probe, spec.name).map(made)]).then(([mark]) =>
-      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid, false, mark), patience),
+      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid, false, false, mark), patience),
     ),
     marking,
     configured,
@@ -141,7 +142,7 @@ async function createProbe(
   }
   const names = injected.spec?.imagePullSecrets?.map(({ name }) => name) ?? [];
   const withoutSecrets = await Promise.all(names.map((name) => copySecret(cluster, mesh.namespace, probe, name)));
-  await made(probePod(mesh, probe, spec.name, image, uid, waitsForItself(injected), mark));
+  await made(probePod(mesh, probe, spec.name, image, uid, waitsForItself(injected), ipv6, mark));
   return {
     image,
     revision,

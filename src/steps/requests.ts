@@ -44,6 +44,7 @@ export function callsForAll(ways: number): number {
  * Sends requests from one probe to another, until one is answered or the patience (milliseconds) is used up; then some more,
  * each on a connection of its own, which no proxy keeps or tries again.
  * @param calls how many are sent in all, where the first good one is the first
+ * @param endpoints of the source's sidecar
  */
 export async function tryPair(
   probe: ProbeSpec,
@@ -52,8 +53,8 @@ export async function tryPair(
   context: Pick<Attempt, "trustDomain" | "gateway" | "oneNetwork" | "istioNamespace">,
   patience: number,
   calls: number,
+  endpoints: EndpointsNow,
 ): Promise<Attempt> {
-  const { cluster } = source;
   const { namespace } = probe;
   const answered = (call: Call) => isAnswer({ pair, namespace, trustDomain: context.trustDomain }, call);
   const what = `${pair.target} to answer ${pair.source}`;
@@ -66,15 +67,17 @@ export async function tryPair(
     answered,
   );
   const limit = pLimit(AT_ONCE);
-  const [more, endpoints] = await Promise.all([
+  const [more, known] = await Promise.all([
     Promise.all(
       Array.from({ length: answered(first) ? calls - 1 : 0 }, () =>
         limit(() => ask(probe, source, connectPath(probe, pair.target))),
       ),
     ),
-    endpointsOf(cluster, probe, pair.target),
+    endpoints(),
   ]);
-  return { pair, namespace, ...context, first, tries, seconds, more, ...endpoints };
+  const of =
+    typeof known === "string" ? { endpoints: known } : (known.get(probeName(pair.target)) ?? { endpoints: [] });
+  return { pair, namespace, ...context, first, tries, seconds, more, ...of };
 }
 
 /** Sends a probe's requests until one is answered as it should be, or the patience (milliseconds) is used up: the last one. */
@@ -216,25 +219,49 @@ interface ConfigDump {
   }[];
 }
 
-/** What the source's sidecar has for the target's probe, and by which host name it knows that. */
-async function endpointsOf(
-  cluster: Cluster,
-  probe: ProbeSpec,
-  target: string,
-): Promise<Pick<Attempt, "endpoints" | "host">> {
-  const { status, body } = await askProbe(cluster, probe.namespace, endpointsPath(probe, target));
-  if (status !== 200) return { endpoints: status ? `its sidecar answered HTTP ${status}` : body };
+/** What a sidecar has for the probe of a cluster, and by which host name it knows that. */
+type Known = Pick<Attempt, "endpoints" | "host">;
+
+/** By the probes' names, what a sidecar has now for each; in words where that could not be had. */
+export type EndpointsNow = () => Promise<ReadonlyMap<string, Known> | string>;
+
+/**
+ * What a source's sidecar has for the probes. Those that ask while an answer is under way share the next one, which none of
+ * them has asked for too late: in a large mesh many do.
+ */
+export function endpointsOf(probe: ProbeSpec, { cluster }: Member): EndpointsNow {
+  let before: Promise<unknown> = Promise.resolve();
+  let next: ReturnType<EndpointsNow> | undefined;
+  return () => {
+    next ??= before.then(() => {
+      next = undefined;
+      const reading = readEndpoints(cluster, probe);
+      before = reading.catch(() => {});
+      return reading;
+    });
+    return next;
+  };
+}
+
+async function readEndpoints(cluster: Cluster, probe: ProbeSpec): ReturnType<EndpointsNow> {
+  const { status, body } = await askProbe(cluster, probe.namespace, endpointsPath(probe));
+  if (status !== 200) return status ? `its sidecar answered HTTP ${status}` : body;
   try {
     const { configs = [] } = JSON.parse(body) as ConfigDump;
     const found = configs.flatMap(({ endpoint_config }) => endpoint_config ?? []);
-    const host = found[0]?.cluster_name?.split("|").at(-1);
-    const endpoints = found
-      .flatMap(({ endpoints = [] }) => endpoints)
-      .flatMap(({ lb_endpoints = [] }) => lb_endpoints)
-      .flatMap(({ endpoint }) => endpoint?.address?.socket_address ?? [])
-      .map(({ address, port_value }) => ({ address, port: port_value }));
-    return { endpoints, ...(host ? { host } : {}) };
+    const hostOf = ({ cluster_name = "" }: (typeof found)[number]) => cluster_name.split("|").at(-1) ?? "";
+    return new Map(
+      [...Map.groupBy(found, (each) => hostOf(each).split(".")[0] ?? "")].map(([name, same]): [string, Known] => {
+        const host = same[0] && hostOf(same[0]);
+        const endpoints = same
+          .flatMap(({ endpoints = [] }) => endpoints)
+          .flatMap(({ lb_endpoints = [] }) => lb_endpoints)
+          .flatMap(({ endpoint }) => endpoint?.address?.socket_address ?? [])
+          .map(({ address, port_value }) => ({ address, port: port_value }));
+        return [name, { endpoints, ...(host ? { host } : {}) }];
+      }),
+    );
   } catch {
-    return { endpoints: "its sidecar's answer cannot be read" };
+    return "its sidecar's answer cannot be read";
   }
 }

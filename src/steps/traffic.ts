@@ -32,7 +32,7 @@ import {
 import { listed } from "../mesh/words.ts";
 import { callServices, callsPerService } from "./answers.ts";
 import { type Injection, removeProbe, type StartingProbe, startProbe } from "./probe.ts";
-import { ask, callsPerPair, connectionsOf, tryPair } from "./requests.ts";
+import { ask, callsPerPair, connectionsOf, type EndpointsNow, endpointsOf, tryPair } from "./requests.ts";
 import type { Run } from "./run.ts";
 
 export interface TrafficTools {
@@ -72,6 +72,7 @@ export class Probes {
   readonly #up = new Map<string, Promise<Up | undefined>>();
   /** Of every cluster's control plane, the discoverySelectors. */
   readonly #selectors: ReadonlyMap<string, PromiseWithResolvers<Part<readonly LabelSelector[]>>>;
+  readonly #endpoints = new Map<string, EndpointsNow>();
   /** Read where requests fail. */
   readonly #root = new Map<string, Promise<Part<RootPolicies>>>();
   #over = false;
@@ -238,7 +239,9 @@ export class Probes {
     };
     const ways = Math.max(gateways?.pods.length ?? 1, context.gateway.length);
     const calls = callsPerPair(this.#mesh.clusters.length, ways);
-    const attempt = await tryPair(this.#probe, pair, from.member, context, this.#patience(), calls);
+    const endpoints = this.#endpoints.get(pair.source) ?? endpointsOf(this.#probe, from.member);
+    this.#endpoints.set(pair.source, endpoints);
+    const attempt = await tryPair(this.#probe, pair, from.member, context, this.#patience(), calls, endpoints);
     const several = typeof attempt.endpoints !== "string" && attempt.endpoints.length > 1;
     const troubled = isTroubled(attempt);
     const [addresses, views, policies, walls] = await Promise.all([

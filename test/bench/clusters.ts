@@ -29,22 +29,25 @@ function answerProbes(kube: Kube): void {
   const headers = { server: "envoy", "x-envoy-upstream-service-time": "2" };
   const targets = new Map(kubes.map((target, index) => [probeName(nameOf(index)), { target, name: nameOf(index) }]));
   const own = probeName(nameOf(kubes.indexOf(kube)));
-  kube.onProxy(({ namespace, port, path: whole, query }) => {
+  kube.onProxy(({ namespace, port, path: whole }) => {
     if (port !== CALLER_PORT) return undefined;
     const path = whole.replace(/^\/[0-9a-f]+/, "");
-    const asked = /(probe-[^\\./]+)/.exec(path === "/endpoints" ? (query.get("name_regex") ?? "") : path)?.[1] ?? "";
-    const found = targets.get(asked);
-    if (!found) return { status: 404, headers, body: "" };
-    if (path !== "/endpoints") {
-      const client = `URI=spiffe://cluster.local/ns/${namespace}/sa/${own}`;
-      return { status: 200, headers: { ...headers, [CLIENT_HEADER]: client }, body: found.name };
+    if (path === "/endpoints") {
+      const found = [...targets].flatMap(([name, { target }]) => endpointOf(`${name}.${namespace}.svc`, target));
+      return { status: 200, headers, body: JSON.stringify({ configs: found }) };
     }
-    const service = { apiVersion: "v1", kind: "Service", namespace: "istio-system", name: "istio-eastwestgateway" };
-    const address = found.target.get(service)?.status.loadBalancer.ingress[0].ip;
-    const endpoint = { address: { socket_address: { address, port_value: 15443 } } };
-    const endpoints = [{ lb_endpoints: [{ endpoint }] }];
-    return { status: 200, headers, body: JSON.stringify({ configs: [{ endpoint_config: { endpoints } }] }) };
+    const found = targets.get(/(probe-[^/]+)/.exec(path)?.[1] ?? "");
+    if (!found) return { status: 404, headers, body: "" };
+    const client = `URI=spiffe://cluster.local/ns/${namespace}/sa/${own}`;
+    return { status: 200, headers: { ...headers, [CLIENT_HEADER]: client }, body: found.name };
   });
+}
+
+function endpointOf(host: string, target: Kube) {
+  const service = { apiVersion: "v1", kind: "Service", namespace: "istio-system", name: "istio-eastwestgateway" };
+  const address = target.get(service)?.status?.loadBalancer?.ingress[0].ip;
+  const endpoints = [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address, port_value: 15443 } } } }] }];
+  return address ? [{ endpoint_config: { cluster_name: `outbound|8080||${host}.cluster.local`, endpoints } }] : [];
 }
 
 const [count, latencyMs, services = 0, endpoints = 0] = process.argv.slice(2).map(Number);

@@ -77,7 +77,10 @@ export type Interference =
   | { readonly delayMs: number }
   | { readonly answerAfter: Promise<unknown> };
 
-/** An embedded Kubernetes API. What controllers and tests do goes past authentication and server-side apply. */
+/**
+ * An embedded Kubernetes API. What controllers and tests do goes past authentication and server-side apply. Objects that it
+ * hands out are frozen: whoever changes one makes another.
+ */
 export interface Kube {
   /** `https://127.0.0.1:PORT`, by which kubeconfigs know it. */
   readonly server: string;

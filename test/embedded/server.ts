@@ -7,7 +7,6 @@ import type { TLSSocket } from "node:tls";
 import { stringify } from "yaml";
 import { Authenticator, Authorizer, type User } from "./auth.ts";
 import { certificates } from "./certificates.ts";
-import { clone } from "./clone.ts";
 import { type ExecHandler, exec } from "./exec.ts";
 import { type Answer, type Api, authorize, handle, parseTarget } from "./handler.ts";
 import type { ExecRequest, Interference, Json, Kube, LoggedRequest, Ref } from "./kube.ts";
@@ -203,19 +202,16 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
         ],
       });
     },
-    get: (ref) => clone(registry.store.get(kindOf(registry, ref), placeOf(registry, ref), ref.name)),
-    list: (apiVersion, kind, namespace) =>
-      registry.store.list(kindOf(registry, { apiVersion, kind }), namespace).map(clone),
-    put: (object) => clone(put(registry, object, INSIDE)),
+    get: (ref) => registry.store.get(kindOf(registry, ref), placeOf(registry, ref), ref.name),
+    list: (apiVersion, kind, namespace) => registry.store.list(kindOf(registry, { apiVersion, kind }), namespace),
+    put: (object) => put(registry, object, INSIDE),
     patchStatus: (ref, status) =>
-      clone(
-        registry.update(
-          kindOf(registry, ref),
-          placeOf(registry, ref),
-          ref.name,
-          (live) => ({ ...live, status: mergeStatus(live.status, status) }),
-          { manager: INSIDE, subresource: "status" },
-        ),
+      registry.update(
+        kindOf(registry, ref),
+        placeOf(registry, ref),
+        ref.name,
+        (live) => ({ ...live, status: mergeStatus(live.status, status) }),
+        { manager: INSIDE, subresource: "status" },
       ),
     delete: (ref) => {
       try {
@@ -230,7 +226,7 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
       let listening = true;
       const tell = (type: Change["type"], object: Json) =>
         queueMicrotask(() => {
-          if (listening) listener({ type, object: clone(object) });
+          if (listening) listener({ type, object });
         });
       for (const [, object] of registry.store.everything()) tell("ADDED", object);
       const stop = registry.store.listen(({ type, object }) => tell(type, object));

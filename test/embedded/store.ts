@@ -15,8 +15,8 @@ export interface Change {
 const REMEMBERED = 5_000;
 
 /**
- * The objects, one revision counter, and the changes. What is stored is never changed in place, so it can be handed out
- * without copies as long as nobody else does.
+ * The objects, one revision counter, and the changes. What is stored is never changed in place, and frozen, so it is handed
+ * out without copies.
  */
 export class Store {
   readonly resources = new Resources();
@@ -91,7 +91,7 @@ export class Store {
   }
 
   #revised(object: Json): Json {
-    return { ...object, metadata: { ...object.metadata, resourceVersion: String(++this.#revision) } };
+    return frozen({ ...object, metadata: { ...object.metadata, resourceVersion: String(++this.#revision) } });
   }
 
   #tell(change: Change): void {
@@ -99,6 +99,13 @@ export class Store {
     if (this.#history.length > REMEMBERED) this.#forgotten = this.#history.shift()?.revision ?? 0;
     for (const listener of [...this.#listeners]) listener(change);
   }
+}
+
+/** What is frozen already is so all the way down. */
+function frozen<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) frozen(inner);
+  return Object.freeze(value);
 }
 
 /** An object in the version that it is asked for in; the versions of a kind differ in nothing else here. */

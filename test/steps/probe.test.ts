@@ -67,7 +67,7 @@ async function started({
   const finding = await told;
   return { finding, of: (kind: string) => made.filter((object) => object.kind === kind) as never[] };
 }
-const textOf = (configs: { data: Record<string, string> }[]) => configs[0]?.data["envoy.yaml"] ?? "";
+const textOf = (configs: { data: Record<string, string> }[]) => configs[0]?.data["envoy.json"] ?? "";
 
 describe("the Secrets that images are pulled by", () => {
   const spec = { imagePullSecrets: [{ name: "pull" }] };
@@ -143,11 +143,12 @@ describe("a probe that does not become ready in time", () => {
 
 test.each([
   [["IPv4"], "0.0.0.0"],
-  [["IPv6"], '"::"'],
-  [["IPv6", "IPv4"], '"::"'],
+  [["IPv6"], "::"],
+  [["IPv6", "IPv4"], "::"],
 ])("with Services of %j it listens on %s", async (families, address) => {
   const { of } = await started({ families });
-  expect(textOf(of("ConfigMap"))).toContain(`address: ${address}\n`);
+  expect(textOf(of("ConfigMap"))).toContain(`"address":"${address}"`);
+  expect(JSON.stringify(of("Pod")[0])).toContain(address === "::" ? "::1" : "127.0.0.1");
 });
 
 test.each([403, 404, 422])("its sidecars need not tell why they refuse: HTTP %i", async (status) => {
@@ -165,8 +166,6 @@ test("a proxy that waits for itself is watched, and its own port left to it", as
   const waiting = { containers: [{ ...sidecar, lifecycle: { postStart: { exec: {} } } }] };
   const { of } = await started({ spec: waiting });
   expect(podOf(of("Pod"))).not.toContain("status.sidecar.istio.io/port");
-  expect(podOf(of("Pod"))).toContain("/etc/probe/watched.yaml");
-  const [config] = of("ConfigMap") as { data: Record<string, string> }[];
-  expect(config?.data["watched.yaml"]).not.toContain("15020");
-  expect(config?.data["envoy.yaml"]).toContain("15020");
+  expect(podOf(of("Pod"))).not.toContain("15020");
+  expect(usual).toContain("15020");
 });

@@ -1,4 +1,3 @@
-import { stringify } from "yaml";
 import { type MeshSpec, serviceName } from "../spec.ts";
 import type { KubernetesObject } from "./object.ts";
 import { ownership } from "./ownership.ts";
@@ -11,14 +10,12 @@ import {
   clustersPath,
   connectPath,
   ENVOY,
-  INSIDE_PORT,
   PROBE_POD,
   type ProbeSpec,
   probeName,
   RESOURCE,
   type ServiceCall,
   servicePath,
-  WATCHED,
 } from "./probe.ts";
 import { telling } from "./probe-filter.ts";
 
@@ -41,12 +38,8 @@ export function probeConfig(
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { name: PROBE_POD, namespace: probe.namespace, labels: ownership(mesh, "probe") },
-    data: Object.fromEntries(
-      [ENVOY, WATCHED].map((name) => {
-        const config = envoyConfig(mesh, probe, cluster, services, ipv6, name === WATCHED);
-        return [name, stringify(config, { aliasDuplicateObjects: false })];
-      }),
-    ),
+    // Of many clusters it is long, and each has one: no byte for the eye.
+    data: { [ENVOY]: JSON.stringify(envoyConfig(mesh, probe, cluster, services, ipv6)) },
   };
 }
 
@@ -57,7 +50,6 @@ function envoyConfig(
   cluster: string,
   services: readonly ServiceCall[],
   ipv6: boolean,
-  watched: boolean,
 ) {
   const targets = mesh.clusters.map(({ name }) => name);
   const { key, namespace } = probe;
@@ -112,8 +104,6 @@ function envoyConfig(
         listener("answer", any, ANSWER_PORT, answer),
         listener("connection", any, CONNECTION_PORT, answer),
         listener("call", any, CALLER_PORT, { routes: calls, local_reply_config: telling("probe") }),
-        // In a pod whose proxy is watched that port is taken.
-        ...(watched ? [] : [listener("inside", ipv6 ? "::1" : "127.0.0.1", INSIDE_PORT, { routes: calls })]),
       ],
       clusters: [
         ...targets.flatMap((target) => {

@@ -57,9 +57,9 @@ export function connectPath({ key }: ProbeSpec, target: string): string {
   return `${key}/connect/${probeName(target)}`;
 }
 
-/** Path at the caller's port for what the sidecar knows of the endpoints of a cluster's probe. */
-export function endpointsPath({ key, namespace }: ProbeSpec, target: string): string {
-  const name = `outbound\\|${ANSWER_PORT}\\|.*\\|${probeName(target)}\\.${namespace}\\.`;
+/** Path at the caller's port for what the sidecar knows of the endpoints of all clusters' probes. */
+export function endpointsPath({ key, namespace }: ProbeSpec): string {
+  const name = `outbound\\|${ANSWER_PORT}\\|.*\\|[^.]*\\.${namespace}\\.`;
   const query = new URLSearchParams({ include_eds: "", resource: RESOURCE, name_regex: `${name}.*` });
   return `${key}/endpoints?${query}`;
 }
@@ -84,9 +84,8 @@ export interface ServiceCall {
   readonly port: number;
 }
 
-/** The files of the configuration, for a pod whose proxy is not watched, and for one where it is. */
-export const ENVOY = "envoy.yaml";
-export const WATCHED = "watched.yaml";
+/** The file of the configuration. */
+export const ENVOY = "envoy.json";
 /** Of all that the sidecar could tell of its configuration, what is let out. */
 export const RESOURCE = "dynamic_endpoint_configs";
 
@@ -186,6 +185,7 @@ interface Mark {
  * @param uid the user to run as; `undefined` where the platform chooses one (OpenShift)
  * @param watched whether the kubelet looks whether the proxy is well, as it does in other pods. Requests tell it sooner; but
  * where the proxy's container waits for that itself, it would wait for ever
+ * @param ipv6 whether pods have IPv6 addresses first, or alone
  * @param mark labels and annotations that workloads here have, so that their proxies get certificates
  */
 export function probePod(
@@ -195,6 +195,7 @@ export function probePod(
   image: string | undefined,
   uid: number | undefined,
   watched: boolean,
+  ipv6: boolean,
   mark: Mark = {},
 ): KubernetesObject {
   return {
@@ -227,7 +228,9 @@ export function probePod(
           command: ["/usr/local/bin/envoy"],
           args: [
             "-c",
-            `/etc/probe/${watched ? WATCHED : ENVOY}`,
+            `/etc/probe/${ENVOY}`,
+            // In a pod whose proxy is watched its port is taken. Envoy adds to the lists of the file what these hold.
+            ...(watched ? [] : ["--config-yaml", JSON.stringify(inside(ipv6 ? "::1" : "127.0.0.1"))]),
             "--use-dynamic-base-id",
             "--concurrency",
             "1",
@@ -249,6 +252,24 @@ export function probePod(
         },
       ],
       volumes: [{ name: "config", configMap: { name: PROBE_POD } }],
+    },
+  };
+}
+
+/** The listener at the port inside, which hands on to the caller's. */
+function inside(loopback: string) {
+  const socket_address = (port_value: number) => ({ socket_address: { address: loopback, port_value } });
+  const type = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+  const name = "inside";
+  const tcp = {
+    name: "envoy.filters.network.tcp_proxy",
+    typed_config: { "@type": type, stat_prefix: name, cluster: name },
+  };
+  const lb_endpoints = [{ endpoint: { address: socket_address(CALLER_PORT) } }];
+  return {
+    static_resources: {
+      listeners: [{ name, address: socket_address(INSIDE_PORT), filter_chains: [{ filters: [tcp] }] }],
+      clusters: [{ name, type: "STATIC", load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints }] } }],
     },
   };
 }

@@ -1,5 +1,4 @@
-import { parse } from "yaml";
-import { ANSWER_PORT, CALLER_PORT, CLIENT_HEADER } from "../../../src/mesh/objects/probe.ts";
+import { ANSWER_PORT, CALLER_PORT, CLIENT_HEADER, ENVOY as CONFIG } from "../../../src/mesh/objects/probe.ts";
 import { REFUSAL } from "../../../src/mesh/objects/probe-filter.ts";
 import type { Json, Kube, ProxyRequest, ProxyResponse } from "../kube.ts";
 import { type Endpoint, endpointsFor, networkOf } from "./endpoints.ts";
@@ -160,9 +159,9 @@ const parsed = new Map<string, Json>();
 function configOf(kube: Kube, pod: Json): Json | undefined {
   const name = pod?.spec.volumes?.find(({ configMap }: Json) => configMap)?.configMap.name;
   const { namespace } = pod?.metadata ?? {};
-  const text = name && kube.get({ apiVersion: "v1", kind: "ConfigMap", namespace, name })?.data?.["envoy.yaml"];
+  const text = name && kube.get({ apiVersion: "v1", kind: "ConfigMap", namespace, name })?.data?.[CONFIG];
   if (!text) return undefined;
-  if (!parsed.has(text)) parsed.set(text, parse(text));
+  if (!parsed.has(text)) parsed.set(text, JSON.parse(text));
   return parsed.get(text);
 }
 

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from "node:util";
-import { clone } from "../clone.ts";
 import type { Json, Kube, Ref, StoreEvent } from "../kube.ts";
 import { StatusError } from "../status.ts";
 
@@ -67,7 +66,7 @@ export function merge(base: Json, over: Json): Json {
 /** Creates the object or sets these of its fields; what is so already is not written again. */
 export function ensure(kube: Kube, object: Json): void {
   const existing = kube.get(refOf(object));
-  const wanted = existing ? merge(clone(existing), object) : object;
+  const wanted = existing ? merge(existing, object) : object;
   if (!existing || !isDeepStrictEqual(existing, wanted)) kube.put(wanted);
 }
 
