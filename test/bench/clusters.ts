@@ -3,6 +3,7 @@
 import { CALLER_PORT, CLIENT_HEADER, probeName } from "../../src/mesh/objects/probe.ts";
 import { startClusters } from "../embedded/cluster.ts";
 import type { Kube } from "../embedded/kube.ts";
+import { ownAddress } from "../embedded/server.ts";
 
 /** What scale.ts asks for. */
 export type Question = "figures" | "stop";
@@ -51,8 +52,10 @@ function endpointOf(host: string, target: Kube) {
 }
 
 const [count, latencyMs, services = 0, endpoints = 0] = process.argv.slice(2).map(Number);
+// What the other clusters are given is tried from the runner before it is handed out, and leads there, as for most users.
+const host = ownAddress();
 const kubes = await startClusters(count ?? 2, (index) => ({
-  kube: { name: nameOf(index), latencyMs: latencyMs ?? 40 },
+  kube: { name: nameOf(index), latencyMs: latencyMs ?? 40, ...(host ? { host } : {}) },
   // With many of them on one machine a reading takes its time.
   istiod: { timeout: 60_000 },
 }));

@@ -21,13 +21,16 @@ export interface Certificates {
 
 let made: Promise<Certificates> | undefined;
 
-/** One authority per process: keys take longer to make than all the rest of a server's start. */
-export function certificates(): Promise<Certificates> {
-  made ??= make();
+/**
+ * One authority per process: keys take longer to make than all the rest of a server's start.
+ * @param address of this machine, beside loopback's
+ */
+export function certificates(address: string | undefined): Promise<Certificates> {
+  made ??= make(address);
   return made;
 }
 
-async function make(): Promise<Certificates> {
+async function make(address: string | undefined): Promise<Certificates> {
   x509.cryptoProvider.set(webcrypto as never);
   const authority = await keys();
   const issuer: x509.JsonName = [{ CN: ["kubernetes"] }];
@@ -63,7 +66,7 @@ async function make(): Promise<Certificates> {
       [{ CN: ["kube-apiserver"] }],
       [
         new x509.SubjectAlternativeNameExtension([
-          { type: "ip", value: "127.0.0.1" },
+          ...["127.0.0.1", ...(address ? [address] : [])].map((value) => ({ type: "ip" as const, value })),
           { type: "dns", value: "localhost" },
         ]),
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),

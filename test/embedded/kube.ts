@@ -82,7 +82,7 @@ export type Interference =
  * hands out are frozen: whoever changes one makes another.
  */
 export interface Kube {
-  /** `https://127.0.0.1:PORT`, by which kubeconfigs know it. */
+  /** `https://HOST:PORT`, by which kubeconfigs know it. */
   readonly server: string;
   /** Where it really listens: the same, or `http:` where it is without TLS. */
   readonly listening: string;

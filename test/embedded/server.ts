@@ -2,6 +2,7 @@ import { constants } from "node:crypto";
 import { createServer as createPlain, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createSecure } from "node:https";
 import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { stringify } from "yaml";
@@ -28,12 +29,20 @@ export interface KubeOptions {
   readonly plain?: boolean;
   /** How long every request takes, as over a network. */
   readonly latencyMs?: number;
+  /** Where it listens; default: 127.0.0.1. */
+  readonly host?: string;
+}
+
+/** An address of this machine that is not loopback's, if it has one: what others are given need not lead to themselves then. */
+export function ownAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
 }
 
 /** Starts a Kubernetes API in this process, on a free port of this machine. */
 export async function startKube(options: KubeOptions = {}): Promise<Kube> {
-  const { name = "embedded", latencyMs = 0, plain = false } = options;
-  const { ca, server: pair, admin } = await certificates();
+  const { name = "embedded", latencyMs = 0, plain = false, host = "127.0.0.1" } = options;
+  const { ca, server: pair, admin } = await certificates(ownAddress());
   const registry = new Registry();
   const who = new Authenticator();
   const requests: LoggedRequest[] = [];
@@ -173,9 +182,9 @@ export async function startKube(options: KubeOptions = {}): Promise<Kube> {
   server.on("upgrade", (request, socket, head) => void upgrade(request, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(0, host, resolve);
   });
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `https://${host}:${(server.address() as AddressInfo).port}`;
   for (const object of preexisting()) put(registry, object, "kube-apiserver");
 
   return {
