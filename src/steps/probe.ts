@@ -126,7 +126,10 @@ async function createProbe(
   const [injected, mark, ipv6] = await Promise.all([
     // The pod's account has to be there, even to be tried.
     Promise.all([marking, ...probeObjects(mesh, probe, spec.name).map(made)]).then(([mark]) =>
-      cluster.dryRun<KubernetesObject & Pod>(probePod(mesh, probe, spec.name, undefined, uid, false, false, mark), patience),
+      cluster.dryRun<KubernetesObject & Pod>(
+        probePod(mesh, probe, spec.name, undefined, uid, false, false, mark),
+        patience,
+      ),
     ),
     marking,
     configured,

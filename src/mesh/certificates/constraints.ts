@@ -3,13 +3,24 @@ import "reflect-metadata";
 import type { X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 
+export interface Constraints {
+  readonly ca: boolean;
+  readonly pathLength: number | undefined;
+  readonly signs: boolean;
+  readonly eku: readonly string[];
+}
+
+/** Each is asked for again and again, by every rule about every cluster that shows it. */
+const known = new WeakMap<X509Certificate, Constraints>();
+
 /** What its extensions allow it: to be a CA, how long a chain below it, to sign, for which uses. */
-export function constraints(cert: X509Certificate): {
-  ca: boolean;
-  pathLength: number | undefined;
-  signs: boolean;
-  eku: string[];
-} {
+export function constraints(cert: X509Certificate): Constraints {
+  const found = known.get(cert) ?? read(cert);
+  known.set(cert, found);
+  return found;
+}
+
+function read(cert: X509Certificate): Constraints {
   const parsed = new x509.X509Certificate(cert.raw);
   const basic = parsed.getExtension(x509.BasicConstraintsExtension);
   const usage = parsed.getExtension(x509.KeyUsagesExtension);

@@ -41,8 +41,16 @@ export function readableIn(bundle: string): X509Certificate[] {
   return certificatesIn(bundle).flatMap((block) => parse(block) ?? []);
 }
 
+/** By their PEM: every cluster of a mesh has the same root, and shows it in several places. */
+const known = new Map<string, X509Certificate | undefined>();
+
 /** The certificate, or `undefined` where it cannot be read. */
 export function parse(block: string): X509Certificate | undefined {
+  if (!known.has(block)) known.set(block, read(block));
+  return known.get(block);
+}
+
+function read(block: string): X509Certificate | undefined {
   try {
     return new X509Certificate(block);
   } catch {
