@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { isFrom, told } from "../checks/attempt.ts";
+import { type Call, isFrom, told } from "../checks/attempt.ts";
 import type { Probe } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
@@ -102,17 +102,7 @@ export class Steady {
       const now = performance.now();
       // What the API server could not hand on says nothing of the mesh.
       if (call.status !== undefined && !this.#over.signal.aborted) {
-        tally.sent++;
-        if (isFrom(tally.pair.target, call)) {
-          if (tally.failing !== undefined && tally.answered !== undefined)
-            tally.longest = Math.max(tally.longest, now - tally.failing);
-          tally.failing = undefined;
-          tally.answered = sent;
-        } else {
-          tally.failed++;
-          tally.failing ??= sent;
-          tally.why = told(call);
-        }
+        note(tally, call, sent, now);
       }
       await delay(Math.max(0, this.#every - (now - sent)), undefined, { signal: this.#over.signal }).catch(() => {});
     }
@@ -159,6 +149,20 @@ export class Steady {
     await Promise.all(this.#sending);
     await this.#probes.remove();
   }
+}
+
+/** It counts from the first answer on: until then there was nothing that could be cut. */
+function note(tally: Tally, call: Call, sent: number, now: number): void {
+  if (isFrom(tally.pair.target, call)) {
+    if (tally.failing !== undefined) tally.longest = Math.max(tally.longest, now - tally.failing);
+    tally.failing = undefined;
+    tally.answered = sent;
+  } else if (tally.answered !== undefined) {
+    tally.failed++;
+    tally.failing ??= sent;
+    tally.why = told(call);
+  }
+  if (tally.answered !== undefined) tally.sent++;
 }
 
 /** A pair that has no answer for so long had none before. Milliseconds. */

@@ -1,6 +1,8 @@
 // A mesh that runs goes up by a minor while its workloads call each other: one cluster after the other, each whole before the
 // next is touched, gateways too. Wants clusters without a mesh, and leaves none.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { OWNER, proofOf } from "../../src/mesh/claim.ts";
+import { MANAGER, ownership } from "../../src/mesh/objects/ownership.ts";
 import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { explain, logOf, runOn } from "./run.ts";
@@ -103,6 +105,39 @@ describe.skipIf(missing)(`an upgrade by a minor${missing ? ` (skipped: ${missing
   });
 });
 
+describe.skipIf(missing)(`an upgrade that is interrupted${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  const older = olderIstioVersion as string;
+  const two = clusters.slice(0, 2);
+
+  beforeAll(async () => {
+    const result = await runOn(two, { "istio-version": older, verify: "false" });
+    expect(result.exitCode, explain(result)).toBe(0);
+  });
+  afterAll(async () => {
+    const result = await runOn(two, { command: "uninstall", "uninstall-scope": "all" });
+    expect(result.exitCode, logOf(result)).toBe(0);
+  });
+
+  it("at ten random moments, is completed by the runs that follow, and no request of the workloads fails", async () => {
+    const streams = await startStreams(two, sampleImage);
+    const moments: string[] = [];
+    for (let i = 0; i < 10; i++) {
+      const seconds = 1 + Math.random() * 11;
+      const kill = { signal: "SIGKILL", when: AbortSignal.timeout(seconds * 1000) } as const;
+      const result = await runOn(two, { "istio-version": istioVersion }, { kill });
+      moments.push(`${seconds.toFixed(1)} s${result.exitCode === null ? "" : " (it was done before)"}`);
+    }
+    const last = await runOn(two, { "istio-version": istioVersion });
+    const sent = await streams.stop();
+    console.log(`killed after ${moments.join(", ")}`);
+    console.log(toldOf(sent));
+    expect(last.exitCode, explain(last)).toBe(0);
+    for (const selector of [ISTIOD, GATEWAY])
+      expect(await Promise.all(two.map((cluster) => images(cluster, selector)))).toEqual(two.map(() => [istioVersion]));
+    expect(sent.map(({ failed }) => failed)).toEqual(sent.map(() => 0));
+  });
+});
+
 describe.skipIf(missing)(`an upgrade by a second revision${missing ? ` (skipped: ${missing})` : ""}`, () => {
   const older = olderIstioVersion as string;
   const named = (version: string) => `default-v${version.replaceAll(".", "-")}`;
@@ -110,16 +145,33 @@ describe.skipIf(missing)(`an upgrade by a second revision${missing ? ` (skipped:
   const both = <T>(task: (cluster: Cluster) => Promise<T>): Promise<T[]> => Promise.all(two.map(task));
 
   beforeAll(async () => {
-    // The strategy is the platform team's field of a resource that is else the action's.
+    // As a run would leave them that made the resource while the strategy was set by the platform team.
     await both(async (cluster) => {
+      const { metadata } = await cluster.get("namespace", "kube-system");
+      const ref = { apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default" };
+      const global = { meshID: "mesh1", network: cluster.network, multiCluster: { clusterName: cluster.name } };
       const istio = {
-        apiVersion: "sailoperator.io/v1",
-        kind: "Istio",
-        metadata: { name: "default" },
-        spec: { version: `v${older}`, namespace: SYSTEM, updateStrategy: { type: "RevisionBased" } },
+        ...ref,
+        metadata: {
+          name: ref.name,
+          labels: ownership({ id: "mesh1" }, "control-plane"),
+          annotations: { [OWNER]: proofOf({ mesh: "mesh1", namespace: SYSTEM, cluster: metadata.uid }, ref) },
+        },
+        spec: { version: `v${older}`, namespace: SYSTEM, values: { global } },
       };
       await cluster.kubectl(["create", "namespace", SYSTEM]);
-      await cluster.apply([istio]);
+      const apply = (manager: string, object: object) =>
+        cluster.kubectl(["apply", "--server-side", "--field-manager", manager, "-f", "-"], {
+          input: JSON.stringify(object),
+        });
+      const strategy = { version: `v${older}`, namespace: SYSTEM, updateStrategy: { type: "RevisionBased" } };
+      await apply("platform-team", { ...ref, metadata: { name: ref.name }, spec: strategy });
+      await apply(MANAGER, istio);
+      await apply("platform-team", {
+        ...ref,
+        metadata: { name: ref.name },
+        spec: { updateStrategy: { type: "RevisionBased" } },
+      });
     });
   });
   afterAll(async () => {
@@ -129,14 +181,16 @@ describe.skipIf(missing)(`an upgrade by a second revision${missing ? ` (skipped:
 
   it("puts the new istiod beside the old one, and no request of the workloads fails", async () => {
     const first = await runOn(two, { "istio-version": older });
-    console.log(explain(first));
     expect(first.exitCode, explain(first)).toBe(0);
     const streams = await startStreams(two, sampleImage, { "istio.io/rev": named(older) });
     const result = await runOn(two, { "istio-version": istioVersion });
     const sent = await streams.stop();
     console.log(`${result.seconds.toFixed(1)} s, exit code ${result.exitCode}`);
     console.log(toldOf(sent));
+    for (const told of upgrades(result)) console.log(told);
     expect(result.exitCode, explain(result)).toBe(0);
     expect(sent.map(({ failed }) => failed)).toEqual(sent.map(() => 0));
+    // The old one stays for those that it has injected.
+    for (const found of await both((cluster) => images(cluster, GATEWAY))) expect(found).toEqual([istioVersion]);
   });
 });
