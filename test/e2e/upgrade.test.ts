@@ -123,7 +123,7 @@ describe.skipIf(missing)(`an upgrade that is interrupted${missing ? ` (skipped: 
     const moments: string[] = [];
     for (let i = 0; i < 10; i++) {
       const seconds = 1 + Math.random() * 11;
-      const kill = { signal: "SIGKILL", when: AbortSignal.timeout(seconds * 1000) } as const;
+      const kill = { signal: "SIGKILL", when: AbortSignal.timeout(Math.round(seconds * 1000)) } as const;
       const result = await runOn(two, { "istio-version": istioVersion }, { kill });
       moments.push(`${seconds.toFixed(1)} s${result.exitCode === null ? "" : " (it was done before)"}`);
     }
@@ -148,10 +148,11 @@ describe.skipIf(missing)(`an upgrade by a second revision${missing ? ` (skipped:
     // As a run would leave them that made the resource while the strategy was set by the platform team.
     await both(async (cluster) => {
       const { metadata } = await cluster.get("namespace", "kube-system");
-      const ref = { apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default" };
+      const kind = { apiVersion: "sailoperator.io/v1", kind: "Istio" };
+      const ref = { ...kind, name: "default" };
       const global = { meshID: "mesh1", network: cluster.network, multiCluster: { clusterName: cluster.name } };
       const istio = {
-        ...ref,
+        ...kind,
         metadata: {
           name: ref.name,
           labels: ownership({ id: "mesh1" }, "control-plane"),
@@ -165,10 +166,10 @@ describe.skipIf(missing)(`an upgrade by a second revision${missing ? ` (skipped:
           input: JSON.stringify(object),
         });
       const strategy = { version: `v${older}`, namespace: SYSTEM, updateStrategy: { type: "RevisionBased" } };
-      await apply("platform-team", { ...ref, metadata: { name: ref.name }, spec: strategy });
+      await apply("platform-team", { ...kind, metadata: { name: ref.name }, spec: strategy });
       await apply(MANAGER, istio);
       await apply("platform-team", {
-        ...ref,
+        ...kind,
         metadata: { name: ref.name },
         spec: { updateStrategy: { type: "RevisionBased" } },
       });

@@ -58,6 +58,16 @@ const GRACE = 60;
 /** The user of Istio's proxy images. */
 const PROXY_USER = 1337;
 
+/** What the gateway's objects are made by. */
+interface Context {
+  readonly mesh: MeshSpec;
+  readonly cluster: ClusterSpec;
+  readonly revision: string;
+  readonly version: string | undefined;
+  readonly openShift: boolean;
+  readonly imagePullPolicy: string | undefined;
+}
+
 /**
  * An east-west gateway for the cluster's network.
  * @param revision the control plane's revision; pods must ask for any other than `default` themselves
@@ -73,30 +83,46 @@ export function gateway(
   openShift = false,
   imagePullPolicy = pullPolicy(cluster.values),
 ): GatewayObjects {
-  const { service, replicas, resources, podLabels, podAnnotations } = mesh.gateway;
-  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, securityContext } = mesh.gateway;
-  const selector = { app: GATEWAY_NAME, ...GATEWAY_SELECTOR, [NETWORK_LABEL]: cluster.network };
-  const metadata = (name: string) => ({
+  const context = { mesh, cluster, revision, version, openShift, imagePullPolicy };
+  const serviceAccount = { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata(context, SERVICE_ACCOUNT) };
+  return {
+    // A cloud takes its time to give a load balancer an address: the sooner it is asked for, the better.
+    early: [serviceAccount, service(context)],
+    late: [deployment(context), disruptionBudget(context), autoscaler(context)],
+  };
+}
+
+const selectorOf = ({ cluster }: Context) => ({
+  app: GATEWAY_NAME,
+  ...GATEWAY_SELECTOR,
+  [NETWORK_LABEL]: cluster.network,
+});
+
+function metadata(context: Context, name = GATEWAY_NAME) {
+  const { mesh } = context;
+  return {
     name,
     namespace: mesh.namespace,
-    labels: { ...ownership(mesh, "east-west-gateway"), ...selector },
-  });
+    labels: { ...ownership(mesh, "east-west-gateway"), ...selectorOf(context) },
+  };
+}
 
-  const serviceAccount = { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata(SERVICE_ACCOUNT) };
-
+function service(context: Context): KubernetesObject {
+  const { service } = context.mesh.gateway;
+  const own = metadata(context);
   const port = (name: string, number: number) => ({ name, port: number, targetPort: number, protocol: "TCP" });
-  const gatewayService = {
+  return {
     apiVersion: "v1",
     kind: "Service",
     metadata: {
-      ...metadata(GATEWAY_NAME),
-      labels: { ...service.labels, ...metadata(GATEWAY_NAME).labels },
+      ...own,
+      labels: { ...service.labels, ...own.labels },
       ...(Object.keys(service.annotations).length > 0 ? { annotations: { ...service.annotations } } : {}),
     },
     spec: {
       type: service.type,
       ...(service.loadBalancerClass ? { loadBalancerClass: service.loadBalancerClass } : {}),
-      selector,
+      selector: selectorOf(context),
       ports: [
         port("status-port", 15021),
         port("tls", MTLS_PORT),
@@ -105,109 +131,120 @@ export function gateway(
       ],
     },
   };
+}
 
-  const containerPort = (number: number, name?: string) => ({
+function deployment(context: Context): KubernetesObject {
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: metadata(context),
+    spec: {
+      selector: { matchLabels: selectorOf(context) },
+      // No pod goes before another one is ready in its place.
+      strategy: { rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } },
+      template: { metadata: podMetadata(context), spec: podSpec(context) },
+    },
+  };
+}
+
+function podMetadata(context: Context) {
+  const { mesh, revision, version } = context;
+  const { podLabels, podAnnotations } = mesh.gateway;
+  return {
+    annotations: {
+      "inject.istio.io/templates": "gateway",
+      "sidecar.istio.io/inject": "true",
+      "prometheus.io/port": "15020",
+      "prometheus.io/scrape": "true",
+      "prometheus.io/path": "/stats/prometheus",
+      // Only a new pod gets another proxy: an upgrade is a change here, which `plan` shows, too.
+      ...(version ? { [VERSION_ANNOTATION]: version } : {}),
+      ...podAnnotations,
+    },
+    labels: {
+      ...podLabels,
+      ...selectorOf(context),
+      "sidecar.istio.io/inject": "true",
+      ...(revision === "default" ? {} : { "istio.io/rev": revision }),
+    },
+  };
+}
+
+function podSpec(context: Context) {
+  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, securityContext } = context.mesh.gateway;
+  return {
+    serviceAccountName: SERVICE_ACCOUNT,
+    terminationGracePeriodSeconds: GRACE,
+    // What PodSecurity `restricted` asks for beside the container's own.
+    securityContext: {
+      runAsNonRoot: true,
+      ...(context.openShift ? {} : { runAsUser: PROXY_USER, runAsGroup: PROXY_USER }),
+      seccompProfile: { type: "RuntimeDefault" },
+      ...securityContext,
+    },
+    ...(nodeSelector ? { nodeSelector } : {}),
+    ...(tolerations ? { tolerations } : {}),
+    ...(affinity ? { affinity } : {}),
+    ...(topologySpreadConstraints ? { topologySpreadConstraints } : {}),
+    containers: [container(context)],
+  };
+}
+
+function container({ mesh, cluster, imagePullPolicy }: Context) {
+  const port = (number: number, name?: string) => ({
     containerPort: number,
     protocol: "TCP",
     ...(name ? { name } : {}),
   });
-  const deployment = {
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: metadata(GATEWAY_NAME),
-    spec: {
-      selector: { matchLabels: selector },
-      // No pod goes before another one is ready in its place.
-      strategy: { rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } },
-      template: {
-        metadata: {
-          annotations: {
-            "inject.istio.io/templates": "gateway",
-            "sidecar.istio.io/inject": "true",
-            "prometheus.io/port": "15020",
-            "prometheus.io/scrape": "true",
-            "prometheus.io/path": "/stats/prometheus",
-            // Only a new pod gets another proxy: an upgrade is a change here, which `plan` shows, too.
-            ...(version ? { [VERSION_ANNOTATION]: version } : {}),
-            ...podAnnotations,
-          },
-          labels: {
-            ...podLabels,
-            ...selector,
-            "sidecar.istio.io/inject": "true",
-            ...(revision === "default" ? {} : { "istio.io/rev": revision }),
-          },
-        },
-        spec: {
-          serviceAccountName: SERVICE_ACCOUNT,
-          terminationGracePeriodSeconds: GRACE,
-          // What PodSecurity `restricted` asks for beside the container's own.
-          securityContext: {
-            runAsNonRoot: true,
-            ...(openShift ? {} : { runAsUser: PROXY_USER, runAsGroup: PROXY_USER }),
-            seccompProfile: { type: "RuntimeDefault" },
-            ...securityContext,
-          },
-          ...(nodeSelector ? { nodeSelector } : {}),
-          ...(tolerations ? { tolerations } : {}),
-          ...(affinity ? { affinity } : {}),
-          ...(topologySpreadConstraints ? { topologySpreadConstraints } : {}),
-          containers: [
-            {
-              name: "istio-proxy",
-              // The injection webhook puts the mesh's proxy image in its place.
-              image: "auto",
-              // Kubernetes takes an image without a tag for one to be pulled always, and injection keeps that.
-              imagePullPolicy,
-              env: [
-                { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: cluster.network },
-                { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
-                { name: "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", value: "true" },
-                { name: "MINIMUM_DRAIN_DURATION", value: `${DRAIN}s` },
-              ],
-              ports: [
-                containerPort(15021),
-                containerPort(MTLS_PORT),
-                containerPort(15012),
-                containerPort(15017),
-                containerPort(15090, "http-envoy-prom"),
-              ],
-              // The readiness probe that injection adds asks every 15 seconds, so a gateway that is up after two would be
-              // waited for until then; readiness is looked at as soon as a startup probe has passed.
-              startupProbe: {
-                httpGet: { path: "/healthz/ready", port: 15021 },
-                periodSeconds: 1,
-                timeoutSeconds: 3,
-                failureThreshold: 600,
-              },
-              resources: resources ?? {
-                requests: { cpu: "100m", memory: "128Mi" },
-                limits: { cpu: "2", memory: "1Gi" },
-              },
-              securityContext: {
-                allowPrivilegeEscalation: false,
-                capabilities: { drop: ["ALL"] },
-                privileged: false,
-                readOnlyRootFilesystem: true,
-              },
-            },
-          ],
-        },
-      },
+  return {
+    name: "istio-proxy",
+    // The injection webhook puts the mesh's proxy image in its place.
+    image: "auto",
+    // Kubernetes takes an image without a tag for one to be pulled always, and injection keeps that.
+    imagePullPolicy,
+    env: [
+      { name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: cluster.network },
+      { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
+      { name: "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", value: "true" },
+      { name: "MINIMUM_DRAIN_DURATION", value: `${DRAIN}s` },
+    ],
+    ports: [port(15021), port(MTLS_PORT), port(15012), port(15017), port(15090, "http-envoy-prom")],
+    // The readiness probe that injection adds asks every 15 seconds, so a gateway that is up after two would be waited for until
+    // then; readiness is looked at as soon as a startup probe has passed.
+    startupProbe: {
+      httpGet: { path: "/healthz/ready", port: 15021 },
+      periodSeconds: 1,
+      timeoutSeconds: 3,
+      failureThreshold: 600,
+    },
+    resources: mesh.gateway.resources ?? {
+      requests: { cpu: "100m", memory: "128Mi" },
+      limits: { cpu: "2", memory: "1Gi" },
+    },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      privileged: false,
+      readOnlyRootFilesystem: true,
     },
   };
+}
 
-  const disruptionBudget = {
+function disruptionBudget(context: Context): KubernetesObject {
+  return {
     apiVersion: "policy/v1",
     kind: "PodDisruptionBudget",
-    metadata: metadata(GATEWAY_NAME),
-    spec: { minAvailable: 1, selector: { matchLabels: selector } },
+    metadata: metadata(context),
+    spec: { minAvailable: 1, selector: { matchLabels: selectorOf(context) } },
   };
+}
 
-  const autoscaler = {
+function autoscaler(context: Context): KubernetesObject {
+  const { replicas } = context.mesh.gateway;
+  return {
     apiVersion: "autoscaling/v2",
     kind: "HorizontalPodAutoscaler",
-    metadata: metadata(GATEWAY_NAME),
+    metadata: metadata(context),
     spec: {
       scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: GATEWAY_NAME },
       minReplicas: replicas,
@@ -216,11 +253,5 @@ export function gateway(
         { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } },
       ],
     },
-  };
-
-  return {
-    // A cloud takes its time to give a load balancer an address: the sooner it is asked for, the better.
-    early: [serviceAccount, gatewayService],
-    late: [deployment, disruptionBudget, autoscaler],
   };
 }
