@@ -13,7 +13,7 @@ __webpack_require__.r(__webpack_exports__);
 /* harmony export */   trustChecks: () => (/* reexport safe */ _chunk_LHQFETMH_js__WEBPACK_IMPORTED_MODULE_1__.na)
 /* harmony export */ });
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __webpack_require__(8995);
-/* harmony import */ var _chunk_LHQFETMH_js__WEBPACK_IMPORTED_MODULE_1__ = __webpack_require__(7305);
+/* harmony import */ var _chunk_LHQFETMH_js__WEBPACK_IMPORTED_MODULE_1__ = __webpack_require__(9686);
 /* harmony import */ var _chunk_UUW7OTEK_js__WEBPACK_IMPORTED_MODULE_2__ = __webpack_require__(4490);
 /* harmony import */ var _chunk_OEACJZ3K_js__WEBPACK_IMPORTED_MODULE_3__ = __webpack_require__(6723);
 /* harmony import */ var _chunk_6NCKWP3Z_js__WEBPACK_IMPORTED_MODULE_4__ = __webpack_require__(9377);

@@ -7,13 +7,14 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import type { CheckId } from "../mesh/catalogue.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
 import type { CheckRef } from "../mesh/report.ts";
-import { type MeshSpec, orderedPairs } from "../mesh/spec.ts";
+import { type MeshSpec, orderedPairs, type SettledMesh } from "../mesh/spec.ts";
 import type { Transition } from "../mesh/transition.ts";
 import type { TrustPlan } from "../mesh/trust.ts";
 import { AsBefore } from "../steps/as-before.ts";
 import { ensureCni } from "../steps/cni.ts";
 import {
   applyControlPlane,
+  type ControlPlane,
   controlPlaneHealthy,
   existingControlPlane,
   installControlPlane,
@@ -115,10 +116,7 @@ async function joined(
   const { mesh, served, surveys, transitions, trust, begun: issuing } = ready;
   const survey = (member: Member) => surveys.get(member.spec.name) as Survey;
   const transition = (member: Member) => transitions.get(member.spec.name) as Transition;
-  const perCluster = <T>(begin: (member: Member) => T): ((member: Member) => T) => {
-    const begun = new Map(served.map((member) => [member, begin(member)]));
-    return (member) => begun.get(member) as T;
-  };
+  const perCluster = <T>(begin: (member: Member) => T) => inEach(served, begin);
 
   if (trust.warning) run.warn(trust.warning);
   issuing.rootSha256.then(
@@ -163,111 +161,111 @@ async function joined(
 
   // One whose proxies have no network yet gets its names, and nothing by which traffic would move.
   const joining = served.filter((member) => !survey(member).adoption?.record.waits);
+  const waiting = served.filter((member) => !joining.includes(member));
   leaveOut(
     run,
-    served.filter((member) => !joining.includes(member)).map(({ spec }) => spec.name),
+    waiting.map(({ spec }) => spec.name),
   );
   const ofJoining = <T>(begin: (member: Member) => readonly Promise<T>[]) =>
     perCluster((member) => (joining.includes(member) ? begin(member) : []));
 
-  const gateways = ofJoining((member): Promise<unknown>[] => {
-    const requested = mesh.gateway.install ? [requestGatewayAddress(run, mesh, member, [trusted(member)])] : [];
-    const root = survey(member).trust.inEffect ? Promise.resolve("") : issuing.rootSha256;
-    const revision = controlPlane(member).then((known) => known.revision);
-    revision.catch(() => {}); // told by the step itself
-    const later = laterNetwork(mesh, member.spec, survey(member));
-    const needs = mesh.gateway.install ? requested : [controlPlane(member)];
-    const address = gatewayAddress(run, mesh, member, revision, [trusted(member), ...needs], later);
-    // Through what, is known of a gateway of the cluster's own once that is there.
-    const exposed = [istiod(member), ...(mesh.gateway.install ? [] : [address])];
-    return [
-      address,
-      exposeServices(run, mesh, member, survey(member), revision, exposed),
-      ...(mesh.gateway.install
-        ? [
-            runGateway(run, mesh, member, controlPlane(member), transition(member).to, root, [
-              istiod(member),
-              ...proxies(member),
-              ...cni(member),
-              ...requested,
-            ]),
-          ]
-        : []),
-    ];
-  });
-
+  const gateways = ofJoining((member) =>
+    gatewaySteps(run, mesh, member, survey(member), issuing, {
+      version: transition(member).to,
+      trusted: trusted(member),
+      controlPlane: controlPlane(member),
+      istiod: istiod(member),
+      early: [...proxies(member), ...cni(member)],
+    }),
+  );
   // What proves the mesh at the end starts beside the gateways.
   for (const member of joining) {
     attempt(Promise.all([controlPlane(member), istiod(member), ...cni(member)])).then(
       (ready) => ready && probes?.start(member, injectionFor(mesh, member, ready[0].revision)),
     );
   }
-
   for (const member of served.filter((each) => upgrade.has(each)))
     upgrade.end(member, controlPlane(member), [...healthy(member), ...cni(member), ...gateways(member)]);
 
   const reader = ofJoining((member) => [ensureReader(run, mesh, member, controlPlane(member), survey(member))]);
-  const secretsFor = perCluster((target) => {
-    const [read] = reader(target);
-    const observers = read ? joining.filter((member) => member !== target) : [];
-    if (!read) return new Map();
-    return shareRemoteSecret(
-      run,
-      mesh,
-      target,
-      observers,
-      surveys,
-      tools.istioctl,
-      read,
-      tools.call,
-      trusted,
-      asBefore,
-    );
+  const secretsFor = inEach(joining, (target) => {
+    const observers = joining.filter((member) => member !== target);
+    const [read] = reader(target) as [ReturnType<typeof ensureReader>];
+    const { istioctl, call } = tools;
+    return shareRemoteSecret(run, mesh, target, observers, surveys, istioctl, read, call, trusted, asBefore);
   });
-
   const confirmed = ofJoining((observer) => {
-    const targets = joining.filter((member) => member !== observer);
-    const secrets = new Map(targets.map((target) => [target.spec.name, secretsFor(target).get(observer.spec.name)!]));
+    const targets = joining.filter((member) => member !== observer).map(({ spec }) => spec.name);
+    const target = (name: string) => joining.find(({ spec }) => spec.name === name) as Member;
+    const secrets = new Map(targets.map((name) => [name, secretsFor(target(name)).get(observer.spec.name)!]));
     // An older revision that workloads hang on serves them by what it has read, too.
     const older = survey(observer).controlPlanes.inUse.map(revisionOf);
     const istiods = async () => istiodSelector(...new Set([(await controlPlane(observer)).revision, ...older]));
     const needs = [controlPlane(observer), istiod(observer)];
-    return confirmRead(
-      run,
-      "install.synced",
-      mesh,
-      observer,
-      istiods,
-      secrets,
-      needs,
-      tools.patience,
-      asBefore(observer),
-    );
+    const before = asBefore(observer);
+    return confirmRead(run, "install.synced", mesh, observer, istiods, secrets, needs, tools.patience, before);
   });
 
-  await Promise.allSettled(
-    served.flatMap((member) => [
-      ...reader(member),
-      ...healthy(member),
-      ...cni(member),
-      ...gateways(member),
-      ...confirmed(member),
-    ]),
-  );
+  const done = (member: Member): Promise<unknown>[] => [
+    ...[reader, healthy, cni, gateways, confirmed].flatMap((of): readonly Promise<unknown>[] => of(member)),
+  ];
+  await Promise.allSettled(served.flatMap(done));
   await upgrade.tell();
   await steady?.end();
   const whole = run.complete;
 
   // A cluster that has left goes last: where something is amiss, nothing more is taken away.
   await Promise.allSettled(
-    served.map((member) => {
-      const done = [...reader(member), ...healthy(member), ...cni(member), ...gateways(member), ...confirmed(member)];
-      return leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done, asBefore(member), tools.patience);
-    }),
+    served.map((member) =>
+      leaveNoStrangers(run, mesh, member, survey(member), tools.prune, done(member), asBefore(member), tools.patience),
+    ),
   );
   if (!tools.verification) return;
   if (!whole) return run.skipRest("Not looked at, for the installation did not come to its end.");
   await verify(run, mesh, members, tools.verification, probes);
+}
+
+/** Begins something for each member, and gives what was begun for one. */
+function inEach<T>(members: readonly Member[], begin: (member: Member) => T): (member: Member) => T {
+  const begun = new Map(members.map((member) => [member, begin(member)]));
+  return (member) => begun.get(member) as T;
+}
+
+/** What of a cluster the gateway waits for. */
+interface BeforeGateway {
+  /** What istiod runs then, as far as it is known. */
+  readonly version: string | undefined;
+  readonly trusted: Promise<void>;
+  readonly controlPlane: Promise<ControlPlane>;
+  readonly istiod: Promise<void>;
+  /** What else comes before its pods are made. */
+  readonly early: readonly Promise<unknown>[];
+}
+
+/** The steps by which a cluster's services are reached: of a gateway of our own, or of that which is there. */
+function gatewaySteps(
+  run: Run,
+  mesh: SettledMesh,
+  member: Member,
+  survey: Survey,
+  issuing: Issuing,
+  { version, trusted, controlPlane, istiod, early }: BeforeGateway,
+): Promise<unknown>[] {
+  const revision = controlPlane.then((known) => known.revision);
+  revision.catch(() => {}); // told by the step itself
+  const later = laterNetwork(mesh, member.spec, survey);
+  if (!mesh.gateway.install) {
+    const address = gatewayAddress(run, mesh, member, revision, [trusted, controlPlane], later);
+    // Through what, is known of a gateway of the cluster's own once that is there.
+    return [address, exposeServices(run, mesh, member, survey, revision, [istiod, address])];
+  }
+  const requested = requestGatewayAddress(run, mesh, member, [trusted]);
+  const root = survey.trust.inEffect ? Promise.resolve("") : issuing.rootSha256;
+  return [
+    gatewayAddress(run, mesh, member, revision, [trusted, requested], later),
+    exposeServices(run, mesh, member, survey, revision, [istiod]),
+    runGateway(run, mesh, member, controlPlane, version, root, [istiod, ...early, requested]),
+  ];
 }
 
 async function injectionFor({ namespace }: MeshSpec, { cluster }: Member, revision: string): Promise<Injection> {
