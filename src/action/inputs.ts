@@ -9,7 +9,7 @@ import { DNS_LABEL, NO_EFFECT, readCni, readGateway, readImageHub, reportReaderV
 import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
 import { readProbe } from "./probe.ts";
-import { readServices } from "./services.ts";
+import { readExposed, readServices } from "./services.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
 import { mapping, readYaml } from "./yaml.ts";
@@ -126,6 +126,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
   const imageHub = readImageHub(source, installer, report);
   const cni = readCni(source, installer, report);
   const gateway = readGateway(source, report);
+  const exposed = readExposed(source, report);
 
   // A cluster that has left the mesh is cleaned up alone.
   const least = command === "uninstall" ? 1 : 2;
@@ -221,6 +222,7 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
       ...(cni ? { cni } : {}),
       trust: { mode, ...(trustTransition ? { transition: true } : {}), ...(restart.length > 0 ? { restart } : {}) },
       gateway,
+      ...(exposed ? { exposed } : {}),
       readerRole,
       ...(tokenTtl === undefined ? {} : { tokenTtl }),
       ...(probe ? { probe } : {}),

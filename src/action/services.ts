@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { isMapping } from "../mesh/fields.ts";
-import { type ServiceSpec, serviceName } from "../mesh/spec.ts";
+import { type ExposedSpec, type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { DNS_LABEL } from "./installation.ts";
 import { type Report, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
@@ -33,6 +33,29 @@ export function readServices(source: InputSource, report: Report): ServiceSpec[]
     return service ? [{ ...service, ...(request === undefined ? {} : { request }) }] : [];
   });
 }
+
+const EXPOSED_FORM = "`namespace` or `namespace/name`";
+
+/** The inputs `exposure` and `exposed-services`. @returns `undefined`: all Services are exposed */
+export function readExposed(source: InputSource, report: Report): ExposedSpec[] | undefined {
+  const mode = source.get("exposure");
+  const given = readYaml("exposed-services", source.get("exposed-services"), v.array(v.string()), report, []) ?? [];
+  if (!EXPOSURES.includes(mode)) report("exposure", `is ${shown(mode)}; expected one of: ${EXPOSURES.join(", ")}`);
+  if (mode === "selected" && given.length === 0)
+    report("exposed-services", "is empty, and `exposure: selected` takes a list; give one, or use `exposure: none`");
+  if (mode !== "selected" && given.length > 0)
+    report("exposed-services", "has an effect with `exposure: selected` only; leave it out, or set that");
+  if (given.length > MOST) report("exposed-services", `has ${given.length} entries; expected ${MOST} at most`);
+  const exposed = given.flatMap((text, i): ExposedSpec[] => {
+    const [namespace = "", name, more] = text.split("/");
+    const isFit = DNS_LABEL.test(namespace) && (name === undefined || DNS_LABEL.test(name)) && more === undefined;
+    if (!isFit) report(`exposed-services[${i}]`, `is ${shown(text)}; expected ${EXPOSED_FORM}`);
+    return isFit ? [{ namespace, ...(name === undefined ? {} : { name }) }] : [];
+  });
+  return mode === "all" ? undefined : exposed;
+}
+
+const EXPOSURES = ["all", "selected", "none"];
 
 function serviceOf(text: string): ServiceSpec | undefined {
   const [, namespace = "", name = "", port] = /^([^/:]+)\/([^/:]+)(?::(\d{1,5}))?$/.exec(text) ?? [];

@@ -40,9 +40,11 @@ export async function adoptionOf(
   const [istiod, another] = lone.controlPlanes.inUse;
   if (mesh.installer !== "sail" || !istio || !istiod || another) return undefined;
   const record = adoptionRecord(istio);
-  if (!mesh.adopt && (!record || record.leaves)) return undefined;
+  const begun = record !== undefined && !record.leaves;
+  if (!mesh.adopt && !begun) return undefined;
   const identity = readable(lone.identities.get(revisionOf(istiod)) ?? (() => undefined));
-  if (!identity) return undefined;
+  // On a copy, or one that was taken back, the record alone is no word for it.
+  if (!identity || (!mesh.adopt && identity.clusterName !== spec.name)) return undefined;
   const label = lone.namespace?.metadata.labels?.[NETWORK_LABEL];
   const different = differencesOf(mesh, spec, identity, label);
   if (different.length === 0 && !record) return undefined;
@@ -104,12 +106,12 @@ export function adoptionFinding(mesh: MeshSpec, spec: ClusterSpec, identity: Ide
   const names =
     becomes.length > 0 ? `istiod takes the mesh's names: ${becomes.join(", ")}.` : "istiod has the mesh's names.";
   const served = alias === undefined ? "" : ` Proxies that run as ${alias} are served as before (--clusterAliases).`;
-  const warning = leftToRestart(adoption);
+  const warning = leftToRestart(spec, adoption);
   return { ...passed(`${names}${served}`), ...(warning ? { warning } : {}) };
 }
 
 /** Which workloads are to be made anew, and what comes then; `undefined` where none are. */
-export function leftToRestart(adoption: Adoption): string | undefined {
+export function leftToRestart({ name }: Pick<ClusterSpec, "name">, adoption: Adoption): string | undefined {
   const { left, alias, record } = adoption;
   const then = record.waits
     ? "it is joined by the next run after that; until then it takes no part in traffic between clusters."
@@ -118,13 +120,13 @@ export function leftToRestart(adoption: Adoption): string | undefined {
     " and ",
   );
   if (!left) {
-    return `Which pods still run ${state} could not be read (it takes the right to list pods): restart all gateways and workloads; ${then}`;
+    return `Which pods of ${name} still run ${state} could not be read (it takes the right to list pods): restart all gateways and workloads; ${then}`;
   }
   if (left.size === 0) return undefined;
   const namespaces = [...left.keys()];
   const number = [...left.values()].reduce((sum, each) => sum + each, 0);
   const commands = namespaces.slice(0, 3).map((each) => `kubectl -n ${each} rollout restart deployment`);
-  return `${count(number, "pod")} in ${listed(namespaces)} still ${number === 1 ? "runs" : "run"} ${state}. Restart them (${commands.join("; ")}); ${then}`;
+  return `${count(number, "pod")} of ${name} in ${listed(namespaces)} still ${number === 1 ? "runs" : "run"} ${state}. Restart them (${commands.join("; ")}); ${then}`;
 }
 
 /** Whether a cluster has the mesh's names and is not joined: its workloads have no network yet. */

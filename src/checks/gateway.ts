@@ -41,10 +41,17 @@ export function gatewayChecks(mesh: MeshSpec, peers: readonly Observation[] = []
   return {
     "gateway.deployment": ofPods((seen) => gatewayRuns(mesh, seen)),
     "gateway.address": (seen) => namedAddress(mesh, seen) ?? asked(gatewayHasAddress)(seen),
-    "gateway.exposure": ofPods((seen) => servicesAreExposed(exposedOf(seen))),
+    "gateway.exposure": ofPods((seen) => asAsked(mesh, servicesAreExposed(exposedOf(seen)))),
     "gateway.network": asked((seen) => gatewayHasNetwork(mesh, seen)),
     "gateway.version": ofPods(gatewayGoesWithIstiod),
   };
+}
+
+/** Where nobody is to be let in, that nobody is is no fault. */
+function asAsked({ exposed }: MeshSpec, finding: Finding): Finding {
+  return exposed?.length === 0 && finding.verdict === "failed"
+    ? skipped("`exposure: none` lets other networks in to no Service.")
+    : finding;
 }
 
 /** Why no gateway of the cluster's own is asked for; `undefined`: it is. */

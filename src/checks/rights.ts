@@ -85,6 +85,7 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
     right(LEASE.apiVersion, LEASE.kind, LOCK, LEASE.namespace),
     ...(mesh.tokenTtl === undefined ? [] : [tokenRequest(namespace)]),
     ...OF_INSTALLER[mesh.installer](namespace),
+    ...(mesh.exposed?.length === 0 ? [right("networking.istio.io/v1", "Gateway", ["delete"], namespace)] : []),
     // Which of them more than one cluster has is told before the first reads the second.
     right("v1", "Service", ["list"]),
     // Who runs under the old name is counted.

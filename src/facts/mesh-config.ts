@@ -34,6 +34,14 @@ export interface MeshConfig {
   readonly networkGateways: readonly NetworkGateway[];
 }
 
+/** The hosts whose endpoints a mesh configuration keeps in their cluster, or not. @param mesh its YAML, read */
+export function clusterLocalIn(mesh: unknown): MeshConfig["clusterLocal"] {
+  return items(fields(mesh).serviceSettings).flatMap((each) => {
+    const { settings, hosts } = fields(each);
+    return strings(hosts).map((host) => ({ host, local: fields(settings).clusterLocal === true }));
+  });
+}
+
 /** A way into a network by the mesh configuration. */
 export interface NetworkGateway {
   readonly network: string;
@@ -76,10 +84,7 @@ export async function readMeshConfig(cluster: Cluster, namespace: string, revisi
     trustDomain: text(mesh.trustDomain) ?? "cluster.local",
     trustDomainAliases: strings(mesh.trustDomainAliases),
     discoverySelectors: items(mesh.discoverySelectors) as LabelSelector[],
-    clusterLocal: items(mesh.serviceSettings).flatMap((each) => {
-      const { settings, hosts } = fields(each);
-      return strings(hosts).map((host) => ({ host, local: fields(settings).clusterLocal === true }));
-    }),
+    clusterLocal: clusterLocalIn(mesh),
     defaultServiceExportTo: strings(mesh.defaultServiceExportTo),
     caCertificates: items(mesh.caCertificates)
       .map(fields)

@@ -178,12 +178,14 @@ export function givingBack(istio: KubernetesObject, record: AdoptionRecord, inUs
   const { apiVersion, kind, metadata } = istio;
   const nothing = { apiVersion, kind, metadata: { name: metadata.name } };
   const serves = inUse && record.name !== record.as;
-  if (!serves) return { restored: record.former, applied: nothing, serves };
+  // What somebody has set since is theirs.
+  const former = record.former.filter(({ path }) => setBy(istio, path, (manager) => manager === MANAGER) !== undefined);
+  if (!serves) return { restored: former, applied: nothing, serves };
   const { waits: _, ...rest } = record;
   const annotations = { [ADOPTED]: JSON.stringify({ ...rest, leaves: true }) };
   const args = [...(withoutOurs(argumentsOf(istio), record) ?? []), aliasArgument(record.as, record.name)];
   return {
-    restored: record.former.filter(({ path }) => !same(path, ARGS)),
+    restored: former.filter(({ path }) => !same(path, ARGS)),
     applied: { ...nothing, metadata: { ...nothing.metadata, annotations }, ...put({}, ARGS, args) },
     serves,
   };
@@ -202,7 +204,16 @@ function put(object: Record<string, unknown>, path: readonly string[], value: un
 }
 
 /** Who else has set a field; `undefined` where nobody has. */
-function managerOf({ metadata }: KubernetesObject, path: readonly string[]): string | undefined {
+function managerOf(object: KubernetesObject, path: readonly string[]): string | undefined {
+  return setBy(object, path, (manager) => manager !== MANAGER);
+}
+
+/** The first of some managers that has set a field. */
+function setBy(
+  { metadata }: KubernetesObject,
+  path: readonly string[],
+  some: (manager: string) => boolean,
+): string | undefined {
   const has = ({ fieldsV1 }: ManagedFieldsEntry) => {
     let inner: unknown = fieldsV1;
     for (const key of path) {
@@ -211,8 +222,5 @@ function managerOf({ metadata }: KubernetesObject, path: readonly string[]): str
     }
     return true;
   };
-  const entries = (metadata.managedFields ?? []).filter(
-    ({ manager, subresource }) => !subresource && manager !== MANAGER,
-  );
-  return entries.find(has)?.manager;
+  return metadata.managedFields?.find((each) => !each.subresource && some(each.manager) && has(each))?.manager;
 }

@@ -89,6 +89,12 @@ export function serviceName({ namespace, name, port }: ServiceSpec): string {
   return `${namespace}/${name}${port === undefined ? "" : `:${port}`}`;
 }
 
+/** What other networks are let in to: a Service, or without a name all of a namespace. */
+export interface ExposedSpec {
+  readonly namespace: string;
+  readonly name?: string;
+}
+
 /** What the clusters' own policies ask of the probe's namespace and pod. */
 export interface ProbeOptions {
   readonly labels: Readonly<Record<string, string>>;
@@ -116,6 +122,8 @@ export interface MeshSpec {
   readonly cni?: CniSpec;
   readonly trust: TrustSpec;
   readonly gateway: GatewaySpec;
+  /** Absent: all Services; empty: none. */
+  readonly exposed?: readonly ExposedSpec[];
   /** `auto`, or the name of the ClusterRole that the reader account is bound to. */
   readonly readerRole: string;
   /** Seconds that the tokens in remote secrets are good for; absent: they do not expire. */

@@ -30,8 +30,8 @@ export async function giveBackIstio(
   const name = describe(refOf(istio));
   if (!giving.serves) return { evidence: `${name} is as it was before it was adopted.` };
   const which = under
-    ? `${count(under.length, "pod")} in ${listed(under.map((each) => each.namespace))}`
-    : "some pods, which could not be read,";
+    ? `${count(under.length, "pod")} of ${cluster.name} in ${listed(under.map((each) => each.namespace))}`
+    : `Some pods of ${cluster.name}, which could not be read,`;
   return {
     evidence: `${name} has its former names, and serves ${record.as} still.`,
     warning: `${which} may still run as ${record.as}, by which istiod serves them (--clusterAliases): restart gateways and workloads, then run \`uninstall\` again, which takes that back, too.`,

@@ -15,13 +15,15 @@ import { type ExposureOf, exposure } from "../mesh/objects/exposure.ts";
 import { GATEWAY_SELECTOR, gateway } from "../mesh/objects/gateway.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
-import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
+import type { ClusterSpec, ExposedSpec, MeshSpec } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
 import type { Needs, Run } from "./run.ts";
 
 /** What is to be applied so that the cluster's services are exposed, if anything is, and what there is to say of it. */
 export interface ExposurePlan {
   readonly object?: IstioGateway;
+  /** Ours, which is to go. */
+  readonly gone?: IstioGateway;
   readonly evidence: string;
 }
 
@@ -35,7 +37,8 @@ export function exposeServices(
   needs: Needs,
 ): Promise<void> {
   return run.step("install.exposure", { cluster: member.spec.name }, needs, async (step) => {
-    const { object, evidence } = await planExposure(mesh, member, survey, await revision);
+    const { object, gone, evidence } = await planExposure(mesh, member, survey, await revision);
+    if (gone) await step.delete(member.cluster, gone);
     if (object) await step.apply(member.cluster, object);
     return { value: undefined, evidence };
   });
@@ -68,7 +71,7 @@ export async function planExposure(
 
 /** See `planExposure`. */
 export function decideExposure(
-  mesh: Pick<MeshSpec, "id" | "namespace">,
+  mesh: Pick<MeshSpec, "id" | "namespace" | "exposed">,
   owner: Owner,
   domain: string,
   gateways: Gateways,
@@ -90,9 +93,16 @@ export function decideExposure(
       clusterDomain: () => domain,
       taking: () => taking,
     } satisfies Exposed);
+  if (mesh.exposed?.length === 0) {
+    const name = describe(refOf(exposure(mesh)));
+    const there = exposures.find((each) => describe(refOf(each)) === name && isOurs(owner, each));
+    const byOthers = judge(exposures.filter((each) => each !== there));
+    const evidence = byOthers.verdict === "passed" ? `${NONE} Somebody else's does: ${byOthers.evidence}` : NONE;
+    return { ...(there ? { gone: there } : {}), evidence };
+  }
   if (gateways.services.length === 0)
     return { evidence: "There is no gateway of this network in the cluster that services could be exposed through." };
-  const hosts = exposureHosts(domain);
+  const hosts = mesh.exposed?.map((each) => hostOf(each, domain)) ?? [exposureHosts(domain)];
   const object = exposure(mesh, hosts, whereIn(gateways)) as IstioGateway;
   const there = exposures.find((each) => describe(refOf(each)) === describe(refOf(object)));
   const ours = there && isOurs(owner, there);
@@ -105,7 +115,14 @@ export function decideExposure(
   ]);
   if (together.verdict === "failed") throw new Failure(together.cause ?? "", together.hint);
   const port = object.spec.servers?.[0]?.port?.number;
-  return { object, evidence: `Gateway ${object.metadata.name} exposes ${hosts} on ${port}, AUTO_PASSTHROUGH.` };
+  return { object, evidence: `Gateway ${object.metadata.name} exposes ${listed(hosts)} on ${port}, AUTO_PASSTHROUGH.` };
+}
+
+const NONE = "`exposure: none`: no Gateway of this action's lets other networks in.";
+
+/** By what a gateway knows a Service, or all of a namespace. */
+function hostOf({ namespace, name = "*" }: ExposedSpec, domain: string): string {
+  return `${name}.${namespace}.svc.${domain}`;
 }
 
 /** The gateway that this run makes, as it will be. */

@@ -217,6 +217,8 @@ export class Probes {
     const hidden = await this.#hidden(pair);
     if (hidden) return hidden;
     const oneNetwork = shareNetwork(this.#mesh, pair.source, pair.target);
+    if (!oneNetwork && this.#mesh.exposed?.length === 0)
+      return skipped("No request was sent: `exposure: none` lets other networks in to no Service.");
     const hosts = oneNetwork ? undefined : readable(() => exposedHosts(exposedOf(to.seen)));
     if (hosts)
       return skipped(

@@ -72,6 +72,10 @@ export async function tryInstall(
   trial.add(exposing.then(() => []));
   const exposure = await exposing.catch(() => undefined);
   if (exposure?.object) trial.apply(exposure.object);
+  if (exposure?.gone) {
+    const note = "`exposure: none`";
+    trial.add(Promise.resolve([{ ...refOf(exposure.gone), action: "deleted", note }]));
+  }
 
   const reader = await readerObjects(mesh, cluster, survey, revision, coming);
   if (reader.account) trial.apply(reader.account);

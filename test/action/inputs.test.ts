@@ -158,6 +158,12 @@ describe("good inputs", () => {
   test.each<[string, Record<string, string>, object]>([
     ["a leading v", { "istio-version": "v1.30.3" }, { istioVersion: "1.30.3" }],
     ["control planes that may go back", { "allow-downgrade": "true" }, { allowDowngrade: true }],
+    [
+      "some Services exposed",
+      { exposure: "selected", "exposed-services": "[shop, bank/ledger]" },
+      { exposed: [{ namespace: "shop" }, { namespace: "bank", name: "ledger" }] },
+    ],
+    ["none exposed", { exposure: "none" }, { exposed: [] }],
     ["control planes that live alone", { adopt: "true" }, { adopt: true }],
     ["a pre-release", { "istio-version": "1.31.0-rc.1" }, { istioVersion: "1.31.0-rc.1" }],
     ["a revision", { "istio-resource": "canary" }, { istioResource: "canary" }],
@@ -642,6 +648,29 @@ const bad: Row[] = [
     "a change of the root to none",
     { "trust-transition": "true" },
     ["`trust-transition` has an effect with `ca: provided` only; leave it out, or set `ca` to provided."],
+  ],
+  [
+    "services to expose that are none",
+    { exposure: "selected", "exposed-services": "[Shop, a/b/c]" },
+    [
+      '`exposed-services[0]` is "Shop"; expected `namespace` or `namespace/name`.',
+      '`exposed-services[1]` is "a/b/c"; expected `namespace` or `namespace/name`.',
+    ],
+  ],
+  [
+    "no services to expose",
+    { exposure: "selected" },
+    ["`exposed-services` is empty, and `exposure: selected` takes a list; give one, or use `exposure: none`."],
+  ],
+  [
+    "services to expose that are not asked for",
+    { "exposed-services": "[shop]" },
+    ["`exposed-services` has an effect with `exposure: selected` only; leave it out, or set that."],
+  ],
+  [
+    "an exposure of another kind",
+    { exposure: "some" },
+    ['`exposure` is "some"; expected one of: all, selected, none.'],
   ],
   [
     "allow-downgrade that is neither",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sharedServices } from "../../src/checks/shared-services.ts";
+import { isExposed, sharedServices } from "../../src/checks/shared-services.ts";
 import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
 
 const service = (name: string, namespace = "shop", type?: string): KubernetesObject => ({
@@ -27,4 +27,15 @@ test.each<[string, KubernetesObject[], KubernetesObject[], string[], ReturnType<
   ],
 ])("Services %s", (_, own, others, shared, clusterLocal = []) => {
   expect(sharedServices(own, others, { namespace: "istio-system" }, { clusterLocal })).toEqual(shared);
+});
+
+test.each<[string, { namespace: string; name?: string }[] | undefined, boolean]>([
+  ["all are", undefined, true],
+  ["none is", [], false],
+  ["its namespace is", [{ namespace: "shop" }], true],
+  ["it is", [{ namespace: "shop", name: "web" }], true],
+  ["another is", [{ namespace: "shop", name: "db" }], false],
+  ["one of another namespace is", [{ namespace: "bank", name: "web" }], false],
+])("a Service is exposed where %s", (_, exposed, is) => {
+  expect(isExposed(exposed ? { exposed } : {}, "shop/web")).toBe(is);
 });

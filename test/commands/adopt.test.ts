@@ -157,9 +157,11 @@ describe("two control planes that live alone", () => {
     expect(first.report.result).toBe("passed");
     expect(first.report.clusters.map(({ waits }) => waits)).toEqual([true, true]);
     expect(warned(first)).toMatch(
-      /2 pods in shop still run as Kubernetes and without a network\. Restart them \(kubectl -n shop rollout restart deployment\); it is joined by the next run/,
+      /2 pods of cluster1 in shop still run as Kubernetes and without a network\. Restart them \(kubectl -n shop rollout restart deployment\); it is joined by the next run/,
     );
-    expect(warned(first)).toMatch(/Once it reads the others, cluster2 answers, too, for 1 Service \(shop\/app\)\./);
+    expect(warned(first)).toMatch(
+      /Once cluster1 reads the others, cluster2 answers, too, for 1 Service \(shop\/app\)\./,
+    );
     for (const [i, kube] of kubes.entries()) {
       const { spec, metadata } = istio(kube);
       expect(metadata.labels).toEqual({ owner: "platform" });
@@ -203,7 +205,7 @@ describe("two control planes that live alone", () => {
 
     const left = await runUninstall(kubes, "all");
     expect(failures(left)).toEqual([]);
-    expect(warned(left)).toMatch(/2 pods in shop may still run as cluster1.*run `uninstall` again/);
+    expect(warned(left)).toMatch(/2 pods of cluster1 in shop may still run as cluster1.*run `uninstall` again/);
     expect(kubes.map(args)).toEqual([1, 2].map((i) => [`--clusterAliases=cluster${i}=Kubernetes`]));
     for (const kube of kubes) await restart(kube);
     expect(failures(await runUninstall(kubes, "all"))).toEqual([]);

@@ -161,7 +161,7 @@ describe("of somebody else's Istio", () => {
       { path: ["spec", "values", "global", "meshID"], value: "old", by: "argo" },
       { path: ["spec", "values", "pilot", "extraContainerArgs"], value: ["--a"], by: "argo" },
     ]);
-    const now = resource({ global, pilot: { extraContainerArgs: ["--a", alias] } }, kept, {});
+    const now = resource({ global, pilot: { extraContainerArgs: ["--a", alias] } }, kept, { "istio-mesh-action": set });
     // A later run takes nothing for the owner's that was put there by the one before.
     expect(adoptionRecord(sharedPart(wanted(["--a", alias], kept), now))?.former).toEqual(kept.former);
     const serving = givingBack(now, kept, true);
@@ -172,6 +172,9 @@ describe("of somebody else's Istio", () => {
     expect(adoptionRecord(serving.applied)?.leaves).toBe(true);
     const last = givingBack(now, kept, false);
     expect(last.restored).toEqual(kept.former);
+    // What somebody has set since stays.
+    const taken = resource({ global, pilot: { extraContainerArgs: ["--a", alias] } }, kept, { argo: set });
+    expect(givingBack(taken, kept, false).restored).toEqual([]);
     expect(last.applied).toEqual({ apiVersion: now.apiVersion, kind: "Istio", metadata: { name: "default" } });
   });
 

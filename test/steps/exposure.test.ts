@@ -4,6 +4,7 @@ import type { Service } from "../../src/checks/gateway-service.ts";
 import type { Gateways } from "../../src/checks/gateways.ts";
 import { ownerOf, proven } from "../../src/mesh/claim.ts";
 import { exposure } from "../../src/mesh/objects/exposure.ts";
+import type { ExposedSpec } from "../../src/mesh/spec.ts";
 import { decideExposure } from "../../src/steps/exposure.ts";
 
 const MESH = { id: "mesh1", namespace: "istio-system" };
@@ -24,12 +25,16 @@ const ours = exposure(MESH) as IstioGateway;
 const OWNER = ownerOf(MESH, "uid");
 const there = proven(OWNER, ours);
 const theirs = (hosts: string, name = "theirs"): IstioGateway => {
-  const gateway = exposure(MESH, hosts) as IstioGateway;
+  const gateway = exposure(MESH, [hosts]) as IstioGateway;
   return { ...gateway, metadata: { name, namespace: "edge", labels: {} } };
 };
 const TAKING = { revisions: [], looksAt: () => true, scoped: false };
-const decide = (gateways: Gateways, exposures: IstioGateway[], domain = "cluster.local") =>
-  decideExposure(MESH, OWNER, domain, gateways, { exposures, kubernetesGateways: [], taking: TAKING });
+const decide = (gateways: Gateways, exposures: IstioGateway[], domain = "cluster.local", exposed?: ExposedSpec[]) =>
+  decideExposure({ ...MESH, ...(exposed ? { exposed } : {}) }, OWNER, domain, gateways, {
+    exposures,
+    kubernetesGateways: [],
+    taking: TAKING,
+  });
 
 describe("a Gateway of ours", () => {
   test.each<[string, Gateways, IstioGateway[], string, IstioGateway | undefined]>([
@@ -51,24 +56,40 @@ describe("a Gateway of ours", () => {
       "cluster.local",
       undefined,
     ],
-    ["is for the cluster's own domain", ways(OURS), [], "corp.io", exposure(MESH, "*.svc.corp.io") as IstioGateway],
+    ["is for the cluster's own domain", ways(OURS), [], "corp.io", exposure(MESH, ["*.svc.corp.io"]) as IstioGateway],
     [
       "selects a gateway of other labels by those",
       ways({ app: "way" }),
       [],
       "cluster.local",
-      exposure(MESH, "*.local", { selector: { app: "way" }, port: 15443 }) as IstioGateway,
+      exposure(MESH, ["*.local"], { selector: { app: "way" }, port: 15443 }) as IstioGateway,
     ],
     [
       "selects several gateways by what they have in common",
       ways({ app: "way", v: "1" }, { app: "way", v: "2" }),
       [],
       "cluster.local",
-      exposure(MESH, "*.local", { selector: { app: "way" }, port: 15443 }) as IstioGateway,
+      exposure(MESH, ["*.local"], { selector: { app: "way" }, port: 15443 }) as IstioGateway,
     ],
     ["is not made without a gateway", ways(), [], "cluster.local", undefined],
   ])("%s", (_, gateways, exposures, domain, expected) => {
     expect(decide(gateways, exposures, domain).object).toEqual(expected);
+  });
+
+  test("exposes what is selected, by the cluster's domain", () => {
+    const { object, evidence } = decide(ways(OURS), [there], "corp.io", [
+      { namespace: "a" },
+      { namespace: "b", name: "c" },
+    ]);
+    expect(object?.spec.servers?.[0]?.hosts).toEqual(["*.a.svc.corp.io", "c.b.svc.corp.io"]);
+    expect(evidence).toContain("exposes *.a.svc.corp.io, c.b.svc.corp.io on 15443");
+  });
+
+  test("goes where none is wanted; somebody else's stays, and is told", () => {
+    expect(decide(ways(OURS), [there], "cluster.local", []).gone).toEqual(there);
+    const { object, gone, evidence } = decide(ways(OURS), [theirs("*")], "cluster.local", []);
+    expect([object, gone]).toEqual([undefined, undefined]);
+    expect(evidence).toMatch(/Somebody else's does: .*theirs/);
   });
 
   test("is never made where the two would keep the gateway from listening", () => {

@@ -13,12 +13,12 @@ export interface ExposureOf {
 }
 
 /**
- * Exposes all services of the cluster through the east-west gateway to the mesh's other networks, and to nobody else.
- * @param hosts which pattern all of them have, by the cluster's domain
+ * Exposes services of the cluster through the east-west gateway to the mesh's other networks, and to nobody else.
+ * @param hosts by which patterns they are known, by the cluster's domain
  */
 export function exposure(
   mesh: Pick<MeshSpec, "id" | "namespace">,
-  hosts = "*.local",
+  hosts: readonly string[] = ["*.local"],
   { selector, port }: ExposureOf = { selector: GATEWAY_SELECTOR, port: MTLS_PORT },
 ): KubernetesObject {
   return {
@@ -36,7 +36,7 @@ export function exposure(
           port: { number: port, name: "tls", protocol: "TLS" },
           // The SNI names the service, so the gateway passes mTLS through and holds no key of anyone's.
           tls: { mode: "AUTO_PASSTHROUGH" },
-          hosts: [hosts],
+          hosts: [...hosts],
         },
       ],
     },
