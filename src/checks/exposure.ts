@@ -5,6 +5,7 @@ import { listed } from "../mesh/words.ts";
 import { failed, passed } from "./finding.ts";
 import {
   AUTO_PASSTHROUGH,
+  configuring,
   type Exposure,
   type IstioGateway,
   istioExposure,
@@ -44,7 +45,7 @@ export function servicesAreExposed({
   const judge = (all: readonly Exposure[]) => judgeAll(all, ways, clusterDomain(), taking());
   const ofIstio = exposures().map(istioExposure);
   const others = readable(kubernetesGateways);
-  if (others) return judge([...ofIstio, ...others.map(kubernetesExposure)]);
+  if (others) return judge([...ofIstio, ...configuring(others).map(kubernetesExposure)]);
   const finding = judge(ofIstio);
   if (finding.verdict !== "passed") kubernetesGateways();
   return finding;
@@ -58,7 +59,10 @@ export function exposedHosts({
   clusterDomain,
   taking,
 }: Exposed): string[] | undefined {
-  const all = [...exposures().map(istioExposure), ...(readable(kubernetesGateways) ?? []).map(kubernetesExposure)];
+  const all = [
+    ...exposures().map(istioExposure),
+    ...configuring(readable(kubernetesGateways) ?? []).map(kubernetesExposure),
+  ];
   const domain = clusterDomain();
   const kinds = waysOf(gateways()).flatMap((way) => kindsOf(way, all));
   const hosts = kinds.flatMap((way) => passing(takenAmong(all, way, taking()), way).flatMap((each) => each.hosts));

@@ -29,7 +29,7 @@ interface Listener {
 
 /** A Gateway of gateway.networking.k8s.io. */
 export interface KubernetesGateway extends KubernetesObject {
-  spec: { addresses?: { type?: string; value?: string }[]; listeners?: Listener[] };
+  spec: { gatewayClassName?: string; addresses?: { type?: string; value?: string }[]; listeners?: Listener[] };
 }
 
 /** A way into the network, and what stands behind it. */
@@ -97,6 +97,14 @@ export function kubernetesExposure(gateway: KubernetesGateway): Exposure {
       hosts.some((host) => `${host}.`.startsWith(`${service.metadata.name}.${service.metadata.namespace}.svc.`)),
     ofService: true,
   };
+}
+
+/** The class of Gateways by which istiod learns of gateways elsewhere, and of which it makes nothing here. */
+const REMOTE_CLASS = "istio-remote";
+
+/** Those Gateways of Kubernetes' API that configure proxies. */
+export function configuring(gateways: readonly KubernetesGateway[]): KubernetesGateway[] {
+  return gateways.filter(({ spec }) => spec.gatewayClassName !== REMOTE_CLASS);
 }
 
 /** By the listener's option, or because it has the port for it and the Gateway is a network's (`IsAutoPassthrough`). */

@@ -7,7 +7,7 @@ export interface Service extends KubernetesObject {
   spec?: {
     type?: string;
     selector?: Record<string, string>;
-    ports?: { port: number; targetPort?: number | string }[];
+    ports?: { port: number; targetPort?: number | string; protocol?: string }[];
     externalIPs?: string[];
   };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
@@ -23,17 +23,21 @@ export function selectsPods({ spec }: Service): boolean {
   return Object.keys(spec?.selector ?? {}).length > 0;
 }
 
-/** Whether the Service has that port: istiod takes none for a gateway without it. */
+/** Whether the Service has that port, of TCP: istiod takes none for a gateway without it. */
 export function takesMtls(service: Service): boolean {
-  return service.spec?.ports?.some(({ port }) => port === mtlsPort(service)) ?? false;
+  return portOf(service, mtlsPort(service)) !== undefined;
 }
+
+/** A Service may have one of the same number for UDP beside, as for HTTP/3. */
+const portOf = ({ spec }: Service, number: number) =>
+  spec?.ports?.find(({ port, protocol = "TCP" }) => port === number && protocol !== "UDP");
 
 /**
  * The pods' port that a Service's port leads to: a number, or the name that a container has for it; `undefined` where the
  * Service has no such port, or the pods none of that name.
  */
 export function targetPort(service: Service, number: number, pods: readonly Pod[]): number | undefined {
-  const port = service.spec?.ports?.find((each) => each.port === number);
+  const port = portOf(service, number);
   if (!port) return undefined;
   const { targetPort = number } = port;
   if (typeof targetPort === "number") return targetPort;

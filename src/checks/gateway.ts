@@ -143,7 +143,9 @@ function gatewayRuns({ namespace }: MeshSpec, seen: Observation): Finding {
       reading,
     );
   }
-  const astray = ways.find(({ service, pods: own }) => own.some(serves) && leadsNowhere(service, own));
+  const astray = ways.find(
+    ({ service, pods: own }) => takesMtls(service) && own.some(serves) && leadsNowhere(service, own),
+  );
   if (astray) {
     const { name, namespace: where } = astray.service.metadata;
     return failed(
@@ -244,7 +246,7 @@ function gatewayHasAddress(seen: Observation): Finding {
   if (deaf) {
     const { name, namespace } = deaf.metadata;
     return failed(
-      `The east-west gateway's Service ${qualifiedName(deaf)} has no port ${mtlsPort(deaf)}: istiod does not take it for a gateway.`,
+      `The east-west gateway's Service ${qualifiedName(deaf)} has no port ${mtlsPort(deaf)} of TCP: istiod does not take it for a gateway.`,
       `Add the port: kubectl -n ${namespace} edit service ${name}`,
       reading,
     );

@@ -93,6 +93,8 @@ export interface Observation {
   /** How those of either API are taken. */
   readonly taking: Part<Taking>;
   readonly remoteSecrets: Part<readonly Secret[]>;
+  /** Looked for where one is missing: Secrets that hold a cluster's key and that istiod does not take, for it looks elsewhere. */
+  readonly strayRemoteSecrets: Part<readonly Secret[]>;
   /** What each replica of istiod says. */
   readonly views: Part<readonly IstiodView[]>;
   /** The CA that the API server is known by in its own cluster, PEM. */
@@ -182,10 +184,11 @@ export async function observe(
   const bundle = Promise.all([chosen, known]).then(([{ istiod }, own]) => readBundle(cluster, namespace, istiod, own));
   const cacerts = get<Secret>("Secret", "cacerts", namespace);
   const selfSigned = cacerts.then((found) => (found ? undefined : get<Secret>("Secret", "istio-ca-secret", namespace)));
-  const meshConfig = chosen.then(({ revision }) => readMeshConfig(cluster, namespace, revision));
+  const meshConfig = chosen.then(({ revision, istiod }) => readMeshConfig(cluster, namespace, revision, istiod));
   const gateways = meshConfig.then((config) => readGateways(cluster, spec, config));
   const exposures = list<IstioGateway>("networking.istio.io/v1", "Gateway");
   const kubernetesGateways = list<KubernetesGateway>("gateway.networking.k8s.io/v1", "Gateway");
+  const remoteSecrets = list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` });
   const servers = apiServerAddress(cluster).then((address) => [
     ...new Set([spec.apiServer, kubeconfig.server.replace(/\/+$/, ""), address].filter((url) => url !== undefined)),
   ]);
@@ -234,7 +237,8 @@ export async function observe(
           ),
       ),
     ),
-    remoteSecrets: part(list<Secret>("v1", "Secret", { namespace, labelSelector: `${REMOTE_SECRET_LABEL}=true` })),
+    remoteSecrets: part(remoteSecrets),
+    strayRemoteSecrets: part(remoteSecrets.then((found) => strays(mesh, cluster, spec.name, found))),
     views: part(istiodPods.then((running) => istiodViews(cluster, namespace, speaking(running)))),
     rootCa: part(clusterCa(cluster, mesh)),
     servers: part(servers),
@@ -286,6 +290,7 @@ export function unseen(spec: ClusterSpec): Observation {
     kubernetesGateways: part,
     taking: part,
     remoteSecrets: part,
+    strayRemoteSecrets: part,
     views: part,
     rootCa: part,
     servers: part,
@@ -294,6 +299,32 @@ export function unseen(spec: ClusterSpec): Observation {
     probeNamespaces: part,
     readerTokens: part,
   };
+}
+
+/**
+ * Secrets with the key of another cluster of the mesh that has no remote secret: without the label, or, as far as one may look
+ * there, in another namespace.
+ */
+async function strays(
+  { namespace, clusters }: MeshSpec,
+  cluster: Cluster,
+  own: string,
+  taken: readonly Secret[],
+): Promise<Secret[]> {
+  const keys = new Set(taken.flatMap(({ data }) => Object.keys(data ?? {})));
+  const missing = clusters.filter(({ name }) => name !== own && !keys.has(name)).map(({ name }) => name);
+  if (missing.length === 0) return [];
+  const secrets = { apiVersion: "v1", kind: "Secret" };
+  const lists = await Promise.all([
+    cluster.list<Secret>({ ...secrets, namespace }),
+    cluster.list<Secret>({ ...secrets, labelSelector: `${REMOTE_SECRET_LABEL}=true` }).catch((error: unknown) => {
+      if (error instanceof Failure) return [];
+      throw error;
+    }),
+  ]);
+  const isTaken = ({ metadata }: Secret) =>
+    metadata.namespace === namespace && metadata.labels?.[REMOTE_SECRET_LABEL] === "true";
+  return lists.flat().filter((each) => !isTaken(each) && missing.some((name) => name in (each.data ?? {})));
 }
 
 /** The pods of the istiods of these revisions. */

@@ -6,7 +6,7 @@ import { DEBUG_SWITCH } from "../facts/debug.ts";
 import { sameAuthority } from "../mesh/certificates/chain.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
-import { remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
+import { REMOTE_SECRET_LABEL, remoteSecretName, type Secret, secretText } from "../mesh/objects/secrets.ts";
 import {
   INSECURE_OPTIONS,
   type Login,
@@ -140,6 +140,19 @@ function oneSecret({ namespace }: MeshSpec, { observer, target }: RemoteView): F
         ({ metadata }) =>
           metadata.name === remoteSecretName(name) || metadata.annotations?.["networking.istio.io/cluster"] === name,
       );
+    const stray = (readable(observer.strayRemoteSecrets) ?? []).find(({ data }) => name in (data ?? {}));
+    if (stray) {
+      const where = stray.metadata.namespace ?? namespace;
+      const elsewhere = where !== namespace;
+      const secret = `Secret ${where}/${stray.metadata.name} holds one for ${name}, but istiod does not look at it: `;
+      return failed(
+        `There is no remote secret for ${name}, so istiod does not read it. ${secret}${elsewhere ? `it is not in ${namespace}` : `it has no label ${REMOTE_SECRET_LABEL}=true`}.`,
+        elsewhere
+          ? RERUN
+          : `In ${observer.spec.name}: kubectl -n ${namespace} label secret ${stray.metadata.name} ${REMOTE_SECRET_LABEL}=true. Or: ${RERUN}`,
+        reading,
+      );
+    }
     const instead = meant
       ? ` Secret ${meant.metadata.name} holds ${Object.keys(meant.data ?? {}).join(", ") || "nothing"} instead, and istiod takes the key for the cluster's name.`
       : "";

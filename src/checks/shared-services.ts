@@ -97,7 +97,7 @@ export class SharedServices {
     if (unread.length === 0) return [];
     const [mine, ...theirs] = await Promise.all([own, ...unread].map((each) => this.#servicesOf(each)));
     const { istiod, revision } = own.survey.controlPlanes;
-    const config = istiod ? await part(readMeshConfig(own.cluster, this.#mesh.namespace, revision)) : undefined;
+    const config = istiod ? await part(readMeshConfig(own.cluster, this.#mesh.namespace, revision, istiod)) : undefined;
     // What the inputs set is so before the clusters read each other.
     const wanted = clusterLocalIn(own.values.meshConfig);
     const clusterLocal = wanted.length > 0 ? wanted : ((config && readable(config))?.clusterLocal ?? []);

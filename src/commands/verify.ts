@@ -153,6 +153,6 @@ async function look(run: Run, mesh: MeshSpec, member: Member, probes: Probes): P
 }
 
 async function injectionOf({ chosen, namespace }: Beginning): Promise<Injection> {
-  const [{ revision }, found] = await Promise.all([chosen, namespace]);
-  return { revision, namespace: found };
+  const [{ revision, istiod }, found] = await Promise.all([chosen, namespace]);
+  return { revision, istiod, namespace: found };
 }

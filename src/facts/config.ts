@@ -3,7 +3,7 @@ import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 
 /** What a ConfigMap has, by key; nothing where there is none. Takes `get configmaps` in the namespace. */
-async function configData(
+export async function configData(
   cluster: Cluster,
   namespace: string,
   name: string,
@@ -25,15 +25,6 @@ export async function configText(
 /** The name of an object of a revision's control plane, as Istio's charts have it: `istio`, `istio-canary`. */
 export function ofRevision(name: string, revision: string): string {
   return revision === "default" ? name : `${name}-${revision}`;
-}
-
-/** The mesh configuration of a revision's control plane and its networks, YAML. */
-export async function meshConfig(
-  cluster: Cluster,
-  namespace: string,
-  revision: string,
-): Promise<{ readonly mesh?: string; readonly meshNetworks?: string }> {
-  return configData(cluster, namespace, ofRevision("istio", revision));
 }
 
 /** The Helm values that a revision's control plane injects proxies by, JSON or YAML. */

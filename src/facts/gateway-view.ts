@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { ObjectRef } from "../mesh/objects/object.ts";
+import { answerIn } from "./agent.ts";
 import { type Upstream, upstreamsIn } from "./upstreams.ts";
 
 /** What one pod of a gateway says of itself. */
@@ -98,5 +99,5 @@ export async function readGateway(
 
 async function ask(cluster: Cluster, pod: ObjectRef, path: string): Promise<string> {
   const { stdout } = await cluster.exec(pod, "istio-proxy", ["pilot-agent", "request", "GET", path], WITHIN);
-  return stdout;
+  return answerIn(stdout);
 }

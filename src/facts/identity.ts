@@ -49,7 +49,7 @@ export async function readIdentity(
   istiod: Deployment | undefined,
 ): Promise<Identity> {
   const [mesh, injector] = await Promise.all([
-    readMeshConfig(cluster, namespace, revision),
+    readMeshConfig(cluster, namespace, revision, istiod),
     injectorValues(cluster, namespace, revision),
   ]);
   const global = fields(fields(readYaml(injector)).global);

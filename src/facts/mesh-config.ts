@@ -1,9 +1,10 @@
 import { parse } from "yaml";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Failure } from "../mesh/failure.ts";
-import { fields, items, text } from "../mesh/fields.ts";
+import { type Fields, fields, items, text } from "../mesh/fields.ts";
 import type { LabelSelector } from "../mesh/label-selector.ts";
-import { meshConfig, ofRevision } from "./config.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
+import { configData, envOf, ofRevision } from "./config.ts";
 
 /** What a control plane's mesh configuration says, as far as it is asked; what it leaves out is Istio's default. */
 export interface MeshConfig {
@@ -59,23 +60,50 @@ export interface CaCertificate {
   readonly trustDomains: readonly string[];
 }
 
+/** The variable of istiod that names a ConfigMap with a mesh configuration that several revisions have in common. */
+const SHARED = "SHARED_MESH_CONFIG";
+
+/** As istiod puts one over the other (pkg/config/mesh, ApplyMeshConfig): field by field, but for what is merged. */
+function merged(common: Fields, own: Fields): Fields {
+  const [theirs, ours] = [fields(common.defaultConfig), fields(own.defaultConfig)];
+  return {
+    ...common,
+    ...own,
+    trustDomainAliases: [...items(common.trustDomainAliases), ...items(own.trustDomainAliases)],
+    defaultConfig: {
+      ...theirs,
+      ...ours,
+      proxyMetadata: { ...fields(theirs.proxyMetadata), ...fields(ours.proxyMetadata) },
+    },
+  };
+}
+
 /**
  * Reads the mesh configuration of a revision's control plane. Takes `get configmaps` in the namespace. Throws a `Failure`
  * where what is written is no YAML.
+ * @param istiod its Deployment, which may name a configuration that several have in common
  */
-export async function readMeshConfig(cluster: Cluster, namespace: string, revision: string): Promise<MeshConfig> {
-  const written = await meshConfig(cluster, namespace, revision);
-  let parsed: unknown;
-  let networks: unknown;
-  try {
-    parsed = parse(written.mesh ?? "");
-    networks = parse(written.meshNetworks ?? "");
-  } catch {
-    throw new Failure(
-      `ConfigMap ${namespace}/${ofRevision("istio", revision)} holds no YAML, so what istiod goes by is not known.`,
-    );
-  }
-  const mesh = fields(parsed);
+export async function readMeshConfig(
+  cluster: Cluster,
+  namespace: string,
+  revision: string,
+  istiod?: Deployment,
+): Promise<MeshConfig> {
+  const shared = envOf(istiod, SHARED);
+  const own = ofRevision("istio", revision);
+  const [written, common] = await Promise.all([
+    configData(cluster, namespace, own),
+    shared ? configData(cluster, namespace, shared) : ({} as Readonly<Record<string, string>>),
+  ]);
+  const parsed = (text: string | undefined, name: string): unknown => {
+    try {
+      return parse(text ?? "");
+    } catch {
+      throw new Failure(`ConfigMap ${namespace}/${name} holds no YAML, so what istiod goes by is not known.`);
+    }
+  };
+  const mesh = merged(fields(parsed(common.mesh, shared ?? "")), fields(parsed(written.mesh, own)));
+  const networks = parsed(written.meshNetworks, own);
   const defaultConfig = fields(mesh.defaultConfig);
   return {
     meshId: text(defaultConfig.meshId),

@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { text } from "../mesh/fields.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
 import { readMeshConfig } from "./mesh-config.ts";
 
 /** What may hide a Service from callers, or refuse them: Istio's own policies. */
@@ -103,12 +104,17 @@ export async function readNetworkPolicies(cluster: Cluster, namespace: string): 
 }
 
 /** @param system the control plane's namespace, which is the root namespace where the mesh configuration names no other */
-export async function readRootPolicies(cluster: Cluster, system: string, revision: string): Promise<RootPolicies> {
+export async function readRootPolicies(
+  cluster: Cluster,
+  system: string,
+  revision: string,
+  istiod: Deployment | undefined,
+): Promise<RootPolicies> {
   const {
     rootNamespace: namespace = system,
     autoMtls,
     proxyMetadata,
-  } = await readMeshConfig(cluster, system, revision);
+  } = await readMeshConfig(cluster, system, revision, istiod);
   // What is another revision's its istiod does not read (pkg/config/model.go).
   const policies = (await readPolicies(cluster, namespace)).filter(({ metadata }) =>
     [undefined, revision].includes(metadata.labels?.["istio.io/rev"]),

@@ -25,6 +25,7 @@ import { probeConfig } from "../mesh/objects/probe-config.ts";
 import { probeFilter } from "../mesh/objects/probe-filter.ts";
 import type { Secret } from "../mesh/objects/secrets.ts";
 import type { Finding } from "../mesh/report.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { type MeshSpec, serviceName } from "../mesh/spec.ts";
 import { listed } from "../mesh/words.ts";
@@ -37,6 +38,8 @@ const UID = 1000;
 /** By which control plane a probe is injected. */
 export interface Injection {
   readonly revision: string;
+  /** That control plane's Deployment, where it is at hand: it may go by a mesh configuration beside its own. */
+  readonly istiod?: Deployment | undefined;
   /** The control planes' namespace, as it is in the cluster. */
   readonly namespace: KubernetesObject | undefined;
 }

@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import { type Attempt, type Call, isAnswer, type Refusal } from "../checks/attempt.ts";
 import type { Cluster, ProxyAnswer } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
+import { answerIn } from "../facts/agent.ts";
 import { type Upstream, upstreamsIn } from "../facts/upstreams.ts";
 import { Failure } from "../mesh/failure.ts";
 import {
@@ -160,7 +161,7 @@ async function askWithin(cluster: Cluster, namespace: string, path: string): Pro
   const command = ["pilot-agent", "request", "--debug-port", String(INSIDE_PORT), "GET", path];
   try {
     const { exitCode, stdout, stderr } = await cluster.exec(probeRef(namespace), "istio-proxy", command);
-    if (exitCode === 0) return { status: 200, headers: {}, body: stdout };
+    if (exitCode === 0) return { status: 200, headers: {}, body: answerIn(stdout) };
     const [, status, body = ""] = /received unsuccessful status code (\d+): (.*)/s.exec(stderr) ?? [];
     return status ? { status: Number(status), headers: {}, body } : { status: undefined, headers: {}, body: stderr };
   } catch (error) {

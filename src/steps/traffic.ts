@@ -98,8 +98,8 @@ export class Probes {
     if (!this.#tools.traffic || this.#over || this.#started.has(name)) return;
     if (this.#started.size === 0) this.#tools.probing(this.#probe.namespace, true);
     const selecting = part(
-      injecting.then(async ({ revision }) => {
-        const config = await readMeshConfig(member.cluster, this.#mesh.namespace, revision);
+      injecting.then(async ({ revision, istiod }) => {
+        const config = await readMeshConfig(member.cluster, this.#mesh.namespace, revision, istiod);
         return config.discoverySelectors;
       }),
     );
@@ -276,7 +276,7 @@ export class Probes {
         this.#root.get(spec.name) ??
         part(
           Promise.resolve(seen.revision).then((revision) =>
-            readRootPolicies(cluster, this.#mesh.namespace, revision()),
+            readRootPolicies(cluster, this.#mesh.namespace, revision(), readable(seen.istiod)),
           ),
         );
       this.#root.set(spec.name, known);

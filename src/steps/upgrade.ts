@@ -226,7 +226,7 @@ async function answering(observer: string, { spec, cluster }: Member): Promise<v
 
 async function injectedBy({ namespace }: MeshSpec, { cluster }: Member, { controlPlanes }: Survey): Promise<Injection> {
   const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: namespace });
-  return { revision: controlPlanes.revision, namespace: found };
+  return { revision: controlPlanes.revision, istiod: controlPlanes.istiod, namespace: found };
 }
 
 /** What proxies refuse of their configuration; `undefined` where that cannot be seen. */

@@ -27,12 +27,13 @@ const kubernetes = (
     name = "eastwest",
     addresses,
     labels = {},
-  }: { name?: string; addresses?: { value: string }[]; labels?: Record<string, string> } = {},
+    className = "istio",
+  }: { name?: string; addresses?: { value: string }[]; labels?: Record<string, string>; className?: string } = {},
 ): KubernetesGateway => ({
   apiVersion: "gateway.networking.k8s.io/v1",
   kind: "Gateway",
   metadata: { name, namespace: "mesh", labels },
-  spec: { ...(addresses ? { addresses } : {}), listeners: [listener] },
+  spec: { gatewayClassName: className, ...(addresses ? { addresses } : {}), listeners: [listener] },
 });
 const listener = {
   port: 15443,
@@ -172,6 +173,14 @@ describe("services are not exposed", () => {
       [kubernetes(plain)],
       /Gateway mesh\/eastwest of gateway\.networking\.k8s\.io has TLS mode PASSTHROUGH instead of AUTO_PASSTHROUGH/,
       /^kubectl -n mesh edit gateways\.gateway\.networking\.k8s\.io eastwest, or/,
+    ],
+    [
+      "by a Gateway that only tells istiod of one elsewhere",
+      ISTIODS,
+      [],
+      [kubernetes(listener, { className: "istio-remote" })],
+      /^No Gateway exposes/,
+      /expose-services/,
     ],
     [
       "by another gateway's listener",

@@ -56,7 +56,7 @@ describe("a gateway's address", () => {
     [
       "has no port to come in by",
       { ip: "192.0.2.1", ports: [443] },
-      /has no port 15443: istiod does not/,
+      /has no port 15443 of TCP: istiod does not/,
       /edit service/,
     ],
     [

@@ -40,7 +40,13 @@ function judge(
 ) {
   const container = { env: [{ name: "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", value: env }] };
   const istiod = () => ({ spec: { template: { spec: { containers: [container] } } } });
-  const observer = { spec: { name: "east" }, remoteSecrets: () => [secret(text)], views: () => views, istiod };
+  const observer = {
+    spec: { name: "east" },
+    remoteSecrets: () => [secret(text)],
+    strayRemoteSecrets: () => [],
+    views: () => views,
+    istiod,
+  };
   const target = { spec: { name: "west" }, servers: () => [SERVER], uid: () => "uid-west", rootCa: () => rootCa };
   return checks[id]!({
     observer: observer as unknown as Observation,

@@ -586,6 +586,15 @@ const RIGHT: Right[] = [
     warned: { [`trust.namespaces ${WEST}`]: /^Not every namespace has it yet: edge has no ConfigMap/ },
   },
   {
+    id: "C49",
+    mesh: "a gateway's Service that has a port of the same number for UDP beside",
+    make: () => [
+      gatewayService(west(), ({ spec }) => {
+        spec.ports.unshift({ name: "quic", port: 15443, targetPort: 9999, protocol: "UDP" });
+      }),
+    ],
+  },
+  {
     id: "C21",
     mesh: "trust domains that are each other's aliases",
     make: () => [
@@ -821,6 +830,63 @@ const BROKEN: Broken[] = [
         }),
     ],
     expected: { [`control-plane.identity ${WEST}`]: /^\(unknown\) ConfigMap mesh-system\/istio holds no YAML/ },
+  },
+  {
+    id: "C45",
+    mesh: "a gateway in a namespace that istiod does not look at, by the configuration that it shares with others",
+    make: () => [
+      () =>
+        added(west(), {
+          apiVersion: "v1",
+          kind: "ConfigMap",
+          metadata: { name: "common", namespace: SYSTEM },
+          data: { mesh: "discoverySelectors: [{ matchLabels: { watched: 'yes' } }]\n" },
+        }),
+      istiodWith(west(), "SHARED_MESH_CONFIG", "common"),
+    ],
+    expected: { [`gateway.network ${WEST}`]: /takes no Service of namespace mesh-system for a gateway/ },
+  },
+  {
+    id: "C46",
+    mesh: "a gateway's Service that has its port for UDP alone",
+    make: () => [
+      gatewayService(west(), ({ spec }) => {
+        spec.ports.find(({ port }: Json) => port === 15443).protocol = "UDP";
+      }),
+    ],
+    expected: { [`gateway.address ${WEST}`]: /has no port 15443 of TCP/ },
+  },
+  {
+    id: "C47",
+    mesh: "a remote secret without its label",
+    make: () => [
+      () =>
+        changed(east(), secretFor(east(), WEST), ({ metadata }) => {
+          delete metadata.labels["istio/multiCluster"];
+        }),
+    ],
+    expected: {
+      [`remote.secret ${EAST} → ${WEST}`]:
+        /Secret mesh-system\/\S+ holds one .* it has no label istio\/multiCluster=true/,
+    },
+  },
+  {
+    id: "C48",
+    mesh: "a remote secret in another namespace than istiod's",
+    make: () => [
+      () => {
+        const { data, metadata } = secretFor(east(), WEST);
+        const { name, labels, annotations } = metadata;
+        return added(east(), {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name, namespace: "edge", labels, annotations },
+          data,
+        });
+      },
+      () => removed(east(), secretFor(east(), WEST)),
+    ],
+    expected: { [`remote.secret ${EAST} → ${WEST}`]: /Secret edge\/\S+ holds one .* it is not in mesh-system/ },
   },
   {
     id: "C36",
