@@ -2,13 +2,23 @@ import { isLoopback, type Kubeconfig, readKubeconfig } from "../cluster/kubeconf
 import type { RootCa } from "../mesh/certificates/root.ts";
 import { hubIn } from "../mesh/images.ts";
 import { identityValues, mergeValues } from "../mesh/objects/control-plane.ts";
-import type { ClusterSpec, Installer, MeshSpec, ServiceSpec, TrustMode, UninstallScope, Values } from "../mesh/spec.ts";
+import type {
+  ClusterSpec,
+  Installer,
+  MeshSpec,
+  ServiceSpec,
+  TrustMode,
+  TrustSpec,
+  UninstallScope,
+  Values,
+} from "../mesh/spec.ts";
 import { type Entry, readClusters } from "./clusters.ts";
 import { parseDuration } from "./duration.ts";
-import { DNS_LABEL, NO_EFFECT, readCni, readGateway, readImageHub, reportReaderValues } from "./installation.ts";
+import { NO_EFFECT, readCni, readGateway, readImageHub, reportReaderValues } from "./installation.ts";
 import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
 import { readProbe } from "./probe.ts";
+import { Reader } from "./reader.ts";
 import { readExposed, readServices } from "./services.ts";
 import type { InputSource } from "./source.ts";
 import { readTrust } from "./trust.ts";
@@ -52,60 +62,42 @@ const NAME = "letters, digits, `-`, `_` and `.`, at most 63";
 
 /** Reads all inputs, without a call to any cluster; throws one `InputError` that lists everything that is wrong. */
 export async function readInputs(source: InputSource, mask: (secret: string) => void): Promise<Inputs> {
-  const problems: string[] = [];
-  const report: Report = (input, problem) => problems.push(`\`${input}\` ${problem}.`);
-  const oneOf = <T extends string>(input: string, allowed: readonly T[]): T => {
-    const value = source.get(input) as T;
-    if (!allowed.includes(value)) report(input, `is ${shown(value)}; expected one of: ${allowed.join(", ")}`);
-    return value;
-  };
-  const matching = (input: string, value: string, pattern: RegExp, expected: string) => {
-    if (!pattern.test(value)) report(input, `is ${shown(value)}; expected ${expected}`);
-    return value;
-  };
+  const reader = new Reader(source);
+  const asked = readAsked(reader);
+  const downloads = readDownloads(reader, mask);
+  const installation = readInstallation(reader, mask);
+  const { clusters, kubeconfigs } = readClusterSpecs(reader, asked.command, installation, mask);
+  const { root, trust } = await readRoot(reader, installation.installer, mask);
+  const { timeout } = asked;
+  if (reader.problems.length > 0 || timeout === undefined) throw new InputError([...new Set(reader.problems)]);
+  const { values: _, ...mesh } = installation;
+  return { ...asked, ...downloads, timeout, kubeconfigs, root, mesh: { ...mesh, trust, clusters } };
+}
 
-  const flag = (input: string) => oneOf(input, ["true", "false"]) === "true";
-  const command = oneOf("command", COMMANDS);
-  const failOn = oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
-  const uninstallScope = oneOf<UninstallScope>("uninstall-scope", ["mesh", "all"]);
-  const failOnChange = flag("fail-on-change");
-  if (failOnChange && command !== "plan") {
-    report("fail-on-change", "has an effect with `command: plan` only; leave it out, or set the command to plan");
-  }
-  const verify = flag("verify");
-  const prune = flag("prune");
-  const gone = source
-    .get("gone-clusters")
-    .split(/[\s,]+/)
-    .filter((name) => name !== "");
-  for (const name of gone) matching("gone-clusters", name, LABEL_VALUE, NAME);
-  if (gone.length > 0 && command !== "uninstall")
-    report(
-      "gone-clusters",
-      "has an effect with `command: uninstall` only; leave it out, or set the command to uninstall",
-    );
-  const traffic = flag("traffic");
+/** What is to be done. */
+function readAsked(reader: Reader) {
+  const { source, report } = reader;
+  const command = reader.oneOf("command", COMMANDS);
+  const failOn = reader.oneOf<FailOn>("fail-on", ["failed", "unknown", "never"]);
+  const uninstallScope = reader.oneOf<UninstallScope>("uninstall-scope", ["mesh", "all"]);
+  const failOnChange = reader.flag("fail-on-change");
+  reader.only("fail-on-change", failOnChange, command === "plan", "`command: plan`", "the command to plan");
+  const verify = reader.flag("verify");
+  const prune = reader.flag("prune");
+  const gone = reader.list("gone-clusters");
+  for (const name of gone) reader.matching("gone-clusters", name, LABEL_VALUE, NAME);
+  const uninstalls = command === "uninstall";
+  reader.only("gone-clusters", gone.length > 0, uninstalls, "`command: uninstall`", "the command to uninstall");
+  const traffic = reader.flag("traffic");
   const services = readServices(source, report);
-  const probe = readProbe(source, report);
-  const installer = oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
-  const id = matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, NAME);
-  const asked = source.get("istio-version");
-  const version = VERSION.exec(asked)?.[1];
-  if (asked && !version) report("istio-version", `is ${shown(asked)}; expected a full version such as 1.26.3`);
-  const allowDowngrade = flag("allow-downgrade");
-  const adopt = flag("adopt");
-  const dnsLabel = (input: string, value = source.get(input)) =>
-    matching(input, value, DNS_LABEL, "a DNS label: lower-case letters, digits and `-`, at most 63");
-  const namespace = dnsLabel("istio-namespace");
-  const istioResource = dnsLabel("istio-resource");
-  const readerRole = source.get("reader-role") || "auto";
-
   const timeout = parseDuration(source.get("timeout"));
   if (timeout === undefined)
     report("timeout", `is ${shown(source.get("timeout"))}; expected a duration such as 90s, 10m or 1h30m`);
+  return { command, verify, prune, gone, traffic, services, failOn, uninstallScope, failOnChange, timeout };
+}
 
-  const tokenTtl = readTokenTtl(source.get("token-ttl"), report);
-
+/** From where programs come. */
+function readDownloads({ source, report }: Reader, mask: (secret: string) => void) {
   const mirrorOf = (input: string) => {
     const mirror = source.get(input);
     if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
@@ -113,122 +105,131 @@ export async function readInputs(source: InputSource, mask: (secret: string) => 
     } else mask(new URL(mirror).password);
     return mirror;
   };
-  const mirror = mirrorOf("istioctl-mirror");
-  const helmMirror = mirrorOf("helm-mirror");
   const path = source.get("istioctl-path");
+  const istioctl = { mirror: mirrorOf("istioctl-mirror"), ...(path ? { path } : {}) };
+  return { istioctl, helm: { mirror: mirrorOf("helm-mirror") } };
+}
 
-  const operator = flag("install-operator") ? readOperator(source, installer, version, report, mask) : undefined;
+type Installation = ReturnType<typeof readInstallation>;
 
-  const allValues = readYaml("values", source.get("values"), mapping, report, {}) ?? {};
-  if (installer === "existing" && Object.keys(allValues).length > 0) {
-    report("values", NO_EFFECT);
-  }
+/** What holds for all clusters, but for their trust. */
+function readInstallation(reader: Reader, mask: (secret: string) => void) {
+  const { source, report } = reader;
+  const probe = readProbe(source, report);
+  const installer = reader.oneOf<Installer>("installer", ["sail", "istioctl", "existing"]);
+  const id = reader.matching("mesh-id", source.get("mesh-id"), LABEL_VALUE, NAME);
+  const asked = source.get("istio-version");
+  const version = VERSION.exec(asked)?.[1];
+  if (asked && !version) report("istio-version", `is ${shown(asked)}; expected a full version such as 1.26.3`);
+  const allowDowngrade = reader.flag("allow-downgrade");
+  const adopt = reader.flag("adopt");
+  const namespace = reader.dnsLabel("istio-namespace");
+  const istioResource = reader.dnsLabel("istio-resource");
+  const readerRole = source.get("reader-role") || "auto";
+  const tokenTtl = readTokenTtl(source.get("token-ttl"), report);
+  const install = reader.flag("install-operator");
+  const operator = install ? readOperator(source, installer, version, report, mask) : undefined;
+  const values = readYaml("values", source.get("values"), mapping, report, {}) ?? {};
+  if (installer === "existing" && Object.keys(values).length > 0) report("values", NO_EFFECT);
   const imageHub = readImageHub(source, installer, report);
   const cni = readCni(source, installer, report);
   const gateway = readGateway(source, report);
   const exposed = readExposed(source, report);
+  return {
+    id,
+    ...(version ? { istioVersion: version } : {}),
+    ...(allowDowngrade ? { allowDowngrade } : {}),
+    ...(adopt ? { adopt } : {}),
+    namespace,
+    istioResource,
+    installer,
+    ...(operator ? { operator } : {}),
+    imageHub,
+    ...(cni ? { cni } : {}),
+    gateway,
+    ...(exposed ? { exposed } : {}),
+    readerRole,
+    ...(tokenTtl === undefined ? {} : { tokenTtl }),
+    ...(probe ? { probe } : {}),
+    values,
+  };
+}
 
+/** The clusters, and how each is reached. */
+function readClusterSpecs(
+  reader: Reader,
+  command: Command,
+  installation: Installation,
+  mask: (secret: string) => void,
+): { clusters: ClusterSpec[]; kubeconfigs: ReadonlyMap<string, Kubeconfig> } {
+  const { source, report } = reader;
   // A cluster that has left the mesh is cleaned up alone.
-  const least = command === "uninstall" ? 1 : 2;
-  const entries = readClusters(source, least, report);
+  const entries = readClusters(source, command === "uninstall" ? 1 : 2, report);
   const kubeconfigs = new Map<Entry, Kubeconfig>();
   const taken = new Set<string>();
-  const clusters: ClusterSpec[] = entries.map((entry) => {
+  const clusters = entries.map((entry): ClusterSpec => {
     // As Istio takes them: a key in a Secret, and a label's value.
-    for (const key of ["name", "network"] as const) matching(entry.label(key), entry[key], LABEL_VALUE, NAME);
+    for (const key of ["name", "network"] as const) reader.matching(entry.label(key), entry[key], LABEL_VALUE, NAME);
     const server = entry.apiServer && apiServerProblem(entry.apiServer);
     if (server) report(entry.label("api-server"), `is ${shown(withoutPassword(entry.apiServer))}${server}`);
     const kubeconfig = kubeconfigOf(entry, report, mask);
     if (kubeconfig) kubeconfigs.set(entry, kubeconfig);
-    const values = mergeValues(allValues, entry.values);
-    reportReaderValues(values, readerRole, report);
-    const hub = hubIn(values);
-    if (imageHub !== "auto" && hub !== undefined && hub !== imageHub) {
-      report("image-hub", `is ${shown(imageHub)}, but the values say global.hub ${shown(hub)}; leave one of them out`);
-    }
-    const identity = identityValues({ id }, entry);
-    const own = overridden(entry.values, identity);
-    reportTaken(entry.label("values"), own, report);
-    for (const path of overridden(values, identity)) if (!own.includes(path)) taken.add(path);
-    if (installer === "existing" && Object.keys(entry.values).length > 0) {
-      report(entry.label("values"), NO_EFFECT);
-    }
     return {
       name: entry.name,
       network: entry.network,
       ...(entry.apiServer ? { apiServer: entry.apiServer.replace(/\/+$/, "") } : {}),
       ...(entry.tlsServerName ? { tlsServerName: entry.tlsServerName } : {}),
-      values,
+      values: valuesOf(entry, installation, report, taken),
     };
   });
   reportTaken("values", [...taken], report);
   unique(entries, "name", (entry) => entry.name, report);
-  unique(
-    entries,
-    "kubeconfig",
-    (entry) => {
-      // One URL may lead to many clusters, told apart by TLS server name, proxy or login; the clusters' UIDs decide later.
-      const { server, tlsServerName, cluster, user } = kubeconfigs.get(entry) ?? {};
-      return server && JSON.stringify([server, tlsServerName, cluster?.["proxy-url"], user]);
-    },
-    report,
-  );
-
-  const { root, mode } = await readTrust(
-    source,
-    installer,
-    oneOf<TrustMode>("ca", ["auto", "existing", "provided", "generate"]),
-    report,
-    mask,
-  );
-
-  const trustTransition = flag("trust-transition");
-  if (trustTransition && mode !== "provided")
-    report("trust-transition", "has an effect with `ca: provided` only; leave it out, or set `ca` to provided");
-  const restart = source
-    .get("restart-workloads")
-    .split(/[\s,]+/)
-    .filter((name) => name !== "");
-  for (const name of restart) dnsLabel("restart-workloads", name);
-  if (restart.length > 0 && !trustTransition)
-    report("restart-workloads", "has an effect with `trust-transition: true` only; leave it out, or set that");
-
-  if (problems.length > 0) throw new InputError([...new Set(problems)]);
-  return {
-    command,
-    verify,
-    prune,
-    gone,
-    traffic,
-    services,
-    failOn,
-    uninstallScope,
-    failOnChange,
-    kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])),
-    root,
-    timeout: timeout as number,
-    istioctl: { mirror, ...(path ? { path } : {}) },
-    helm: { mirror: helmMirror },
-    mesh: {
-      id,
-      ...(version ? { istioVersion: version } : {}),
-      ...(allowDowngrade ? { allowDowngrade } : {}),
-      ...(adopt ? { adopt } : {}),
-      namespace,
-      istioResource,
-      installer,
-      ...(operator ? { operator } : {}),
-      imageHub,
-      ...(cni ? { cni } : {}),
-      trust: { mode, ...(trustTransition ? { transition: true } : {}), ...(restart.length > 0 ? { restart } : {}) },
-      gateway,
-      ...(exposed ? { exposed } : {}),
-      readerRole,
-      ...(tokenTtl === undefined ? {} : { tokenTtl }),
-      ...(probe ? { probe } : {}),
-      clusters,
-    },
+  // One URL may lead to many clusters, told apart by TLS server name, proxy or login; the clusters' UIDs decide later.
+  const access = (entry: Entry) => {
+    const { server, tlsServerName, cluster, user } = kubeconfigs.get(entry) ?? {};
+    return server && JSON.stringify([server, tlsServerName, cluster?.["proxy-url"], user]);
   };
+  unique(entries, "kubeconfig", access, report);
+  return { clusters, kubeconfigs: new Map([...kubeconfigs].map(([{ name }, kubeconfig]) => [name, kubeconfig])) };
+}
+
+/** A cluster's Helm values, those for all merged in. @param taken gets the paths of those that the mesh itself sets */
+function valuesOf(
+  entry: Entry,
+  { id, installer, imageHub, readerRole, values: all }: Installation,
+  report: Report,
+  taken: Set<string>,
+): Values {
+  const values = mergeValues(all, entry.values);
+  reportReaderValues(values, readerRole, report);
+  const hub = hubIn(values);
+  if (imageHub !== "auto" && hub !== undefined && hub !== imageHub) {
+    report("image-hub", `is ${shown(imageHub)}, but the values say global.hub ${shown(hub)}; leave one of them out`);
+  }
+  const identity = identityValues({ id }, entry);
+  const own = overridden(entry.values, identity);
+  reportTaken(entry.label("values"), own, report);
+  for (const path of overridden(values, identity)) if (!own.includes(path)) taken.add(path);
+  if (installer === "existing" && Object.keys(entry.values).length > 0) report(entry.label("values"), NO_EFFECT);
+  return values;
+}
+
+/** The root of trust, and whether a mesh that runs is led to it. */
+async function readRoot(
+  reader: Reader,
+  installer: Installer,
+  mask: (secret: string) => void,
+): Promise<{ root: RootCa | undefined; trust: TrustSpec }> {
+  const { source, report } = reader;
+  const asked = reader.oneOf<TrustMode>("ca", ["auto", "existing", "provided", "generate"]);
+  const { root, mode } = await readTrust(source, installer, asked, report, mask);
+  const transition = reader.flag("trust-transition");
+  reader.only("trust-transition", transition, mode === "provided", "`ca: provided`", "`ca` to provided");
+  const restart = reader.list("restart-workloads");
+  for (const name of restart) reader.dnsLabel("restart-workloads", name);
+  reader.only("restart-workloads", restart.length > 0, transition, "`trust-transition: true`", "that");
+  const trust = { mode, ...(transition ? { transition } : {}), ...(restart.length > 0 ? { restart } : {}) };
+  return { root, trust };
 }
 
 /** The kubeconfig of a cluster; `undefined` where it cannot be read, which was reported. */
