@@ -99,7 +99,12 @@ export function installRights(mesh: MeshSpec, prune = false): Right[] {
 }
 
 /** What a change of the root needs beside: every proxy is asked what it trusts, and every namespace looked at. */
-export const ROOT_CHANGE: readonly Right[] = [right("v1", "Pod", ["list"]), exec(), right("v1", "ConfigMap", ["list"])];
+export const ROOT_CHANGE: readonly Right[] = [
+  right("v1", "Pod", ["list"]),
+  exec(),
+  right("v1", "ConfigMap", ["list"]),
+  right("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", ["list"]),
+];
 
 /** What it takes to give back an `Istio` that was adopted. */
 export function giveBackRights(): Right[] {

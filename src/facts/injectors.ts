@@ -11,6 +11,8 @@ export interface Injector {
   readonly revision: string;
   /** Of the istiod; `undefined`: it is called by a URL. */
   readonly namespace: string | undefined;
+  /** The roots by which the API server knows it, PEM; istiod writes them. Empty: those of the API server itself. */
+  readonly roots: string;
   readonly namespaceSelector: LabelSelector;
   readonly objectSelector: LabelSelector;
 }
@@ -18,7 +20,7 @@ export interface Injector {
 interface Configuration extends KubernetesObject {
   webhooks?: {
     name: string;
-    clientConfig?: { service?: { namespace?: string } };
+    clientConfig?: { service?: { namespace?: string }; caBundle?: string };
     namespaceSelector?: LabelSelector;
     objectSelector?: LabelSelector;
   }[];
@@ -36,6 +38,7 @@ export async function readInjectors(cluster: Cluster): Promise<Injector[]> {
       .map(({ clientConfig, namespaceSelector = {}, objectSelector = {} }) => ({
         revision: metadata.labels?.["istio.io/rev"] ?? "default",
         namespace: clientConfig?.service?.namespace,
+        roots: Buffer.from(clientConfig?.caBundle ?? "", "base64").toString("utf8"),
         namespaceSelector,
         objectSelector,
       })),

@@ -1,5 +1,5 @@
 // Writes a cluster's CA, and sees to it that every istiod goes by it.
-import { ISTIOD, namesOfRunning } from "../checks/istiod.ts";
+import { ISTIOD, namesOfRunning, revisionOf } from "../checks/istiod.ts";
 import { isActive } from "../checks/pods.ts";
 import {
   annotationOf,
@@ -11,6 +11,7 @@ import {
   sameRoots,
 } from "../checks/root-change.ts";
 import type { Probe } from "../cluster/cluster.ts";
+import { readInjectors } from "../facts/injectors.ts";
 import { proxyOf } from "../facts/proxies.ts";
 import { readSigner } from "../facts/signer.ts";
 import { sameAuthority } from "../mesh/certificates/chain.ts";
@@ -20,6 +21,7 @@ import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import { cacerts } from "../mesh/objects/secrets.ts";
 import type { RootMove } from "../mesh/root-change.ts";
+import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { Pod } from "../mesh/shapes/pod.ts";
 import { restartIstiods } from "./restart.ts";
 import type { View } from "./root-view.ts";
@@ -181,10 +183,20 @@ async function inAllNamespaces(view: View, seen: SecretRoots): Promise<void> {
         .filter((pod) => isActive(pod) && proxyOf(pod) && isMeshs(pod))
         .map(({ metadata }) => metadata.namespace),
     );
+  const query = { apiVersion: "apps/v1", kind: "Deployment", namespace: view.mesh.namespace, labelSelector: ISTIOD };
+  const revisions = (await cluster.list<Deployment>(query)).map(revisionOf);
   await cluster.poll(
     `the roots in Secret ${view.mesh.namespace}/cacerts to be told everywhere`,
     async (): Promise<Probe<void>> => {
       const { pem } = await view.inEffect();
+      const deaf = (await readInjectors(cluster)).find(
+        ({ revision, namespace, roots }) =>
+          namespace === view.mesh.namespace &&
+          revisions.includes(revision) &&
+          roots !== "" &&
+          !sameRoots(readableIn(roots), seen.roots),
+      );
+      if (deaf) return { seen: `the webhook of revision ${deaf.revision} is known by other roots still` };
       if (!sameRoots(readableIn(pem ?? ""), seen.roots)) return { seen: `${source} has other roots still` };
       if (!name) return { done: undefined };
       const query = { apiVersion: "v1", kind: "ConfigMap", fieldSelector: `metadata.name=${name}` };
