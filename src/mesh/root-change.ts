@@ -88,10 +88,15 @@ function waiting(
   const behind = clusters.filter((each) => (phaseOf(each) ?? 0) < phase || !each.served);
   if (behind.length > 0)
     return { for: `${listed(behind.map(({ cluster }) => cluster))} to come as far`, until: undefined };
-  const isDone = ({ trusts, renewed }: ProxyTrust) => (phase === 1 ? trusts : renewed) === true;
-  const late = clusters.flatMap(({ cluster, proxies }) =>
-    proxies.filter((each) => !isDone(each)).map((proxy) => ({ cluster, proxy })),
-  );
+  const late = clusters.flatMap((each) => {
+    // Where the next phase has begun, all were known to be done: what does not say any more does not count against it.
+    const isPast = phaseOf(each) !== phase;
+    const isLate = ({ trusts, renewed }: ProxyTrust) => {
+      const done = phase === 1 ? trusts : renewed;
+      return isPast ? done === false : done !== true;
+    };
+    return each.proxies.filter(isLate).map((proxy) => ({ cluster: each.cluster, proxy }));
+  });
   if (late.length > 0) {
     const times = late.map(({ proxy }) => proxy.by);
     const until = times.every((by) => by !== undefined)
@@ -105,7 +110,9 @@ function waiting(
     return { for: `proxies to ${what}, which they do when they renew their certificates: ${where.join("; ")}`, until };
   }
   if (phase === 2) return undefined;
-  const last = Math.max(...clusters.map(({ served }) => (served as Date).getTime()));
+  const last = Math.max(
+    ...clusters.filter((each) => phaseOf(each) === 1).map(({ served }) => (served as Date).getTime()),
+  );
   const until = new Date(last + kubelet);
   return until > now
     ? { for: "kubelets to bring the new root into all pods, by which proxies know istiod", until }

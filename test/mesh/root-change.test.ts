@@ -58,6 +58,17 @@ describe("the next move", () => {
     ],
     ["not while kubelets may be late", [cluster("a", 1, { served: at(-10) }), cluster("b", 1)], ["wait", "wait"]],
     ["one signs, the other may", [cluster("a", 2), cluster("b", 1)], ["wait", "sign"]],
+    ["one has just begun to sign", [cluster("a", 2, { served: NOW }), cluster("b", 1)], ["wait", "sign"]],
+    [
+      "one signs, and its proxies do not say any more whether they trust",
+      [cluster("a", 2, { proxies: [proxy(undefined)] }), cluster("b", 1)],
+      ["wait", "sign"],
+    ],
+    [
+      "one signs too early",
+      [cluster("a", 2, { proxies: [{ ...proxy(true), trusts: false }] }), cluster("b", 1)],
+      ["wait", "wait"],
+    ],
     ["one signs, and does not serve it", [cluster("a", 2, { served: undefined }), cluster("b", 1)], ["serve", "wait"]],
     ["forgets once all have certificates", [cluster("a", 2), cluster("b", 2)], ["forget", "forget"]],
     [
