@@ -26,6 +26,7 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
   const { source, target } = pair;
   const { status, body } = first;
   if (status === undefined) return notHandedOn(source, first);
+  if (isOfTarget(attempt, circumstances)) return forbidden(attempt, circumstances);
   const sent = elsewhere(attempt, circumstances);
   if (sent) return sent;
   const list = typeof endpoints === "string" ? undefined : endpoints;
@@ -226,17 +227,36 @@ function forbidden({ pair, namespace, first, endpoints, oneNetwork }: Attempt, {
   const of = policies?.get(target);
   const exactly = policyIn(first);
   const denying = of ? refusing(authorizing(of.policies, { namespace, rootNamespace: of.namespace }, [])) : [];
-  const who = exactly
-    ? `AuthorizationPolicy ${exactly}`
-    : denying.length > 0
-      ? `AuthorizationPolicy ${listed(denying.map(({ metadata, spec }) => `${of?.namespace}/${metadata.name} (${spec?.action})`))}`
-      : "a policy";
+  const limited = first.status === 429;
+  const who = limited
+    ? "A limit of requests"
+    : exactly
+      ? `AuthorizationPolicy ${exactly}`
+      : denying.length > 0
+        ? `AuthorizationPolicy ${listed(denying.map(({ metadata, spec }) => `${of?.namespace}/${metadata.name} (${spec?.action})`))}`
+        : "a policy";
   return {
     ...passed(
-      `${source}'s request came through ${through.map(({ address, port }) => `${address}:${port}`).join(", ")} to ${target}'s own proxy, which refused it: ${clip(first.body, 100)}.`,
+      `${source}'s request came through ${through.map(({ address, port }) => `${address}:${port}`).join(", ")} to ${target}'s own proxy, which refused it: ${clip(first.body || `HTTP ${first.status}`, 100)}.`,
     ),
-    warning: `${who} of ${target} refuses what the probe in ${source} asks, so only the way to it is proved. Whether your workloads are let in is up to that policy: kubectl get authorizationpolicies -A`,
+    warning: `${who} of ${target} refuses what the probe in ${source} asks, so only the way to it is proved. Whether your workloads are let in is up to that${limited ? "." : " policy: kubectl get authorizationpolicies -A"}`,
   };
+}
+
+/**
+ * Whether the target's own proxy refused it, which proves the way to it: by its own word, such as a limit of requests (429), or
+ * as one that sends all who are not logged in to a login, by a policy that asks somebody else (CUSTOM).
+ */
+function isOfTarget({ pair, namespace, first }: Attempt, { policies }: Circumstances): boolean {
+  const { status = 0, refusal } = first;
+  if (refusal?.by === "target") return status < 500;
+  const of = policies?.get(pair.target);
+  const deciding = of ? authorizing(of.policies, { namespace, rootNamespace: of.namespace }, []) : [];
+  return (
+    refusal === undefined &&
+    [301, 302, 303, 307, 308, 401].includes(status) &&
+    deciding.some(({ spec }) => spec?.action === "CUSTOM")
+  );
 }
 
 /** A VirtualService for all Services, by which what is asked for does not get to the target. */

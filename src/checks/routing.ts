@@ -39,7 +39,9 @@ export function routingOf(policies: Policies, route: Route, port: number): Routi
         (a.metadata.creationTimestamp ?? "").localeCompare(b.metadata.creationTimestamp ?? ""),
     );
   if (!policy) return undefined;
-  const routes = (policy.spec?.http ?? []).filter((each) => mayMatch(each, route, port));
+  // Where it says nothing of HTTP it is for what is none.
+  const all = policy.spec?.http?.length ? policy.spec.http : (policy.spec?.tcp ?? []);
+  const routes = all.filter((each) => mayMatch(each, route, port));
   const last = routes.findIndex((each) => isForAll(each, port));
   const deciding = last < 0 ? routes : routes.slice(0, last + 1);
   const effects = deciding.map((each) => effectOf(each, policy, route));

@@ -5,7 +5,7 @@ import { otherCa } from "../facts/trust.ts";
 import { type Authority, anchorOf, authorityOf, distrust, rootSums, untrusted } from "../mesh/authority.ts";
 import { chainTo, type Issuer, sameAuthority } from "../mesh/certificates/chain.ts";
 import { inspectCaCerts } from "../mesh/certificates/inspect.ts";
-import { info, readableIn, subjectOf } from "../mesh/certificates/pem.ts";
+import { info, readableIn, selfSigned, subjectOf } from "../mesh/certificates/pem.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Finding, Reading } from "../mesh/report.ts";
 import { PHASE_WORDS } from "../mesh/root-change.ts";
@@ -141,8 +141,10 @@ const NOTICED = 3 * 60_000;
 function bySomethingElse(seen: Observation, { certificate, chain }: Issuer): readonly Signer[] {
   // The metric is of the chain's first certificate, in whole seconds.
   const end = (chain[0] ?? certificate).validToDate.getTime();
-  return (readable(seen.signers) ?? []).filter(
-    ({ chainEnds }) => !chainEnds || Math.abs(chainEnds.getTime() - end) >= 1_000,
+  // A root of one's own need not have a chain, and then none is told of.
+  const isRoot = selfSigned(certificate);
+  return (readable(seen.signers) ?? []).filter(({ chainEnds }) =>
+    !chainEnds ? !isRoot : Math.abs(chainEnds.getTime() - end) >= 1_000,
   );
 }
 

@@ -59,6 +59,7 @@ export interface Policy extends KubernetesObject {
     hosts?: string[];
     gateways?: string[];
     http?: HttpRoute[];
+    tcp?: Pick<HttpRoute, "match" | "route">[];
     /** Of a Sidecar. */
     workloadSelector?: object;
     egress?: { hosts?: string[] }[];

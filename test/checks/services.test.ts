@@ -273,6 +273,24 @@ const ABORT = { fault: { abort: { httpStatus: 503, percentage: { value: 100 } } 
 describe("a VirtualService", () => {
   test.each<[string, Policy[]]>([
     ["that sends all to the Service itself", [routed([{ route: [to("web")], timeout: "3s" }])]],
+    ["that mirrors all, and sets headers", [routed([{ route: [to("web")], mirror: { host: "copy" }, headers: {} }])]],
+    [
+      "that sends none to another Service any more",
+      [
+        routed([
+          {
+            route: [
+              { ...to("web"), weight: 100 },
+              { ...to("web-v2"), weight: 0 },
+            ],
+          },
+        ]),
+      ],
+    ],
+    [
+      "with a subset of no mutual TLS to which nothing is sent",
+      [subsets({ name: "old", trafficPolicy: { tls: { mode: "DISABLE" } } })],
+    ],
     ["for gateways alone", [routed([ABORT], { gateways: ["istio-ingress/public"] })]],
     ["for callers of another namespace", [routed([ABORT], { exportTo: ["."] })]],
     ["for another host", [routed([ABORT], { hosts: ["web.other.svc.cluster.local", "web.example.com"] })]],
@@ -306,6 +324,11 @@ describe("a VirtualService", () => {
         ]),
       ],
       /sends some of what is for port 80 another way \(web-v2\)/,
+    ],
+    [
+      "what is no HTTP to another Service",
+      [policy("VirtualService", "apps", "way", { hosts: ["web"], tcp: [{ route: [to("other")] }] })],
+      /sends all that is for port 80 to other/,
     ],
     ["some nowhere", [routed([{ match: [{ uri: { prefix: "/api" } }], route: [to("web")] }])], /sends some of what/],
     [

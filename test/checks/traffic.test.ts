@@ -541,6 +541,24 @@ describe("why a request failed is told by the flags and details of the Envoy tha
     });
   });
 
+  test("and so is a limit of requests at the target", () => {
+    const refusal = { by: "target" as const, flags: ["RL"], details: "local_rate_limited", reason: "", upstream: "" };
+    expect(judge({ first: { status: 429, body: "", refusal } })).toMatchObject({
+      verdict: "passed",
+      evidence: expect.stringMatching(/to west's own proxy, which refused it: HTTP 429\.$/),
+      warning: expect.stringMatching(/^A limit of requests of west refuses/),
+    });
+  });
+
+  test.each([302, 401])("a login for all who have none is a policy's, too: HTTP %i", (status) => {
+    const login = named("AuthorizationPolicy", "login", { action: "CUSTOM", rules: [{}] });
+    expect(judge({ first: { status, body: "" } }, inCluster("west", login))).toMatchObject({
+      verdict: "passed",
+      warning: expect.stringMatching(/^AuthorizationPolicy mesh-system\/login \(CUSTOM\) of west/),
+    });
+    expect(judge({ first: { status, body: "" } }, inCluster("west")).verdict).toBe("failed");
+  });
+
   test("where Envoy says only that the connection failed, the gateway's own word decides", () => {
     const bare = refused(503, `${RESET}remote connection failure`);
     expect(judge(bare, { gateways: [view("gw", { names: new Set() })] }).cause).toMatch(

@@ -586,6 +586,43 @@ const RIGHT: Right[] = [
     warned: { [`trust.namespaces ${WEST}`]: /^Not every namespace has it yet: edge has no ConfigMap/ },
   },
   {
+    id: "C50",
+    mesh: "a CA that is written again as it is, as GitOps does it",
+    make: () => [
+      () =>
+        changed(west(), get(west(), "v1", "Secret", "cacerts"), ({ metadata, data }) => {
+          metadata.labels = { ...metadata.labels, "argocd.argoproj.io/instance": "mesh" };
+          data["root-cert.pem"] = Buffer.from(
+            `${Buffer.from(data["root-cert.pem"], "base64").toString().trim()}\n\n`,
+          ).toString("base64");
+        }),
+    ],
+  },
+  {
+    id: "C51",
+    mesh: "a copy of a remote secret in another namespace, and one of another program with the cluster's name for a key",
+    make: () => [
+      () => {
+        const { data, metadata } = secretFor(east(), WEST);
+        const { name, labels } = metadata;
+        const copy = { name, namespace: "edge", labels };
+        return added(east(), { apiVersion: "v1", kind: "Secret", metadata: copy, data });
+      },
+      () =>
+        added(east(), {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: "argocd", namespace: SYSTEM },
+          data: { [WEST]: "e30=" },
+        }),
+    ],
+  },
+  {
+    id: "C52",
+    mesh: "istiod is told of a shared mesh configuration that is not there",
+    make: () => [istiodWith(west(), "SHARED_MESH_CONFIG", "nowhere")],
+  },
+  {
     id: "C49",
     mesh: "a gateway's Service that has a port of the same number for UDP beside",
     make: () => [
@@ -887,6 +924,38 @@ const BROKEN: Broken[] = [
       () => removed(east(), secretFor(east(), WEST)),
     ],
     expected: { [`remote.secret ${EAST} → ${WEST}`]: /Secret edge\/\S+ holds one .* it is not in mesh-system/ },
+  },
+  {
+    id: "C53",
+    mesh: "a remote secret that was switched off by its label",
+    make: () => [
+      () =>
+        changed(east(), secretFor(east(), WEST), ({ metadata }) => {
+          metadata.labels["istio/multiCluster"] = "false";
+        }),
+    ],
+    expected: { [`remote.secret ${EAST} → ${WEST}`]: /it has no label istio\/multiCluster=true/ },
+  },
+  {
+    id: "C54",
+    mesh: "a gateway that is not reached, beside a VirtualService for all that comes in from outside",
+    make: () => [
+      () => {
+        blocked.add(west());
+        return () => {
+          blocked.delete(west());
+        };
+      },
+      () =>
+        added(east(), {
+          apiVersion: "networking.istio.io/v1",
+          kind: "VirtualService",
+          metadata: { name: "front", namespace: SYSTEM },
+          spec: { hosts: ["*"], gateways: ["edge/front"], http: [{ redirect: { uri: "/login" } }] },
+        }),
+    ],
+    expected: { [`pair.request ${EAST} → ${WEST}`]: /^The gateway of west_2 .* does not take connections.*UF/ },
+    byRequests: true,
   },
   {
     id: "C36",

@@ -430,6 +430,49 @@ export function faults(source: Cluster, target: Cluster, all: readonly Cluster[]
         }),
     },
     {
+      name: "a VirtualService that aborts what is for all Services",
+      expected: requests(source, "from").map((subject) => ({
+        id: "pair.request",
+        subject,
+        cause: new RegExp(
+          `^VirtualService ${SYSTEM}/abort in ${source.name} is for \\*.local and aborts every request`,
+        ),
+      })),
+      make: () =>
+        put(source, {
+          apiVersion: "networking.istio.io/v1",
+          kind: "VirtualService",
+          metadata: { name: "abort", namespace: SYSTEM },
+          spec: {
+            hosts: ["*.local"],
+            http: [
+              {
+                fault: { abort: { httpStatus: 503, percentage: { value: 100 } } },
+                route: [{ destination: { host: `istiod.${SYSTEM}.svc.cluster.local` } }],
+              },
+            ],
+          },
+        }),
+    },
+    {
+      name: "a DestinationRule that wants other names in certificates",
+      expected: requests(source, "from").map((subject) => ({
+        id: "pair.request",
+        subject,
+        cause: new RegExp(`^DestinationRule ${SYSTEM}/names in ${source.name} wants spiffe://elsewhere/ns/a/sa/b`),
+      })),
+      make: () =>
+        put(source, {
+          apiVersion: "networking.istio.io/v1",
+          kind: "DestinationRule",
+          metadata: { name: "names", namespace: SYSTEM },
+          spec: {
+            host: "*.local",
+            trafficPolicy: { tls: { mode: "ISTIO_MUTUAL", subjectAltNames: ["spiffe://elsewhere/ns/a/sa/b"] } },
+          },
+        }),
+    },
+    {
       name: "STRICT mTLS everywhere",
       expected: [],
       make: async () => {
