@@ -2,14 +2,14 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { aliasesIn, type Identity } from "../facts/identity.ts";
 import { readProxies } from "../facts/proxies.ts";
-import { type Adoption, adopting, adoptionRecord, aliasArgument } from "../mesh/adoption.ts";
+import { ADOPTED, type Adoption, adopting, adoptionRecord, aliasArgument, isWaiting } from "../mesh/adoption.ts";
 import { isOurs, ownerOf } from "../mesh/claim.ts";
 import { fields } from "../mesh/fields.ts";
 import { NETWORK_LABEL } from "../mesh/objects/control-plane.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Finding } from "../mesh/report.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
-import type { ClusterSpec, MeshSpec } from "../mesh/spec.ts";
+import { type ClusterSpec, hasOtherNetworks, type MeshSpec } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
 import { failed, passed } from "./finding.ts";
 import { type Difference, differencesOf } from "./identity.ts";
@@ -27,10 +27,49 @@ export interface Lone {
 }
 
 /**
- * How a control plane goes on into the mesh, where that was asked for, or begun. Reads the pods of all namespaces then.
+ * How a control plane goes on into the mesh: by an adoption that was asked for, or begun; else by waiting for proxies that have
+ * no network yet. Reads the pods of all namespaces then.
  * @param uid of the cluster's `kube-system`
  */
 export async function adoptionOf(
+  mesh: MeshSpec,
+  member: { readonly spec: ClusterSpec; readonly cluster: Cluster },
+  uid: string,
+  lone: Lone,
+): Promise<Adoption | undefined> {
+  return (await ofIstio(mesh, member, uid, lone)) ?? (await ofNames(mesh, member, lone));
+}
+
+/** The proxies of the mesh's control planes; `undefined`: they could not be read. */
+async function proxiesIn(cluster: Cluster, { namespace }: MeshSpec) {
+  const known = readable(await part(readProxies(cluster)));
+  return known?.filter(({ controlPlane = namespace }) => controlPlane === namespace);
+}
+
+/** Of a control plane that has the mesh's names already, whoever gave it those, in a cluster that nobody is joined with. */
+async function ofNames(
+  mesh: MeshSpec,
+  { spec, cluster }: { readonly spec: ClusterSpec; readonly cluster: Cluster },
+  { controlPlanes, identities, namespace, remoteSecrets }: Lone,
+): Promise<Adoption | undefined> {
+  const [istiod, another] = controlPlanes.inUse;
+  const label = namespace?.metadata.labels?.[NETWORK_LABEL];
+  if (!istiod || another || label !== undefined || remoteSecrets.length > 0) return undefined;
+  if (!hasOtherNetworks(mesh, spec.network)) return undefined;
+  const identity = readable(identities.get(revisionOf(istiod)) ?? (() => undefined));
+  if (!identity || differencesOf(mesh, spec, identity, label).length > 0) return undefined;
+  const proxies = await proxiesIn(cluster, mesh);
+  // Of a cluster where they may not be read, nothing was known before either.
+  if (!proxies) return undefined;
+  const [old = spec.name] = identity.clusterAliases;
+  const record = { name: old, as: spec.name, former: [] };
+  const metadata = { name: "", annotations: { [ADOPTED]: JSON.stringify(record) } };
+  const istio = { apiVersion: "", kind: "", metadata, spec: {} };
+  const adoption = adopting({ istio, name: spec.name, runs: identity, label, args: undefined, ours: false, proxies });
+  return adoption.record.waits ? { ...adoption, args: undefined, byNames: true } : undefined;
+}
+
+async function ofIstio(
   mesh: MeshSpec,
   { spec, cluster }: { readonly spec: ClusterSpec; readonly cluster: Cluster },
   uid: string,
@@ -49,8 +88,7 @@ export async function adoptionOf(
   const different = differencesOf(mesh, spec, identity, label);
   if (different.length === 0 && !record) return undefined;
   if (!isAdoptable(different, lone.remoteSecrets.length > 0)) return undefined;
-  const known = readable(await part(readProxies(cluster)));
-  const proxies = known?.filter(({ controlPlane = mesh.namespace }) => controlPlane === mesh.namespace);
+  const proxies = await proxiesIn(cluster, mesh);
   const ours = isOurs(ownerOf(mesh, uid), istio);
   const args = fields(fields(spec.values).pilot).extraContainerArgs;
   const adoption = adopting({
@@ -80,6 +118,12 @@ function becoming({ id }: MeshSpec, { name, network }: ClusterSpec, identity: Id
     ["mesh ID (global.meshID)", identity.meshId, id],
   ] as const;
   return all.flatMap(([what, is, wanted]) => (is === wanted ? [] : `${what} ${is ?? "none"} → ${wanted}`));
+}
+
+/** What somebody else's values have to say for the same, to paste: YAML in a line. */
+export function valuesToSet({ id }: MeshSpec, { name, network }: ClusterSpec, { clusterName }: Identity): string {
+  const alias = clusterName === name ? "" : `, pilot: { extraContainerArgs: ["${aliasArgument(clusterName, name)}"] }`;
+  return `{ global: { meshID: ${id}, network: ${network}, multiCluster: { clusterName: ${name} } }${alias} }`;
 }
 
 /** What adopting a control plane would do to it, in words. */
@@ -138,5 +182,7 @@ export function waitsToJoin({
   readonly namespace: Part<KubernetesObject | undefined>;
 }): boolean {
   const label = readable(namespace)?.metadata.labels?.[NETWORK_LABEL];
-  return label === undefined && (readable(istios) ?? []).some((istio) => adoptionRecord(istio)?.waits);
+  if (label !== undefined) return false;
+  const own = readable(namespace);
+  return (own && isWaiting(own)) || (readable(istios) ?? []).some((istio) => adoptionRecord(istio)?.waits === true);
 }

@@ -118,6 +118,7 @@ function counted(proxies: Part<readonly MeshProxy[]>, affected: (proxy: MeshProx
  * The ways on that take nothing from the workloads.
  * @param circumstances as for `consequences`
  * @param adoption what adopting the control plane would do to it, in words, where that can be
+ * @param values what its owner can set to the same end, where it is not this action that may
  */
 export function safeWay(
   different: readonly Difference[],
@@ -125,7 +126,13 @@ export function safeWay(
     flat,
     changeable,
     adoption,
-  }: { readonly flat: boolean; readonly changeable: boolean; readonly adoption?: string | undefined },
+    values,
+  }: {
+    readonly flat: boolean;
+    readonly changeable: boolean;
+    readonly adoption?: string | undefined;
+    readonly values?: string | undefined;
+  },
 ): string {
   const inputs = { "cluster name": "the cluster's `name`", network: "its `network`", "mesh ID": "`mesh-id`" };
   const given = different.filter(({ is }) => is !== undefined);
@@ -137,6 +144,12 @@ export function safeWay(
   if (adoption !== undefined) {
     ways.push(
       `Or set \`adopt: true\`, by which this action leads it into the mesh: ${adoption}. What runs is served as before until you have restarted it; the run after that joins the cluster.`,
+    );
+    return ways.join(" ");
+  }
+  if (values !== undefined) {
+    ways.push(
+      `Or have whoever writes its Helm values add these, which serve what runs under both names, and run again: ${values}. Then restart gateways and workloads: until none is without a network a run says which are left, and the cluster is joined by the run after that.`,
     );
     return ways.join(" ");
   }

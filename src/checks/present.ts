@@ -8,7 +8,7 @@ import type { Finding } from "../mesh/report.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
-import { adoptionFinding, adoptionPlan, isAdoptable } from "./adoption.ts";
+import { adoptionFinding, adoptionPlan, isAdoptable, valuesToSet } from "./adoption.ts";
 import { cniInTheWay } from "./cni.ts";
 import { failed, passed } from "./finding.ts";
 import { consequences, type Difference, differencesOf, imprecise, inWords, keepsServing, safeWay } from "./identity.ts";
@@ -22,7 +22,7 @@ export async function checkControlPlane(mesh: SettledMesh, member: Member, surve
   if (inTheWay) return inTheWay;
   const running = survey.controlPlanes.inUse.length > 0 ? await runningIdentity(mesh, member, survey) : undefined;
   if (running?.verdict === "failed") return running;
-  const declared = survey.adoption ? undefined : declaredIdentity(mesh, member, survey);
+  const declared = survey.adoption && !survey.adoption.byNames ? undefined : declaredIdentity(mesh, member, survey);
   if (declared) return declared;
   const cni = mesh.installer === "sail" ? cniInTheWay(survey.cni, mesh.istioVersion) : undefined;
   if (cni) return cni;
@@ -108,10 +108,12 @@ async function runningIdentity(mesh: MeshSpec, { cluster, spec }: Member, survey
         `istiod (Deployment ${name}) runs with ${inWords(different)}. ${consequences(different, proxies, circumstances)}`,
         safeWay(different, {
           ...circumstances,
-          adoption:
-            mesh.installer === "sail" && isAdoptable(different, circumstances.flat)
-              ? adoptionPlan(mesh, spec, identity)
-              : undefined,
+          ...(isAdoptable(different, circumstances.flat)
+            ? {
+                adoption: mesh.installer === "sail" ? adoptionPlan(mesh, spec, identity) : undefined,
+                values: mesh.installer === "existing" ? valuesToSet(mesh, spec, identity) : undefined,
+              }
+            : {}),
         }),
       );
     }

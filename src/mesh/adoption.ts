@@ -37,6 +37,8 @@ export interface Adoption {
   readonly args: readonly string[] | undefined;
   /** The proxies that are to be made anew, by namespace, each with so many; `undefined`: they could not be read. */
   readonly left: ReadonlyMap<string, number> | undefined;
+  /** The control plane has the mesh's names already: nothing is changed of it, and what is known is noted on its namespace. */
+  readonly byNames?: true;
 }
 
 /** What is decided from. */
@@ -73,6 +75,16 @@ export function adoptionRecord({ metadata }: Pick<KubernetesObject, "metadata">)
     return undefined;
   }
 }
+
+const WAITING = JSON.stringify({ waits: true });
+
+/** The control planes' namespace as one whose cluster waits to be joined. */
+export function waiting<T extends KubernetesObject>(namespace: T): T {
+  const { labels: _, ...metadata } = namespace.metadata;
+  return { ...namespace, metadata: { ...metadata, annotations: { [ADOPTED]: WAITING } } };
+}
+
+export const isWaiting = ({ metadata }: KubernetesObject) => metadata.annotations?.[ADOPTED] === WAITING;
 
 /** By which istiod takes proxies of one cluster name for its own (pilot/cmd/pilot-discovery). */
 export const aliasArgument = (old: string, name: string) => `--clusterAliases=${old}=${name}`;

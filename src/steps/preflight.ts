@@ -1,3 +1,4 @@
+import { waitsToJoin } from "../checks/adoption.ts";
 import { likelyNeedsCni } from "../checks/cni.ts";
 import { passed, unknown } from "../checks/finding.ts";
 import type { FoundOperator } from "../checks/found-operator.ts";
@@ -12,7 +13,6 @@ import { foundControlPlane } from "../checks/version.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Helm } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
-import { adoptionRecord } from "../mesh/adoption.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -234,7 +234,7 @@ export async function accessPreflight(
 ): Promise<ReadonlyMap<string, Survey> | undefined> {
   const looks: Looks = (member, survey) => ({
     "remote-secrets": () => {
-      if (survey.istios.some((istio) => adoptionRecord(istio)?.waits))
+      if (waitsToJoin({ istios: () => survey.istios, namespace: () => survey.namespace }))
         throw new Failure(`${member.spec.name} is not joined yet.`, "Run `install` first.");
       // A cluster that is not in the list may read this one, too, and would be left behind.
       const { uid, remoteSecrets } = survey;

@@ -4,6 +4,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { RELEASE } from "../helm/helm.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
+import { waiting } from "../mesh/adoption.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { type Owner, ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -50,6 +51,7 @@ export async function tryInstall(
   const { spec, cluster } = member;
   const waits = survey.adoption?.record.waits;
   if (!waits) trial.apply(namespace(mesh, spec));
+  else if (survey.adoption?.byNames) trial.apply(waiting(namespace(mesh, spec)));
   if (trust.issueFor.includes(spec.name)) {
     const root = trust.source === "generated" ? "a root that is generated then" : "the root that is provided";
     const note = `\`install\` issues an intermediate of ${root}.`;

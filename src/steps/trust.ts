@@ -3,6 +3,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { readBundle } from "../facts/trust.ts";
+import { waiting } from "../mesh/adoption.ts";
 import type { CaCerts } from "../mesh/certificates/issue.ts";
 import { info, inspectRoot, readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -64,6 +65,7 @@ export function establishTrust(
 ): Promise<void> {
   return run.step("install.trust", { cluster: spec.name }, needs, async (step) => {
     if (!laterNetwork(mesh, spec, survey)) await step.apply(cluster, namespace(mesh, spec));
+    else if (survey.adoption?.byNames) await step.apply(cluster, waiting(namespace(mesh, spec)));
     const files = await issuing.cacerts.get(spec.name);
     const sha256 = await issuing.rootSha256;
     if (!files) return { value: undefined, evidence: `Its root of trust has SHA-256 ${sha256} and stays as it is.` };

@@ -1,5 +1,6 @@
 // Clusters that somebody's control plane serves already: what it is to its workloads stays.
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import type { ClusterSpec, MeshSpec } from "../../src/mesh/spec.ts";
 import { istiodChart } from "../embedded/controllers/chart.ts";
@@ -218,6 +219,48 @@ describe("control planes with the mesh's identity are joined", () => {
     );
     kube.put({ ...kube.get(ref), metadata: { ...metadata, labels: { ...labels, [NETWORK]: label } } });
   });
+});
+
+test("somebody else's pipeline is told what to set, and the cluster is joined once its workloads have it", async () => {
+  const kubes = await clusters(2, { operator: false });
+  const chart = { revisions: ["default"] };
+  await put(kubes[0], 1, { global: {}, chart });
+  await put(kubes[1], 2, { global: identity(2), chart, workloads: {} });
+  const mesh = { installer: "existing" } as const;
+  const said = await refusal(kubes[0], kubes[1], mesh);
+  const [, values] =
+    /add these, which serve what runs under both names, and run again: (\{.*\})\. Then/.exec(said) ?? [];
+  const set = parse(values ?? "") as Json;
+  expect(set).toEqual({ global: identity(1), pilot: { extraContainerArgs: ["--clusterAliases=Kubernetes=cluster1"] } });
+
+  for (const object of istiodChart({ revision: "default", namespace: NAMESPACE, version: "1.26.3", values: set }))
+    kubes[0].put(object);
+  const waits = await runInstall(kubes, { mesh, verification: { traffic: false } });
+  expect(failures(waits)).toEqual([]);
+  expect(waits.report.clusters.map((each) => each.waits)).toEqual([true, undefined]);
+  const warned = waits.report.checks.flatMap(({ warning }) => warning ?? []).join("\n");
+  expect(warned).toMatch(/2 pods of cluster1 in shop still run as Kubernetes and without a network/);
+  const again = await runInstall(kubes, { mesh });
+  expect([failures(again), again.report.changed]).toEqual([[], false]);
+  expect(failures(await runVerify(kubes, { mesh, verification: { traffic: true } }))).toEqual([]);
+
+  for (const { metadata } of kubes[0].list("v1", "Pod", "shop"))
+    kubes[0].delete({ apiVersion: "v1", kind: "Pod", namespace: "shop", name: metadata.name });
+  await vi.waitFor(
+    () => {
+      const pods = kubes[0].list("v1", "Pod", "shop").filter(({ spec }) => JSON.stringify(spec).includes("network1"));
+      expect(pods).toHaveLength(2);
+    },
+    { timeout: 5_000 },
+  );
+  const joined = await runInstall(kubes, { mesh, verification: { traffic: true } });
+  expect(failures(joined)).toEqual([]);
+  expect(joined.report.checks.filter(({ id }) => id === "pair.request").map(({ verdict }) => verdict)).toEqual([
+    "passed",
+    "passed",
+  ]);
+  const { metadata } = kubes[0].get({ apiVersion: "v1", kind: "Namespace", name: NAMESPACE });
+  expect([metadata.labels[NETWORK], metadata.annotations]).toEqual(["network1", undefined]);
 });
 
 test("a cluster is renamed where its istiod goes on serving the old name", async () => {

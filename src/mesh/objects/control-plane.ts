@@ -39,7 +39,7 @@ export function istio(
   version = mesh.istioVersion,
   adoption?: Adoption,
 ): KubernetesObject {
-  const annotations = adoption && { [ADOPTED]: JSON.stringify(adoption.record) };
+  const annotations = adoption && !adoption.byNames && { [ADOPTED]: JSON.stringify(adoption.record) };
   const args = adoption?.args && { pilot: { extraContainerArgs: adoption.args } };
   const values = mergeValues(cluster.values, identityValues(mesh, cluster));
   return {
