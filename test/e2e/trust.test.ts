@@ -2,10 +2,13 @@
 // istiods made roots for themselves, then of the mesh that these have become. Workloads' certificates are good for two minutes,
 // so that the waits are minutes, too. Wants clusters without a mesh, and leaves none.
 
-import { X509Certificate } from "node:crypto";
+import "reflect-metadata";
+import { webcrypto, X509Certificate } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import * as x509 from "@peculiar/x509";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rootCa } from "../cluster/certificates.ts";
+import { certificate as authority } from "../mesh/certificate.ts";
 import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { explain, logOf, runOn } from "./run.ts";
@@ -26,6 +29,14 @@ interface Root {
   readonly key: string;
 }
 const sum = ({ certificate }: Root) => new X509Certificate(certificate).fingerprint256;
+const keyOf = ({ key }: Root) =>
+  webcrypto.subtle.importKey(
+    "pkcs8",
+    x509.PemConverter.decodeFirst(key),
+    { name: "ECDSA", namedCurve: "P-256" },
+    true,
+    ["sign"],
+  );
 const base64 = (text: string) => Buffer.from(text, "base64").toString();
 const sums = (pem: string) =>
   (pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []).map(
@@ -140,6 +151,45 @@ describe.skipIf(taken)(`the root of meshes that run${taken ? ` (skipped: ${taken
       expect(roots).toEqual([sum(second)]);
       expect(shown).not.toContain(sum(first));
     }
+    const sent = await streams.stop();
+    console.log(toldOf(sent));
+    expect(sent.map(({ failed }) => failed)).toEqual(sent.map(() => 0));
+  });
+
+  it("stays, and an intermediate of it that ends soon is renewed by rotate: nothing is restarted, and no request fails", async () => {
+    const [, cluster] = clusters as [Cluster, Cluster];
+    const streams = await startStreams(clusters, sampleImage);
+    const term = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 30 * 86_400_000) };
+    const issuer = {
+      ...(await authority()),
+      cert: new x509.X509Certificate(second.certificate),
+      crypto: await keyOf(second),
+    };
+    const short = await authority({ name: "Short", issuer, pathLength: 0, ...term });
+    await cluster.kubectl(["patch", "secret", "cacerts", "-n", SYSTEM, "--type=merge", "--patch-file=/dev/stdin"], {
+      input: JSON.stringify({
+        stringData: {
+          "ca-cert.pem": short.pem,
+          "ca-key.pem": short.key.export({ type: "pkcs8", format: "pem" }),
+          "cert-chain.pem": `${short.pem}${second.certificate}`,
+        },
+      }),
+    });
+    const pods = async () =>
+      (await all((each) => each.list("pods", "-n", SYSTEM, "-l", "app=istiod")))
+        .flat()
+        .map(({ metadata }) => metadata.uid);
+    const before = await pods();
+    const given = { "ca-root-cert": second.certificate, "ca-root-key": second.key };
+    const result = await runOn(clusters, { command: "rotate", timeout: "10m", ...given });
+    const told = result.report?.checks.flatMap(({ id, evidence }) => (id === "rotate.intermediate" ? evidence : []));
+    console.log(`rotate: ${result.seconds.toFixed(1)} s. ${told?.join(" ")}`);
+    expect(result.exitCode, explain(result)).toBe(0);
+    expect(told).toEqual([
+      expect.stringContaining("it is renewed from 60 days before"),
+      expect.stringContaining("by a new intermediate"),
+    ]);
+    expect(await pods()).toEqual(before);
     const sent = await streams.stop();
     console.log(toldOf(sent));
     expect(sent.map(({ failed }) => failed)).toEqual(sent.map(() => 0));

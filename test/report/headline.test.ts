@@ -94,6 +94,11 @@ describe("what comes first", () => {
     ],
     ["not removed", allFailed({ command: "uninstall" }), /^## ❌ Not all of mesh mesh1 could be removed$/],
     ["incomplete", unreachable(), /^## ❔ Not all of mesh mesh1 could be checked$/],
+    [
+      "a change of the root that is under way",
+      { ...healthy(), nextRunAfter: "2026-12-01T10:00:00.000Z" },
+      /^## ⏳ The change of the root of mesh mesh1 is under way; run again after 2026-12-01T10:00:00\.000Z$/,
+    ],
     ["planned", planned(), /^## 📝 `install` would change 6 objects in mesh mesh1$/],
     ["planned, nothing", unchanged(), /^## ✅ `install` would change nothing in mesh mesh1$/],
     ["planned in part", unchanged("unknown"), /^## ❔ `install` would change nothing in mesh mesh1$/],
@@ -126,6 +131,11 @@ describe("what comes first", () => {
       "when tokens expire",
       { ...healthy(), startedAt: "2026-11-24T10:00:00Z", tokensExpireAt: "2026-11-30T10:00:00.000Z" },
       "The first of the tokens that istiods read by expires in 6 days, at 2026-11-30T10:00:00.000Z.",
+    ],
+    [
+      "that a change of the root is under way",
+      { ...healthy(), nextRunAfter: "2026-12-01T10:00:00.000Z" },
+      "All 6 ordered pairs answered each other's requests through the east-west gateways (p50 2.1 ms, worst p99 12 ms). 12.3 s.",
     ],
     [
       "that tokens have expired",
