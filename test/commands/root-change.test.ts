@@ -264,6 +264,20 @@ describe("from one root to another", () => {
     expect(end - Date.now()).toBeGreaterThan(3_000 * day);
   });
 
+  test("is refused while a cluster cannot be reached, for its proxies count, too", async () => {
+    const kubes = await joined();
+    const gone = kubes[1].kubeconfig({ server: "https://127.0.0.1:1" });
+    const before = kubes.map(resourceVersions);
+    const outcome = await runInstall(
+      kubes,
+      change({ kubeconfigs: [kubes[0].kubeconfig(), gone], timeoutMs: 12_000, pace: 1 }),
+    );
+    expect(failures(outcome).join()).toMatch(
+      /preflight\.trust .*takes every cluster to be reached.*cluster2 cannot be/,
+    );
+    expect(kubes.map(resourceVersions)).toEqual(before);
+  });
+
   test("a pod that is made anew need not be waited for", async () => {
     const kubes = await joined();
     await runInstall(kubes, change());
