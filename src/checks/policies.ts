@@ -11,20 +11,23 @@ export interface Route {
   readonly namespace: string;
   readonly caller: string;
   readonly rootNamespace: string;
+  /** To whom policies of a kind are exported that do not say so themselves, by the mesh configuration; none: to all. */
+  readonly exports?: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
  * The DestinationRule that a proxy goes by (pilot/pkg/model/push_context.go, destinationRule): of the caller's namespace, else
  * of the Service's, else of the mesh's; of those there, the one whose host says most.
  */
-export function ruleFor(policies: Policies, { host, namespace, caller, rootNamespace }: Route): Policy | undefined {
+export function ruleFor(policies: Policies, route: Route): Policy | undefined {
+  const { host, namespace, caller, rootNamespace } = route;
   for (const where of new Set([caller, namespace, rootNamespace])) {
     const [best] = policies
       .filter(
         (policy) =>
           policy.kind === "DestinationRule" &&
           policy.metadata.namespace === where &&
-          isSeenFrom(policy, caller) &&
+          isSeen(policy, route) &&
           isHost(ruleHost(policy, host), host),
       )
       .toSorted((a, b) => ruleHost(b, host).length - ruleHost(a, host).length);
@@ -33,9 +36,10 @@ export function ruleFor(policies: Policies, { host, namespace, caller, rootNames
   return undefined;
 }
 
-/** Whether a rule is for callers of a namespace; one that does not say is for all. */
-export function isSeenFrom({ metadata, spec }: Policy, caller: string): boolean {
-  const to = spec?.exportTo ?? [];
+/** Whether a rule is for callers of a namespace; one that does not say is for all, or for whom the mesh says. */
+export function isSeen({ kind, metadata, spec }: Policy, { caller, exports = {} }: Route): boolean {
+  const own = spec?.exportTo ?? [];
+  const to = own.length > 0 ? own : (exports[kind] ?? []);
   return to.length === 0 || to.some((each) => each === "*" || (each === "." ? metadata.namespace : each) === caller);
 }
 

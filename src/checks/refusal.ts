@@ -196,7 +196,15 @@ function untrusted({ pair, first, namespace, host, istioNamespace }: Attempt, { 
   const body = `${first.body} ${first.refusal?.reason ?? ""} ${first.refusal?.details ?? ""}`;
   const of = policies?.get(source);
   const rule =
-    of && host ? ruleFor(of.policies, { host, namespace, caller: namespace, rootNamespace: of.namespace }) : undefined;
+    of && host
+      ? ruleFor(of.policies, {
+          host,
+          namespace,
+          caller: namespace,
+          rootNamespace: of.namespace,
+          exports: of.defaultExportTo ?? {},
+        })
+      : undefined;
   const wanted = rule?.spec?.trafficPolicy?.tls?.subjectAltNames ?? [];
   if (of && rule && wanted.length > 0 && !/ALERT/i.test(body))
     return failed(
@@ -264,7 +272,13 @@ function elsewhere({ pair, namespace, host }: Attempt, { policies }: Circumstanc
   const { source, target } = pair;
   const of = policies?.get(source);
   const name = host ?? `${probeName(target)}.${namespace}.svc.cluster.local`;
-  const route = of && { host: name, namespace, caller: namespace, rootNamespace: of.namespace };
+  const route = of && {
+    host: name,
+    namespace,
+    caller: namespace,
+    rootNamespace: of.namespace,
+    exports: of.defaultExportTo ?? {},
+  };
   const routing = of && routingOf(of.policies, route as Route, ANSWER_PORT);
   if (!of || !routing) return undefined;
   const { policy, kind, to } = routing;
@@ -294,6 +308,7 @@ function policyAgainst(
     namespace,
     caller: namespace,
     rootNamespace: of.namespace,
+    exports: of.defaultExportTo ?? {},
   });
   // In one network they go without mTLS, too.
   for (const cluster of oneNetwork ? [] : [source, target]) {

@@ -1,6 +1,6 @@
 import type { HttpRoute, Policies, Policy, RouteDestination } from "../facts/policies.ts";
 import { matches } from "../mesh/label-selector.ts";
-import { hostOf, isHost, isSeenFrom, type Labels, type Route } from "./policies.ts";
+import { hostOf, isHost, isSeen, type Labels, type Route } from "./policies.ts";
 
 /** What a VirtualService makes of the requests to a port of a Service. */
 export interface Routing {
@@ -30,7 +30,7 @@ export function routingOf(policies: Policies, route: Route, port: number): Routi
         each.kind === "VirtualService" &&
         // One that is for gateways alone is none for workloads.
         (each.spec?.gateways ?? ["mesh"]).includes("mesh") &&
-        isSeenFrom(each, route.caller) &&
+        isSeen(each, route) &&
         hostIn(each) !== undefined,
     )
     .toSorted(
@@ -101,7 +101,7 @@ function effectOf(
 /** A subset of a Service, by any DestinationRule for it that callers see (those of one host are merged); `undefined`: none has it. */
 export function subsetOf(policies: Policies, route: Route, name: string) {
   return policies
-    .filter((policy) => policy.kind === "DestinationRule" && isSeenFrom(policy, route.caller))
+    .filter((policy) => policy.kind === "DestinationRule" && isSeen(policy, route))
     .filter(({ metadata, spec }) => isHost(hostOf(spec?.host ?? "", metadata, route.host), route.host))
     .flatMap(({ spec }) => spec?.subsets ?? [])
     .find((subset) => subset.name === name);

@@ -31,7 +31,7 @@ export function sentPlain(
     for (const port of portsIn(view, there)) {
       // There it is the gateway that calls; here any workload.
       const route = routeIn(view, cluster, cluster === view.observer ? "" : view.istioNamespace);
-      const plain = plainBy(policiesOf(view, cluster), route, port, labels, { target: targetOf(there, port) });
+      const plain = plainBy(policiesOf(view, cluster), route, port, labels, { target: targetOf(there, port) ?? 0 });
       if (plain)
         return {
           cause: `Port ${port} of ${view.service.namespace}/${view.service.name} is not reached between networks: in ${cluster} ${wordsOf(plain)}.`,

@@ -49,7 +49,8 @@ export const policiesOf = ({ policies }: ServiceView, cluster: string): Policies
 
 /** The Service as callers of a namespace see it by a cluster's policies. */
 export function routeIn(view: ServiceView, cluster: string, caller: string): Route {
-  return { host: view.host, namespace: view.service.namespace, caller, rootNamespace: rootOf(view, cluster) };
+  const { defaultExportTo: exports = {} } = readable(() => configOf(view, cluster)) ?? {};
+  return { host: view.host, namespace: view.service.namespace, caller, rootNamespace: rootOf(view, cluster), exports };
 }
 
 /** The ports that are called. */
@@ -60,7 +61,7 @@ export function portsIn({ service }: ServiceView, object: KubernetesObject): num
     .map(({ port }) => port);
 }
 
-/** The port of the pods that one of the Service's leads to; `undefined`: it is named there, or not known. */
+/** The port of the pods that one of the Service's leads to; `undefined`: it is named there, and its number is not known. */
 export function targetOf(object: KubernetesObject, port: number): number | undefined {
   const { targetPort = port } = portsOf(object).find((each) => each.port === port) ?? {};
   return typeof targetPort === "number" ? targetPort : undefined;

@@ -242,7 +242,9 @@ function unseenByProxy(
           : `Is it connected and in sync? In ${observer}: istioctl proxy-status ${proxy.proxy}`,
       };
     }
-    const plain = crosses ? plainBy(policies, route, port, endpoints, { target: targetOf(there, port) }) : undefined;
+    const plain = crosses
+      ? plainBy(policies, route, port, endpoints, { target: targetOf(there, port) ?? 0 })
+      : undefined;
     if (plain)
       return {
         cause: `The proxy ${proxy.proxy} of ${observer} has no endpoint of ${them} in ${target}: ${wordsOf(plain)}.`,

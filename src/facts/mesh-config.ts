@@ -25,6 +25,8 @@ export interface MeshConfig {
   readonly clusterLocal: readonly { readonly host: string; readonly local: boolean }[];
   /** To which namespaces a Service is exported that does not say so itself. */
   readonly defaultServiceExportTo: readonly string[];
+  /** The same of policies, by their kinds. */
+  readonly defaultExportTo?: Readonly<Record<string, readonly string[]>>;
   /** Roots of others. */
   readonly caCertificates: readonly CaCertificate[];
   /** What every proxy is given of variables. */
@@ -114,6 +116,10 @@ export async function readMeshConfig(
     discoverySelectors: items(mesh.discoverySelectors) as LabelSelector[],
     clusterLocal: clusterLocalIn(mesh),
     defaultServiceExportTo: strings(mesh.defaultServiceExportTo),
+    defaultExportTo: {
+      VirtualService: strings(mesh.defaultVirtualServiceExportTo),
+      DestinationRule: strings(mesh.defaultDestinationRuleExportTo),
+    },
     caCertificates: items(mesh.caCertificates)
       .map(fields)
       .map(({ pem, trustDomains }) => ({ pem: text(pem), trustDomains: strings(trustDomains) })),

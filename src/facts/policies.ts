@@ -2,7 +2,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { text } from "../mesh/fields.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
-import { readMeshConfig } from "./mesh-config.ts";
+import { type MeshConfig, readMeshConfig } from "./mesh-config.ts";
 
 /** What may hide a Service from callers, or refuse them: Istio's own policies. */
 export const POLICIES = [
@@ -91,6 +91,7 @@ export interface RootPolicies {
   readonly policies: Policies;
   /** See `MeshConfig`. */
   readonly autoMtls?: false;
+  readonly defaultExportTo?: MeshConfig["defaultExportTo"];
   /** The networks that proxies are told of alone, as `ISTIO_META_REQUESTED_NETWORK_VIEW` has them. */
   readonly networkView?: string;
 }
@@ -114,6 +115,7 @@ export async function readRootPolicies(
   const {
     rootNamespace: namespace = system,
     autoMtls,
+    defaultExportTo = {},
     proxyMetadata,
   } = await readMeshConfig(cluster, system, revision, istiod);
   // What is another revision's its istiod does not read (pkg/config/model.go).
@@ -124,6 +126,7 @@ export async function readRootPolicies(
   return {
     namespace,
     policies,
+    defaultExportTo,
     ...(autoMtls === false ? { autoMtls } : {}),
     ...(networkView ? { networkView } : {}),
   };

@@ -271,8 +271,13 @@ const subsets = (...all: Json[]): Policy => policy("DestinationRule", "apps", "p
 const ABORT = { fault: { abort: { httpStatus: 503, percentage: { value: 100 } } }, route: [to("web")] };
 
 describe("a VirtualService", () => {
-  test.each<[string, Policy[]]>([
+  test.each<[string, Policy[], Partial<MeshConfig>?]>([
     ["that sends all to the Service itself", [routed([{ route: [to("web")], timeout: "3s" }])]],
+    [
+      "that is by itself for callers of its own namespace alone, as the mesh has it",
+      [routed([ABORT])],
+      { defaultExportTo: { VirtualService: ["."] } },
+    ],
     ["that mirrors all, and sets headers", [routed([{ route: [to("web")], mirror: { host: "copy" }, headers: {} }])]],
     [
       "that sends none to another Service any more",
@@ -304,8 +309,8 @@ describe("a VirtualService", () => {
       "that sends all to a subset that endpoints of each cluster are of",
       [routed([{ route: [to("web", "v1")] }]), subsets({ name: "v1", labels: { app: "web" } })],
     ],
-  ])("%s changes nothing", (_, east) => {
-    const { verdict, warning } = seen({ policies: { east } });
+  ])("%s changes nothing", (_, east, config = {}) => {
+    const { verdict, warning } = seen({ policies: { east }, config });
     expect([verdict, warning]).toEqual(["passed", undefined]);
   });
 
