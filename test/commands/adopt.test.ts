@@ -1,6 +1,9 @@
 // Control planes that live alone become one mesh: by their names first, and by traffic once their workloads know the network.
 import { describe, expect, test, vi } from "vitest";
 import { generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
+import { loadRoot } from "../../src/mesh/certificates/root.ts";
+import { rootCa } from "../cluster/certificates.ts";
+import { renew } from "../embedded/controllers/certificates.ts";
 import { encode } from "../embedded/controllers/support.ts";
 import type { Json, Kube } from "../embedded/kube.ts";
 import { type Clusters, testClusters } from "./clusters.ts";
@@ -25,17 +28,14 @@ const ISTIO = { apiVersion: "sailoperator.io/v1", kind: "Istio", name: "default"
 const adopt = { mesh: { adopt: true } } as const;
 
 /** A platform team's control plane, as a single cluster's is, with two pods of a workload. */
-async function live(kube: Kube, number: number, values: Json = {}): Promise<void> {
+async function live(kube: Kube, number: number, values: Json = {}, selfSigned = false): Promise<void> {
   kube.put({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels: { owner: "platform" } } });
-  const files = await issueIntermediate(root, `cluster${number}`, NAMESPACE);
-  const data = Object.fromEntries(Object.entries(files).map(([key, value]) => [key, encode(value)]));
-  kube.put({
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "cacerts", namespace: NAMESPACE },
-    type: "Opaque",
-    data,
-  });
+  if (!selfSigned) {
+    const files = await issueIntermediate(root, `cluster${number}`, NAMESPACE);
+    const data = Object.fromEntries(Object.entries(files).map(([key, value]) => [key, encode(value)]));
+    const metadata = { name: "cacerts", namespace: NAMESPACE };
+    kube.put({ apiVersion: "v1", kind: "Secret", metadata, type: "Opaque", data });
+  }
   kube.put({
     ...{ apiVersion: ISTIO.apiVersion, kind: ISTIO.kind },
     metadata: {
@@ -267,5 +267,28 @@ describe("two control planes that live alone", () => {
       /preflight\.ownership cluster1: Istio default is not this action's .*pilot\.env/,
     );
     expect(kubes.map(resourceVersions)).toEqual(versions);
+  });
+
+  test("with roots of their own: the root comes first, then the names, then the rest", async () => {
+    const kubes = await clusters(2);
+    await Promise.all(kubes.map((kube, i) => live(kube, i + 1, {}, true)));
+    const { certificate, key } = await rootCa();
+    const setup = {
+      root: await loadRoot(certificate, key),
+      times: { reload: 2_000, kubelet: 0, skew: 0, waited: 0 },
+      pace: 20,
+      mesh: { adopt: true, trust: { mode: "provided", transition: true } },
+    } as const;
+    const told: string[] = [];
+    for (let run = 0; run < 6; run++) {
+      const outcome = await runInstall(kubes, setup);
+      const waits = outcome.report.clusters.some((each) => each.waits);
+      told.push(failures(outcome).join() || (outcome.report.nextRunAfter ? "root" : waits ? "names" : "joined"));
+      if (told.at(-1) === "joined") break;
+      if (waits) for (const kube of kubes) await restart(kube);
+      else for (const kube of kubes) renew.get(kube)?.();
+    }
+    expect(told).toEqual(["root", "root", "names", "joined"]);
+    expect(kubes.map((kube) => secrets(kube).length)).toEqual([1, 1]);
   });
 });
