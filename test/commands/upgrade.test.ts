@@ -231,6 +231,31 @@ describe("a mesh that runs", () => {
     expect(version(imageOfIstiod(kubes[1]))).toBe(OLD);
   }, 60_000);
 
+  // An upgrade of two is an `Istio` and a gateway in each.
+  test.each([1, 2, 3, 4])(
+    "is whole again after a run that ended at write %i of its upgrade",
+    async (last) => {
+      const kubes = await started(2);
+      expect(notPassed(await runInstall(kubes, at(OLD)))).toEqual([]);
+      const cancel = new AbortController();
+      let count = 0;
+      for (const kube of kubes)
+        kube.intercept((sent) => {
+          if (!isPiece(sent) || sent.user.startsWith("system:") || ++count < last) return undefined;
+          cancel.abort();
+          return count === last ? { truncate: true } : { destroy: true };
+        });
+      const cut = await runInstall(kubes, at(NEW, { cancel: cancel.signal }));
+      for (const kube of kubes) kube.intercept(undefined);
+      expect(cut.report.result).toBe("failed");
+      expect(count).toBeGreaterThanOrEqual(last);
+      expect(notPassed(await runInstall(kubes, at(NEW)))).toEqual([]);
+      expect(kubes.map(imageOfIstiod).map(version)).toEqual([NEW, NEW]);
+      expect(kubes.map(proxies).map((images) => images.map(version))).toEqual([[NEW], [NEW]]);
+    },
+    60_000,
+  );
+
   test("of another's making is connected as it is, and its gateway follows", async () => {
     const kubes = await started(2);
     expect(notPassed(await runInstall(kubes, at(OLD)))).toEqual([]);
