@@ -23,6 +23,8 @@ export interface ChangeTools {
 
 /** What a run keeps of its time for what comes after a wait. Milliseconds. */
 const RESERVE = 90_000;
+/** What a move takes beside, so that it is only begun where it can be brought to its end. Milliseconds. */
+const MOVE = 30_000;
 /** How often it is looked at proxies again. Milliseconds. */
 const AGAIN = 10_000;
 /** When it is looked again where nothing says until when to wait. Milliseconds. */
@@ -63,6 +65,10 @@ export function changeRoot(
       const together = [...of("trust"), ...of("serve")];
       // What may cut connections, were it wrong, is done in one cluster after the other.
       const next = together.length > 0 ? together : [...of("sign"), ...of("forget")].slice(0, 1);
+      if (next.length > 0 && tools.left() < times.reload + MOVE) {
+        const evidence = `${told} There is too little of the run's time left for the next move; the next run goes on from here.`;
+        return { value: { over: false, next: new Date() }, evidence };
+      }
       if (next.length > 0) {
         // What signs in another cluster may be trusted here, too.
         const old = [...new Set(views.flatMap((view) => view.old))];

@@ -324,6 +324,16 @@ describe("from one root to another", () => {
     }
   });
 
+  test("is not begun where the time would not do, and that is told", async () => {
+    const kubes = await joined();
+    const before = kubes.map((kube) => secret(kube).data);
+    const outcome = await runInstall(kubes, change({ times: { ...TIMES, reload: 60_000 } }));
+    expect(bad(outcome)).toEqual([]);
+    expect(said(outcome)).toContain("too little of the run's time left");
+    expect(outcome.report.nextRunAfter).toBeDefined();
+    expect(kubes.map((kube) => secret(kube).data)).toEqual(before);
+  });
+
   test("is over in one run where workloads may be restarted", async () => {
     const kubes = await joined();
     const before = kubes.map((kube) => kube.list("v1", "Pod", "apps").map(({ metadata }) => metadata.uid));
