@@ -149,6 +149,7 @@ const VERBS: Readonly<Record<string, readonly string[]>> = {
   openssl: ["x509"],
   gh: ["attestation"],
   helm: ["install", "status", "upgrade"],
+  kind: ["load"],
 };
 /** Flags that come before a verb, with a value of their own. */
 const VALUES = ["--context", "--kubeconfig", "-n", "--namespace"];

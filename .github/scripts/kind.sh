@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kind.sh CLUSTERS OPERATOR: that many kind clusters side by side, each with MetalLB and, if OPERATOR is a version, the Sail
-# Operator. NODE_IMAGE is the nodes', by digest: it says which Kubernetes. Writes the outputs `clusters`, for the action's input of that name, and `kubeconfigs`, paths with a colon between.
+# Operator. NODE_IMAGE is the nodes', by digest: it says which Kubernetes. LOAD names images, or archives of them, that every
+# node is given by `kind load`: Docker's own registry, which it would pull them from, is hidden from it then. Writes the outputs `clusters`, for the action's input of that name, and `kubeconfigs`, paths with a colon between.
 set -euo pipefail
 
 count=$1 operator=${2:-}
@@ -10,9 +11,26 @@ NODE_IMAGE=${NODE_IMAGE:-kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e19
 folder=${RUNNER_TEMP:?}/kind
 mkdir -p "$folder"
 
+# Of one platform: what Docker saves may name others, which kind does not find in it.
+archives=()
+for image in ${LOAD:-}; do
+  archive=$image
+  if [ ! -f "$image" ]; then
+    archive=$folder/${image//[\/:]/-}.tar
+    skopeo copy --quiet "docker://$image" "docker-archive:$archive:$image"
+  fi
+  archives+=("$archive")
+done
+
 create() {
-  local n=$1 name=cluster$1 kubeconfig=$folder/cluster$1
+  local n=$1 name=cluster$1 kubeconfig=$folder/cluster$1 archive
   kind create cluster --name "$name" --image "$NODE_IMAGE" --kubeconfig "$kubeconfig" --wait 180s
+  for archive in "${archives[@]}"; do
+    kind load image-archive "$archive" --name "$name"
+  done
+  if [ "${#archives[@]}" -gt 0 ]; then
+    docker exec "$name-control-plane" sh -c 'echo "127.0.0.1 docker.io registry-1.docker.io" >>/etc/hosts'
+  fi
   # Layer 2 is all that it does here: no FRR, which is for BGP.
   helm install metallb metallb --repo https://metallb.github.io/metallb --version "$METALLB" \
     --set speaker.frr.enabled=false --set frrk8s.enabled=false \

@@ -13,12 +13,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { inspectCaCerts } from "../../src/mesh/certificates/inspect.ts";
 import { type CaCerts, generateRoot, issueIntermediate } from "../../src/mesh/certificates/issue.ts";
 import { info, inspectRoot } from "../../src/mesh/certificates/pem.ts";
 import { loadRoot, type RootCa } from "../../src/mesh/certificates/root.ts";
 import { Failure } from "../../src/mesh/failure.ts";
+import { keySize } from "../key-size.ts";
 import { leftOut } from "../left-out.ts";
 import { type Authority, at, certificate, now, type Wanted } from "./certificate.ts";
 
@@ -32,6 +33,7 @@ let short: Authority;
 let fromShort: CaCerts;
 
 beforeAll(async () => {
+  keySize.bits = (await vi.importActual<{ RSA_BITS: number }>("../../src/mesh/certificates/key-size.ts")).RSA_BITS;
   short = await certificate({ name: "Short", notAfter: at(100), notBefore: at(-0.001) });
   const [root, second] = await Promise.all([
     generateRoot(now),

@@ -2,13 +2,9 @@
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
+import { RSA_BITS } from "./key-size.ts";
 import type { RootCa } from "./root.ts";
 
-/**
- * Roots and intermediates alike. Istio's own tooling (tools/certs/common.mk) takes 4096, which take four times as long to find
- * and everybody longer to sign with; 3072 have the 128 bits of strength that are enough beyond 2030 (NIST SP 800-57).
- */
-const RSA_BITS = 3072;
 const DAYS = 3650;
 /** Clusters whose clocks are a little behind must not find a new certificate "not yet valid". */
 const CLOCK_SKEW_MS = 5 * 60_000;
