@@ -106,6 +106,11 @@ export function refusal(attempt: Attempt, circumstances: Circumstances): Finding
     );
   }
   if (why === "untrusted") return untrusted(attempt, circumstances);
+  if (why === "plain")
+    return failed(
+      `What answers at ${addresses ?? "the address of the gateway"} speaks no TLS, so it is not the east-west gateway of ${target}, or not as it is to be. ${told(first)}`,
+      `Does its load balancer hand TCP 15443 on as it comes (no HTTP, no TLS of its own), and does a Gateway with AUTO_PASSTHROUGH serve the port? In ${target}: kubectl get service -A -l topology.istio.io/network -o yaml`,
+    );
   if (why === "empty")
     return failed(
       `${source}'s proxy takes what it has of ${target} (${addresses ?? "its endpoints"}) for unhealthy, as it does for a while after errors. ${told(first)}`,

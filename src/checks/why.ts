@@ -2,7 +2,7 @@ import type { Call } from "./attempt.ts";
 
 /**
  * Why an Envoy refused a request. `unheard`: nobody takes the connection. `late`: there was no answer in time. `closed`: it is
- * taken, and closed before anything is asked. `untrusted`: a certificate is not accepted. `empty`: it has no endpoint that is
+ * taken, and closed before anything is asked. `plain`: what takes it speaks no TLS. `untrusted`: a certificate is not accepted. `empty`: it has no endpoint that is
  * well. `unrouted`: it knows no such Service. `unresolved`: the Service's name does not resolve. `forbidden`: by a policy.
  * `aborted`: by a rule that is to do just that.
  */
@@ -10,6 +10,7 @@ export type Why =
   | "unheard"
   | "late"
   | "closed"
+  | "plain"
   | "untrusted"
   | "empty"
   | "unrouted"
@@ -31,6 +32,7 @@ export function whyRefused(call: Call): Why | undefined {
   if (has("UH", "DF")) return by === "probe" ? "unresolved" : "empty";
   if (has("UT", "DT", "SI")) return "late";
   const transport = `${reason} ${details}`;
+  if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL/.test(transport)) return "plain";
   if (isOfCertificate(transport)) return "untrusted";
   if (has("UF"))
     return /delayed_connect_error|delayed connect error|connection_timeout|immediate_connect_error/i.test(transport)
@@ -41,8 +43,7 @@ export function whyRefused(call: Call): Why | undefined {
 }
 
 /** A reset comes as an error of TLS, too, where it is in the middle of a handshake. */
-const isOfCertificate = (text: string) =>
-  /CERTIFICATE|ALERT|verify[ _](SAN|cert)|certificate/i.test(text) && !/^[^A-Za-z]*$/.test(text);
+const isOfCertificate = (text: string) => /CERTIFICATE|ALERT|verify[ _](SAN|cert)/i.test(text);
 
 function byWords({ status, body }: Call): Why | undefined {
   if (status === 403) return "forbidden";

@@ -11,6 +11,12 @@ import type { KubernetesObject } from "../../src/mesh/objects/object.ts";
 
 const ok: Call = { status: 200, body: "hello", milliseconds: 3 };
 const RESET = "upstream connect error or disconnect/reset before headers. ";
+/** As the sidecar's access log has it, under an error page of the platform's own. */
+const byFlags = (flags: string, details: string): Call => ({
+  status: 503,
+  body: "<h1>Sorry</h1>",
+  refusal: { by: "sidecar", flags: flags.split(","), details, reason: "", upstream: "" },
+});
 const UF: Call = {
   status: 503,
   body: `${RESET}reset reason: remote connection failure, transport failure reason: delayed connect error: 111`,
@@ -194,6 +200,31 @@ describe("what is not answered is told with its cause", () => {
       },
       "failed",
       /do not accept each other's certificates at 192\.0\.2\.2:15443 \(west\)/,
+      ["west"],
+    ],
+    [
+      "a rule that aborts",
+      { asked: { first: byFlags("FI", "fault_filter_abort"), more: [] } },
+      "failed",
+      /a VirtualService aborts them \(fault\.abort\)\. Envoy says FI/,
+    ],
+    [
+      "a subset that is not there",
+      { asked: { first: byFlags("NC", "cluster_not_found"), more: [] } },
+      "failed",
+      /routed to a subset that no DestinationRule has/,
+    ],
+    [
+      "a certificate, by the flags alone",
+      {
+        asked: {
+          first: byFlags("UF,URX", "upstream_reset_before_response_started{TLS_error:CERTIFICATE_VERIFY_FAILED}"),
+          more: [],
+          upstreams: [at(GATEWAY, { good: 0, errors: 5, failed: 5 })],
+        },
+      },
+      "failed",
+      /do not accept each other's certificates/,
       ["west"],
     ],
     [

@@ -510,6 +510,18 @@ describe("why a request failed is told by the flags and details of the Envoy tha
       /^DestinationRule mesh-system\/san in east wants spiffe:\/\/x\/y in the certificates of \*\.local/,
     ],
     [
+      "a load balancer of HTTP stands before the gateway",
+      byFlags("UF", TLS("268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER")),
+      {},
+      /^What answers at 192\.0\.2\.7:15443 speaks no TLS/,
+    ],
+    [
+      "no route leads there",
+      byFlags("UF", `${RESET_BEFORE}{remote_connection_failure|immediate_connect_error:_Network_is_unreachable}`),
+      {},
+      /does not take connections/,
+    ],
+    [
       "its endpoints are taken for unhealthy",
       byFlags("UH", "no_healthy_upstream"),
       {},

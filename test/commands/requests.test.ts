@@ -7,7 +7,7 @@ import { failures, runInstall, runVerify } from "./mesh.ts";
 /** What a cluster is asked for each other one: its remote secret read and written, its probe's Service, and the calls. */
 const FOR_EACH_OTHER = 14;
 /** What it is asked for itself. */
-const FOR_ITSELF = 131;
+const FOR_ITSELF = 133;
 
 const forAnother = ({ method, path }: LoggedRequest) =>
   /\/istio-remote-secret-|:8081\/proxy\//.test(path) || (method === "POST" && path.endsWith("/services"));
