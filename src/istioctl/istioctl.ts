@@ -27,6 +27,8 @@ export interface Istioctl {
 
 /** A call takes some seconds. Milliseconds. */
 const CALL = 60_000;
+/** So many that ask an API server go on at once: they wait for it for most of their time, and take some 100 MB each meanwhile. */
+const ASKING = 8;
 
 /**
  * @param directory where a kubeconfig is kept while istioctl reads it; private to this user, and emptied after the run
@@ -44,13 +46,14 @@ export function istioctlFor(
     return path;
   };
   const env = () => childEnvironment(process.env, kubeconfigVariables);
-  // Each call is a process that takes a CPU, and some 100 MB, for a while.
-  const limit = pLimit(availableParallelism());
+  // What only computes takes a CPU for all of its time.
+  const computing = pLimit(availableParallelism());
+  const asking = pLimit(ASKING);
   const made = new Map<string, Promise<readonly KubernetesObject[]>>();
   const generate = async (mesh: SettledMesh, cluster: ClusterSpec) => {
     const istioctl = await ready(mesh);
     return withPrivateFile(directory, cluster.name, JSON.stringify(istioOperator(mesh, cluster)), (file) =>
-      limit(() => generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() })),
+      computing(() => generateManifests({ istioctl, file, cluster: cluster.name, signal, env: env() })),
     );
   };
   return {
@@ -63,7 +66,7 @@ export function istioctlFor(
     },
     createRemoteSecret(mesh, { spec, cluster, kubeconfig }, server, tokenSecret) {
       // Its kubeconfig is on the disk no longer than it is read.
-      return limit(async () => {
+      return asking(async () => {
         const istioctl = await ready(mesh);
         const tlsServerName = spec.tlsServerName ?? kubeconfig.tlsServerName;
         return withPrivateFile(directory, spec.name, await cluster.kubeconfig(CALL), (kubeconfigFile) =>
