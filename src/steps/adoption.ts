@@ -3,10 +3,12 @@ import { part, readable } from "../checks/part.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { readProxies } from "../facts/proxies.ts";
 import { type AdoptionRecord, adoptionRecord, givingBack } from "../mesh/adoption.ts";
+import { ISTIO } from "../mesh/objects/control-plane.ts";
 import { describe, refOf } from "../mesh/objects/object.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { MeshSpec } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
+import { healthy } from "./control-plane.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -26,8 +28,13 @@ export async function giveBackIstio(
     ({ controlPlane = namespace, clusterName }) => controlPlane === namespace && clusterName === record.as,
   );
   const giving = givingBack(istio, record, under === undefined || under.length > 0);
-  await step.restore(cluster, istio, giving);
+  const { generation = 1 } = (await step.restore(cluster, istio, giving)).metadata;
   const name = describe(refOf(istio));
+  await cluster.waitFor(
+    `${name} to be healthy`,
+    { istio: { ...ISTIO, fieldSelector: `metadata.name=${istio.metadata.name}` } },
+    (seen) => healthy(seen.istio[0] as IstioResource | undefined, generation),
+  );
   if (!giving.serves) return { evidence: `${name} is as it was before it was adopted.` };
   const which = under
     ? `${count(under.length, "pod")} of ${cluster.name} in ${listed(under.map((each) => each.namespace))}`

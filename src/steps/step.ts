@@ -17,7 +17,7 @@ export interface Step {
   /** Gives up all that was applied of this very object. */
   giveBack(cluster: Cluster, object: KubernetesObject): Promise<void>;
   /** Sets an object that was read to what it was before this action changed it, as its managers had it, and then applies what stays ours. */
-  restore(cluster: Cluster, object: KubernetesObject, giving: GivingBack): Promise<void>;
+  restore(cluster: Cluster, object: KubernetesObject, giving: GivingBack): Promise<KubernetesObject>;
   /** Creates an object of ours and notes it; throws an `ApiError` 409 where there is one of its name. */
   create(cluster: Cluster, object: KubernetesObject): Promise<void>;
   /** Changes an object of ours that was read, where it is so still (see `Cluster.update`), and notes it. */
@@ -89,6 +89,7 @@ export function stepOf(mesh: MeshSpec, { guard, say, changed, known }: OfRun): S
       }
       const after = await cluster.apply(applied, current, true);
       changed(cluster, changeOf(applied, { object: after.object, before: object, action: "updated" }));
+      return after.object;
     },
     create: async (cluster, object) => {
       await guard(cluster.name);
