@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { machineKubeconfig } from "../cluster/kubeconfig-files.ts";
 import type { Values } from "../mesh/spec.ts";
-import { FORK, named, type Report } from "./messages.ts";
+import { FORK, named, type ReportProblem } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 import { checked, keys, mapping, readYaml } from "./yaml.ts";
 
@@ -45,7 +45,7 @@ export interface Entry {
  * The clusters as they are given, by `clusters` or by `cluster1-*` and `cluster2-*`, each with its kubeconfig.
  * @param least how many there must be
  */
-export function readClusters(source: InputSource, least: 1 | 2, report: Report): Entry[] {
+export function readClusters(source: InputSource, least: 1 | 2, report: ReportProblem): Entry[] {
   const shared = new Shared(source, report);
   const entries = source.get("clusters") ? listed(source, least, shared, report) : numbered(source, shared, report);
   if (shared.given && !shared.used && entries.length > 0) {
@@ -57,13 +57,13 @@ export function readClusters(source: InputSource, least: 1 | 2, report: Report):
 /** One kubeconfig for all clusters that have none of their own: the input `kubeconfig`, else what kubectl would use here. */
 class Shared {
   readonly #source: InputSource;
-  readonly #report: Report;
+  readonly #report: ReportProblem;
   readonly #content: string;
   #found: ReturnType<typeof machineKubeconfig>;
   #looked = false;
   used = false;
 
-  constructor(source: InputSource, report: Report) {
+  constructor(source: InputSource, report: ReportProblem) {
     this.#source = source;
     this.#report = report;
     this.#content = source.get("kubeconfig");
@@ -101,7 +101,7 @@ function inShared(label: Entry["label"]): Entry["label"] {
 }
 
 /** The clusters of the inputs `cluster1-*` and `cluster2-*`. */
-function numbered(source: InputSource, shared: Shared, report: Report): Entry[] {
+function numbered(source: InputSource, shared: Shared, report: ReportProblem): Entry[] {
   return ["cluster1", "cluster2"].map((prefix) => {
     const label = (key: string) => `${prefix}-${key}`;
     const content = source.get(label("kubeconfig"));
@@ -125,7 +125,7 @@ function numbered(source: InputSource, shared: Shared, report: Report): Entry[] 
 }
 
 /** The clusters of the input `clusters`. */
-function listed(source: InputSource, least: 1 | 2, shared: Shared, report: Report): Entry[] {
+function listed(source: InputSource, least: 1 | 2, shared: Shared, report: ReportProblem): Entry[] {
   for (const other of ["cluster1-kubeconfig", "cluster2-kubeconfig"]) {
     if (source.get(other)) report(other, "is set beside `clusters`; use one or the other");
   }
@@ -164,7 +164,7 @@ function given(each: Listed): (typeof KUBECONFIG_KEYS)[number][] {
   return KUBECONFIG_KEYS.filter((key) => each[key] !== undefined);
 }
 
-function kubeconfigOf(each: Listed, place: string, source: InputSource, report: Report): Given | undefined {
+function kubeconfigOf(each: Listed, place: string, source: InputSource, report: ReportProblem): Given | undefined {
   const label = (key: string) => `${place}.${key}`;
   const [key, ...more] = given(each);
   if (!key || more.length > 0) {

@@ -15,7 +15,7 @@ import type {
 import { type Entry, readClusters } from "./clusters.ts";
 import { parseDuration } from "./duration.ts";
 import { NO_EFFECT, readCni, readGateway, readImageHub, reportReaderValues } from "./installation.ts";
-import { InputError, type Report, shown, withoutPassword } from "./messages.ts";
+import { InputError, type ReportProblem, shown, withoutPassword } from "./messages.ts";
 import { readOperator, VERSION } from "./operator.ts";
 import { readProbe } from "./probe.ts";
 import { Reader } from "./reader.ts";
@@ -197,7 +197,7 @@ function readClusterSpecs(
 function valuesOf(
   entry: Entry,
   { id, installer, imageHub, readerRole, values: all }: Installation,
-  report: Report,
+  report: ReportProblem,
   taken: Set<string>,
 ): Values {
   const values = mergeValues(all, entry.values);
@@ -233,7 +233,7 @@ async function readRoot(
 }
 
 /** The kubeconfig of a cluster; `undefined` where it cannot be read, which was reported. */
-function kubeconfigOf(entry: Entry, report: Report, mask: (secret: string) => void): Kubeconfig | undefined {
+function kubeconfigOf(entry: Entry, report: ReportProblem, mask: (secret: string) => void): Kubeconfig | undefined {
   const { content, folder, from } = entry.kubeconfig ?? {};
   const read = content ? readKubeconfig(content, entry.context, { folder }) : undefined;
   if (read && "problem" in read) {
@@ -250,7 +250,7 @@ export function readAccess(
   mask: (secret: string) => void,
 ): { clusters: { name: string; kubeconfig: Kubeconfig | undefined }[]; problems: string[] } {
   const problems: string[] = [];
-  const report: Report = (input, problem) => problems.push(`\`${input}\` ${problem}.`);
+  const report: ReportProblem = (input, problem) => problems.push(`\`${input}\` ${problem}.`);
   const clusters = readClusters(source, 1, report).map((entry) => ({
     name: entry.name,
     kubeconfig: kubeconfigOf(entry, report, mask),
@@ -263,7 +263,7 @@ const SHORTEST_TTL = 600_000;
 const LONGEST_TTL = 2 ** 32 * 1000;
 
 /** Seconds; `undefined` where tokens do not expire. */
-function readTokenTtl(given: string, report: Report): number | undefined {
+function readTokenTtl(given: string, report: ReportProblem): number | undefined {
   if (!given) return undefined;
   const ttl = parseDuration(given, LONGEST_TTL);
   if (ttl === undefined) report("token-ttl", `is ${shown(given)}; expected a duration such as 24h or 720h`);
@@ -284,7 +284,7 @@ function unique(
   entries: readonly Entry[],
   key: string,
   of: (entry: Entry) => string | undefined,
-  report: Report,
+  report: ReportProblem,
 ): void {
   const seen = new Map<string, Entry>();
   for (const entry of entries) {
@@ -300,7 +300,7 @@ function unique(
   }
 }
 
-function reportTaken(input: string, paths: readonly string[], report: Report): void {
+function reportTaken(input: string, paths: readonly string[], report: ReportProblem): void {
   if (paths.length === 0) return;
   report(
     input,

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { NODE_SELECTOR, OWN_POD_ANNOTATIONS, OWN_POD_LABELS, OWN_SERVICE_LABELS } from "../mesh/objects/gateway.ts";
 import { READER } from "../mesh/objects/reader.ts";
 import type { CniSpec, GatewaySpec, Installer, Values } from "../mesh/spec.ts";
-import { type Report, shown } from "./messages.ts";
+import { type ReportProblem, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 import { keys, mapping, readYaml, texts } from "./yaml.ts";
 
@@ -40,7 +40,7 @@ const cniSchema = keys({ namespace: v.optional(v.string()), values: v.optional(m
 const HUB = /^[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(\/[A-Za-z0-9][\w.-]*)*$/;
 
 /** The input `image-hub`: `auto`, or what stands before an image's name. */
-export function readImageHub(source: InputSource, installer: Installer, report: Report): string {
+export function readImageHub(source: InputSource, installer: Installer, report: ReportProblem): string {
   const given = source.get("image-hub");
   const hub = given.replace(/\/+$/, "") || "auto";
   if (!HUB.test(hub)) {
@@ -50,7 +50,7 @@ export function readImageHub(source: InputSource, installer: Installer, report: 
 }
 
 /** Values that take away what remote secrets are made of: refused, with the way to have what is meant by them. */
-export function reportReaderValues(values: Values, readerRole: string, report: Report): void {
+export function reportReaderValues(values: Values, readerRole: string, report: ReportProblem): void {
   const { readerServiceAccount, enableReaderRBAC } = (values.global ?? {}) as Values;
   if (readerServiceAccount !== undefined && readerServiceAccount !== READER) {
     report(
@@ -67,7 +67,7 @@ export function reportReaderValues(values: Values, readerRole: string, report: R
 }
 
 /** The input `cni`; `undefined` where it says nothing. */
-export function readCni(source: InputSource, installer: Installer, report: Report): CniSpec | undefined {
+export function readCni(source: InputSource, installer: Installer, report: ReportProblem): CniSpec | undefined {
   const cni = readYaml("cni", source.get("cni"), cniSchema, report, {}) ?? {};
   if (Object.keys(cni).length === 0) return undefined;
   if (installer !== "sail") {
@@ -83,7 +83,7 @@ export function readCni(source: InputSource, installer: Installer, report: Repor
 }
 
 /** The input `gateway`, with what it leaves out. */
-export function readGateway(source: InputSource, report: Report): GatewaySpec {
+export function readGateway(source: InputSource, report: ReportProblem): GatewaySpec {
   const usual = v.parse(gatewaySchema, {});
   const gateway = readYaml("gateway", source.get("gateway"), gatewaySchema, report, usual) ?? usual;
   if (gateway.service.type === "NodePort" && !gateway.service.annotations[NODE_SELECTOR]) {

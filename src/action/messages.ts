@@ -3,7 +3,7 @@ import { quoted } from "../mesh/quoted.ts";
 import { withoutSecrets } from "../mesh/redact.ts";
 
 /** Notes a problem: which input (or part of it), and what is found there and what is expected, without a full stop. */
-export type Report = (input: string, problem: string) => void;
+export type ReportProblem = (input: string, problem: string) => void;
 
 /** A value for a message. */
 export function shown(value: string): string {

@@ -1,6 +1,6 @@
 import type { Installer, OperatorSpec } from "../mesh/spec.ts";
 import { installs, installsText, operatorFor, operatorRelease, operatorsFor } from "../mesh/versions.ts";
-import { type Report, shown } from "./messages.ts";
+import { type ReportProblem, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 
 /** A full version, with or without a leading `v`; the first group is without. */
@@ -11,7 +11,7 @@ export function readOperator(
   source: InputSource,
   installer: Installer,
   istioVersion: string | undefined,
-  report: Report,
+  report: ReportProblem,
   mask: (secret: string) => void,
 ): OperatorSpec | undefined {
   if (installer !== "sail") {

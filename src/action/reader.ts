@@ -1,5 +1,5 @@
 import { DNS_LABEL } from "./installation.ts";
-import { type Report, shown } from "./messages.ts";
+import { type ReportProblem, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 
 /** Reads single inputs, and gathers what is wrong with them. */
@@ -11,7 +11,7 @@ export class Reader {
     this.source = source;
   }
 
-  readonly report: Report = (input, problem) => {
+  readonly report: ReportProblem = (input, problem) => {
     this.problems.push(`\`${input}\` ${problem}.`);
   };
 

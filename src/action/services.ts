@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { isMapping } from "../mesh/fields.ts";
 import { type ExposedSpec, type ServiceSpec, serviceName } from "../mesh/spec.ts";
 import { DNS_LABEL } from "./installation.ts";
-import { type Report, shown } from "./messages.ts";
+import { type ReportProblem, shown } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 import { checked, keys, readYaml } from "./yaml.ts";
 
@@ -14,7 +14,7 @@ const PATH = /^\/(?:[!$&-;=?-Z_a-z~[\]]|%[0-9A-Fa-f]{2}){0,1000}$/;
 const ENTRY = keys({ service: v.string(), request: v.optional(v.string()) });
 
 /** The input `services`: the user's Services that every cluster shall reach. */
-export function readServices(source: InputSource, report: Report): ServiceSpec[] {
+export function readServices(source: InputSource, report: ReportProblem): ServiceSpec[] {
   const given = readYaml("services", source.get("services"), v.array(v.unknown()), report, []) ?? [];
   if (given.length > MOST) report("services", `has ${given.length} entries; expected ${MOST} at most`);
   const seen = new Set<string>();
@@ -37,7 +37,7 @@ export function readServices(source: InputSource, report: Report): ServiceSpec[]
 const EXPOSED_FORM = "`namespace` or `namespace/name`";
 
 /** The inputs `exposure` and `exposed-services`. @returns `undefined`: all Services are exposed */
-export function readExposed(source: InputSource, report: Report): ExposedSpec[] | undefined {
+export function readExposed(source: InputSource, report: ReportProblem): ExposedSpec[] | undefined {
   const mode = source.get("exposure");
   const given = readYaml("exposed-services", source.get("exposed-services"), v.array(v.string()), report, []) ?? [];
   if (!EXPOSURES.includes(mode)) report("exposure", `is ${shown(mode)}; expected one of: ${EXPOSURES.join(", ")}`);

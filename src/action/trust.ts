@@ -1,7 +1,7 @@
 import { loadRoot, type RootCa } from "../mesh/certificates/root.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { Installer, TrustMode } from "../mesh/spec.ts";
-import { FORK, type Report } from "./messages.ts";
+import { FORK, type ReportProblem } from "./messages.ts";
 import type { InputSource } from "./source.ts";
 
 /** The inputs `ca-root-cert` and `ca-root-key`, and whether they go with the input `ca`. */
@@ -9,7 +9,7 @@ export async function readTrust(
   source: InputSource,
   installer: Installer,
   mode: TrustMode,
-  report: Report,
+  report: ReportProblem,
   mask: (secret: string) => void,
 ): Promise<{ mode: TrustMode; root: RootCa | undefined }> {
   const certificate = source.get("ca-root-cert");

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { isMapping } from "../mesh/fields.ts";
 import { parseYaml } from "../mesh/yaml.ts";
-import { type Report, shown } from "./messages.ts";
+import { type ReportProblem, shown } from "./messages.ts";
 
 /** Any mapping. A list is none, though valibot takes it for one. */
 export const mapping = v.custom<Readonly<Record<string, unknown>>>(isMapping);
@@ -21,7 +21,7 @@ export function readYaml<S extends v.GenericSchema>(
   input: string,
   text: string,
   schema: S,
-  report: Report,
+  report: ReportProblem,
   empty?: v.InferOutput<S>,
 ): v.InferOutput<S> | undefined {
   const parsed = parseYaml(text);
@@ -37,7 +37,7 @@ export function checked<S extends v.GenericSchema>(
   input: string,
   value: unknown,
   schema: S,
-  report: Report,
+  report: ReportProblem,
 ): v.InferOutput<S> | undefined {
   const parsed = v.safeParse(schema, value);
   if (parsed.success) return parsed.output;

@@ -1,4 +1,4 @@
-import type { Cluster, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import type { KubernetesObject } from "../mesh/objects/object.ts";
@@ -15,7 +15,7 @@ import { missingRights } from "./rights.ts";
 /** How long an operator that is not available yet is waited for, in milliseconds. */
 const PATIENCE = 60_000;
 
-async function available(cluster: Cluster, operator: Deployment | undefined): Promise<Probe<true>> {
+async function available(cluster: Cluster, operator: Deployment | undefined): Promise<Look<true>> {
   if ((operator?.status?.availableReplicas ?? 0) > 0) return { done: true };
   const condition = operator?.status?.conditions?.find(({ type }) => type === "Available");
   const said = condition?.message ?? "no pod is available";
@@ -164,7 +164,7 @@ async function mayInstall({ operator, istioVersion }: SettledMesh, cluster: Clus
 
 /** Waits until an operator that was installed serves its CRD and is available. */
 export function operatorReady(cluster: Cluster): Promise<FoundOperator> {
-  return cluster.poll("the Sail Operator to be available", async (): Promise<Probe<FoundOperator>> => {
+  return cluster.poll("the Sail Operator to be available", async (): Promise<Look<FoundOperator>> => {
     const found = await findOperator(cluster);
     if (found.crd !== "served") return { seen: "the CRD of Istio is not served yet" };
     const ready = await available(cluster, found.deployment);

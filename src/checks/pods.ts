@@ -1,4 +1,4 @@
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import { qualifiedName } from "../mesh/objects/object.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
@@ -64,7 +64,7 @@ export function proxyImage(pod: Pod): string | undefined {
 export function rolledOut(
   deployment: Deployment | undefined,
   pods: readonly Pod[],
-): Probe<{ image: string; replicas: number }> {
+): Look<{ image: string; replicas: number }> {
   const status = deployment?.status;
   const current = status?.observedGeneration === deployment?.metadata.generation;
   const wanted = status?.replicas ?? 0;

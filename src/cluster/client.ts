@@ -8,7 +8,7 @@ import type {
   ExecResult,
   ListQuery,
   LogPart,
-  Probe,
+  Look,
   ProxyAnswer,
   Seen,
   TokenSpec,
@@ -208,7 +208,7 @@ class Client implements Cluster {
   async waitFor<K extends string, R>(
     what: string,
     queries: Readonly<Record<K, ListQuery>>,
-    probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
+    probe: (seen: Record<K, KubernetesObject[]>) => Look<R> | Promise<Look<R>>,
   ): Promise<R> {
     const names = Object.keys(queries) as K[];
     return this.#observed(what, async (wait) => {
@@ -254,7 +254,7 @@ class Client implements Cluster {
     });
   }
 
-  async poll<R>(what: string, probe: () => Promise<Probe<R>>, within = Number.POSITIVE_INFINITY): Promise<R> {
+  async poll<R>(what: string, probe: () => Promise<Look<R>>, within = Number.POSITIVE_INFINITY): Promise<R> {
     return this.#observed(
       what,
       async (wait) => {

@@ -20,8 +20,8 @@ export interface Applied<T> {
   readonly action: Exclude<Action, "deleted">;
 }
 
-/** What a wait saw: it is over, or it goes on and `seen` says why. A probe that throws ends the wait at once. */
-export type Probe<R> = { readonly done: R } | Seen;
+/** What a wait saw: it is over, or it goes on and `seen` says why. A look that throws ends the wait at once. */
+export type Look<R> = { readonly done: R } | Seen;
 
 /** Why what is waited for is not there yet, and what to do next where it stays so and that is known. */
 export interface Seen {
@@ -122,13 +122,13 @@ export interface Cluster {
   waitFor<K extends string, R>(
     what: string,
     queries: Readonly<Record<K, ListQuery>>,
-    probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
+    probe: (seen: Record<K, KubernetesObject[]>) => Look<R> | Promise<Look<R>>,
   ): Promise<R>;
   /**
    * Asks again and again, for what cannot be watched.
    * @param within milliseconds, where it is not worth the whole time until the deadline
    */
-  poll<R>(what: string, probe: () => Promise<Probe<R>>, within?: number): Promise<R>;
+  poll<R>(what: string, probe: () => Promise<Look<R>>, within?: number): Promise<R>;
   /**
    * Asks a pod's HTTP port through the API server.
    * @param isPods tells the pod's own answer, whatever it is, from the API server's in its place

@@ -28,10 +28,10 @@ import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight, type Ready } from "../steps/preflight.ts";
 import type { Injection } from "../steps/probe.ts";
 import { ensureReader } from "../steps/reader.ts";
-import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
-import { attempt, type Run } from "../steps/run.ts";
+import { type Run, reached } from "../steps/run.ts";
 import { Steady } from "../steps/steady.ts";
+import { confirmRead } from "../steps/synced.ts";
 import { Probes } from "../steps/traffic.ts";
 import { beginIssuing, establishTrust, type Issuing, laterNetwork } from "../steps/trust.ts";
 import { Upgrade } from "../steps/upgrade.ts";
@@ -180,7 +180,7 @@ async function joined(
   );
   // What proves the mesh at the end starts beside the gateways.
   for (const member of joining) {
-    attempt(Promise.all([controlPlane(member), istiod(member), ...cni(member)])).then(
+    reached(Promise.all([controlPlane(member), istiod(member), ...cni(member)])).then(
       (ready) => ready && probes?.start(member, injectionFor(mesh, member, ready[0].revision)),
     );
   }

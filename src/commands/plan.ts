@@ -9,7 +9,7 @@ import { planObjects, planRemoteSecrets } from "../steps/plan.ts";
 import { planPreflight, preflight } from "../steps/preflight.ts";
 import { planRootChange } from "../steps/root-change.ts";
 import { changing } from "../steps/root-plan.ts";
-import { attempt, type Run } from "../steps/run.ts";
+import { type Run, reached } from "../steps/run.ts";
 import type { Tools } from "./install.ts";
 
 /**
@@ -49,8 +49,8 @@ export async function plan(
       // One after the other, so that the report has them in one order.
       const transition = transitions.get(member.spec.name) as Transition;
       const intent = { survey: survey(member), trust, transition, istioctl: tools.istioctl };
-      await attempt(planObjects(run, mesh, member, intent));
-      await attempt(planRemoteSecrets(run, mesh, member, others, surveys, prune, reviews));
+      await reached(planObjects(run, mesh, member, intent));
+      await reached(planRemoteSecrets(run, mesh, member, others, surveys, prune, reviews));
     }),
   );
 }

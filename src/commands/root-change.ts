@@ -6,7 +6,7 @@ import type { CheckRef } from "../mesh/report.ts";
 import type { Ready } from "../steps/preflight.ts";
 import { changeRoot } from "../steps/root-change.ts";
 import { changing } from "../steps/root-plan.ts";
-import { attempt, type Run } from "../steps/run.ts";
+import { type Run, reached } from "../steps/run.ts";
 import type { WritingTools } from "./tools.ts";
 import { verify } from "./verify.ts";
 
@@ -26,7 +26,7 @@ export async function rootChanged(
     return true;
   }
   if (trust.rootSha256) run.trusts(trust.rootSha256);
-  const change = await attempt(changeRoot(run, mesh, changing(served, surveys), root, { left, times }));
+  const change = await reached(changeRoot(run, mesh, changing(served, surveys), root, { left, times }));
   if (change?.over) return true;
   if (change) run.goesOn(change.next);
   const isInstall = ({ id }: CheckRef) => id.startsWith("install.");

@@ -9,10 +9,10 @@ import { AsBefore } from "../steps/as-before.ts";
 import { renewIntermediate } from "../steps/intermediate.ts";
 import { LOCK_CHECK } from "../steps/lock.ts";
 import { accessPreflight, planAccessPreflight } from "../steps/preflight.ts";
-import { confirmRead } from "../steps/reading.ts";
 import { leaveNoStrangers } from "../steps/remote-access.ts";
 import { newToken, replaceRemoteSecrets, retireTokens } from "../steps/rotate.ts";
 import type { Run } from "../steps/run.ts";
+import { confirmRead } from "../steps/synced.ts";
 import type { WritingTools } from "./tools.ts";
 import { planVerify, verify } from "./verify.ts";
 

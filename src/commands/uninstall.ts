@@ -3,10 +3,10 @@ import type { Member } from "../cluster/member.ts";
 import { type Removal, takenDown } from "../mesh/pieces.ts";
 import type { CheckRef } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
-import { planStock, takeStock, type UninstallTools } from "../steps/inventory.ts";
 import { LOCK_CHECK, type Lock } from "../steps/lock.ts";
 import { takeDown } from "../steps/removal.ts";
 import type { Run } from "../steps/run.ts";
+import { planStock, takeStock, type UninstallTools } from "../steps/stock.ts";
 
 /**
  * Takes apart what `install` made, and nothing else: the table of pieces, backwards. No cluster stops being reachable before

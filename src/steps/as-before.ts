@@ -1,7 +1,7 @@
 import { type Less, lessOf, lostOf } from "../checks/as-before.ts";
 import { ISTIOD, namesOfRunning } from "../checks/istiod.ts";
 import { type Part, part } from "../checks/part.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Held, readHeld, readOffer } from "../facts/endpoints.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -73,7 +73,7 @@ export class AsBefore {
   stillLost(targets: readonly string[], patience: number, labelSelector = ISTIOD): Promise<string | undefined> {
     const { cluster, spec } = this.#observer;
     const begun = performance.now();
-    return cluster.poll(`istiod of ${spec.name} to hold what it held`, async (): Promise<Probe<string | undefined>> => {
+    return cluster.poll(`istiod of ${spec.name} to hold what it held`, async (): Promise<Look<string | undefined>> => {
       const pods = await this.#pods(labelSelector);
       const held = new Map<string, Promise<Held>>();
       const each = await Promise.all(targets.map((target) => this.lost(target, pods, held)));

@@ -1,5 +1,5 @@
 import { type CniPlan, cniDemanded, cniInTheWay } from "../checks/cni.ts";
-import type { Cluster, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { CNI_NAME, cniNamespace, cniNamespaceName, ISTIO_CNI, istioCni } from "../mesh/objects/cni.ts";
@@ -82,7 +82,7 @@ async function demandIn({ istioResource }: MeshSpec, cluster: Cluster): Promise<
   const needed = await cluster.waitFor(
     `the operator to say what Istio ${istioResource} depends on`,
     { istio: query },
-    (seen): Probe<boolean> => {
+    (seen): Look<boolean> => {
       const demanded = cniDemanded(seen.istio[0] as IstioResource | undefined);
       return demanded === undefined ? { seen: "it has not said" } : { done: demanded };
     },
@@ -122,7 +122,7 @@ interface DaemonSet extends KubernetesObject {
 }
 
 /** Whether every node that is to have one has an available pod of the latest version. */
-export function rolledOutEverywhere(daemons: readonly DaemonSet[]): Probe<undefined> {
+export function rolledOutEverywhere(daemons: readonly DaemonSet[]): Look<undefined> {
   for (const { metadata, status } of daemons) {
     const { desiredNumberScheduled: wanted = 0, updatedNumberScheduled = 0, numberAvailable = 0 } = status ?? {};
     if (status?.observedGeneration !== metadata.generation)

@@ -1,5 +1,5 @@
 import { type ControlPlanes, ISTIOD } from "../checks/istiod.ts";
-import type { Applied, Cluster, Probe } from "../cluster/cluster.ts";
+import type { Applied, Cluster, Look } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import type { Istioctl } from "../istioctl/istioctl.ts";
@@ -184,7 +184,7 @@ export function istiodSelector(...revisions: string[]): string {
  * The revision's name once the operator has reconciled this generation; throws where it never will.
  * @param stale whether an error may be left over from before this run
  */
-export function reconciled(resource: IstioResource | undefined, generation: number, stale = false): Probe<string> {
+export function reconciled(resource: IstioResource | undefined, generation: number, stale = false): Look<string> {
   const status = resource?.status;
   if (!resource) return { seen: "there is no such resource any more" };
   if (!status?.observedGeneration) return { seen: "the operator has not reported a status yet; is it running?" };
@@ -203,7 +203,7 @@ export function reconciled(resource: IstioResource | undefined, generation: numb
  * Truly ready: `Healthy`, and said of this generation. The condition `Ready` alone can be True beside a failed
  * reconciliation, or be left over from before the last change.
  */
-export function healthy(resource: IstioResource | undefined, generation: number, stale = false): Probe<undefined> {
+export function healthy(resource: IstioResource | undefined, generation: number, stale = false): Look<undefined> {
   const known = reconciled(resource, generation, stale);
   if ("seen" in known) return known;
   if (resource?.status?.state === "Healthy") return { done: undefined };

@@ -4,7 +4,7 @@ import { judged } from "../checks/finding.ts";
 import { namesOfRunning, speaking } from "../checks/istiod.ts";
 import type { Observation } from "../checks/observation.ts";
 import { type Part, part, readable, unanswered } from "../checks/part.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type Offer, readHeld, readOffer } from "../facts/endpoints.ts";
 import { Failure } from "../mesh/failure.ts";
@@ -107,7 +107,7 @@ export async function compareEndpoints(
   let looked = performance.now();
   const [some] = members;
   if (pairs.length > 0 && some) {
-    await some.cluster.poll("istiod to hold what the other clusters have", async (): Promise<Probe<void>> => {
+    await some.cluster.poll("istiod to hold what the other clusters have", async (): Promise<Look<void>> => {
       const [pair] = pairs;
       const seenNow = { seen: `${pair?.observer} differs from what ${pair?.target} has` };
       if (performance.now() - looked < lasting * PAUSE) return seenNow;

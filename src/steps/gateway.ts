@@ -1,7 +1,7 @@
 import { addressEvidence, addressesOf, isByNodes, type Service, withoutAddress } from "../checks/gateway-service.ts";
 import { notLookedAt, readGateways } from "../checks/gateways.ts";
 import { cannotPull, isActive, rolledOut } from "../checks/pods.ts";
-import type { Cluster, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { injectorValues } from "../facts/config.ts";
 import { readMeshConfig } from "../facts/mesh-config.ts";
@@ -150,7 +150,7 @@ async function addressOfOwn(
   const isShared = clusters.some(({ name, network }) => name !== spec.name && network === spec.network);
   const config = await readMeshConfig(cluster, namespace, revision);
   const services = { apiVersion: "v1", kind: "Service", labelSelector: NETWORK_LABEL };
-  return cluster.waitFor(ADDRESS, { services }, async (): Promise<Probe<string[] | undefined>> => {
+  return cluster.waitFor(ADDRESS, { services }, async (): Promise<Look<string[] | undefined>> => {
     const found = await readGateways(cluster, spec, config);
     const [hidden] = found.hidden;
     if (hidden) {
@@ -224,7 +224,7 @@ export function isUninjected({ spec }: Pod): boolean {
 }
 
 /** IPs and host names of the network's gateway; none of one whose addresses are its nodes'. */
-export function addressed(services: readonly Service[]): Probe<string[]> {
+export function addressed(services: readonly Service[]): Look<string[]> {
   const [service] = services;
   if (!service) return { seen: `there is no Service with the label ${NETWORK_LABEL} of this network` };
   const addresses = addressesOf(services);

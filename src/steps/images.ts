@@ -11,7 +11,7 @@ import type { Deployment } from "../mesh/shapes/deployment.ts";
 import type { IstioResource } from "../mesh/shapes/istio.ts";
 import type { SettledMesh } from "../mesh/spec.ts";
 import { operatorRelease } from "../mesh/versions.ts";
-import { attempt, type Run } from "./run.ts";
+import { type Run, reached } from "./run.ts";
 
 /**
  * Decides for each cluster from where its images are to come, and says so.
@@ -27,7 +27,7 @@ export async function withImages(
   if (mesh.installer === "existing") return [...members];
   const decided = await Promise.all(
     members.map((member) =>
-      attempt(
+      reached(
         run.step("preflight.images", { cluster: member.spec.name }, [], async () => {
           const survey = surveys.get(member.spec.name) as Survey;
           const { hub, ...told } = await decide(mesh, member, survey, istioctl);

@@ -1,6 +1,6 @@
 import { ISTIOD, istiodVersion, revisionOf } from "../checks/istiod.ts";
 import { rolledOut } from "../checks/pods.ts";
-import type { ListQuery, Probe } from "../cluster/cluster.ts";
+import type { ListQuery, Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { ISTIO_REVISION } from "../mesh/objects/control-plane.ts";
 import type { Deployment } from "../mesh/shapes/deployment.ts";
@@ -64,7 +64,7 @@ interface SeenIstiod {
 export function istiodDone(
   { revision, deployment, pods }: SeenIstiod,
   version: string | undefined,
-): Probe<{ image: string; replicas: number; runs: string | undefined }> {
+): Look<{ image: string; replicas: number; runs: string | undefined }> {
   const trouble = revision && revisionTrouble(revision.found, version);
   if (trouble) return { seen: trouble };
   const runs = istiodVersion(deployment, []);

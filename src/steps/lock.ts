@@ -1,11 +1,11 @@
-import type { Cluster, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Look } from "../cluster/cluster.ts";
 import { ApiError, Unreachable } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { LEASE, type Lease, lease } from "../mesh/objects/lease.ts";
 import { describe } from "../mesh/objects/object.ts";
 import type { CheckRef } from "../mesh/report.ts";
-import { attempt, type Run } from "./run.ts";
+import { type Run, reached } from "./run.ts";
 
 /** After so long without a renewal a Lease is anybody's: its holder was killed. Milliseconds. */
 export const LEASE_DURATION = 45_000;
@@ -80,11 +80,11 @@ export class Lock {
   ): Promise<T | undefined> {
     const first = await look();
     if (!first && ![...this.#seen.values()].some(({ lease }) => this.#isOthers(lease))) return undefined;
-    const reached = members.filter((member) => this.#seen.has(member) && !run.unreachable.includes(member.spec.name));
-    const taken = await attempt(
+    const held = members.filter((member) => this.#seen.has(member) && !run.unreachable.includes(member.spec.name));
+    const taken = await reached(
       run.step("preflight.lease", {}, [], async () => {
-        const others = await this.#take(reached);
-        const where = reached.map(({ spec }) => spec.name).join(", ");
+        const others = await this.#take(held);
+        const where = held.map(({ spec }) => spec.name).join(", ");
         const waited = others.length > 0 ? ` It waited for ${[...new Set(others)].join(", ")}.` : "";
         return { value: others, evidence: `This run holds ${describe(LEASE)} in ${where}.${waited}` };
       }),
@@ -136,7 +136,7 @@ export class Lock {
   #wait(member: Member, uid: string): Promise<string[]> {
     const { cluster } = member;
     const others = new Set<string>();
-    return cluster.poll(`another run to be done with ${cluster.name}`, async (): Promise<Probe<string[]>> => {
+    return cluster.poll(`another run to be done with ${cluster.name}`, async (): Promise<Look<string[]>> => {
       const { lease, at } = this.#note(member, uid, await cluster.get<Lease>(LEASE));
       if (this.#isOthers(lease)) {
         const { holderIdentity = "", acquireTime = "", leaseDurationSeconds = 0 } = lease.spec;

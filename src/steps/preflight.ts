@@ -26,7 +26,7 @@ import { withImages } from "./images.ts";
 import { tryWrites } from "./rehearsal.ts";
 import { foreignRemoteSecret, isCurrent, strangersOf } from "./remote-access.ts";
 import { decideRootChange } from "./root-plan.ts";
-import { attempt, type Outcome, type Run } from "./run.ts";
+import { type Outcome, type Run, reached } from "./run.ts";
 import { together } from "./trial.ts";
 import { settleVersion } from "./version.ts";
 
@@ -149,11 +149,7 @@ export async function preflight<Begun>(
   await Promise.all(members.map((member, i) => read[i] && lookFurther(run, member, looks(member, read[i]))));
   const { unreachable } = run;
   const served = members.filter(({ spec }, i) => read[i] && !unreachable.includes(spec.name));
-  const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
-  // Two that are the same are told even where a third could not be read; that all differ is only known of all.
-  if (surveys.size === members.length || distinct.verdict === "failed") {
-    await attempt(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
-  }
+  const distinct = await tellDistinct(run, members, surveys);
   if (served.length === 0 || served.length + unreachable.length < members.length) return undefined;
   if (distinct.verdict === "passed" && surveys.size < members.length) {
     const cause = `It could not be looked at in ${unreachable.join(", ")}; the others are different clusters.`;
@@ -161,10 +157,10 @@ export async function preflight<Begun>(
   }
   const [trust] = await Promise.all([
     planTrust(run, mesh, served, surveys, root, begin),
-    istioctl && attempt(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(mesh, served, surveys, istioctl))),
+    istioctl && reached(run.step("preflight.istioctl", MESH, [], () => haveIstioctl(mesh, served, surveys, istioctl))),
     mesh.operator &&
       helm &&
-      attempt(run.step("preflight.helm", MESH, [], () => haveHelm(mesh, [...surveys.values()], helm))),
+      reached(run.step("preflight.helm", MESH, [], () => haveHelm(mesh, [...surveys.values()], helm))),
   ]);
   if (!run.complete || !trust) return undefined;
   for (const name of unreachable) {
@@ -212,7 +208,7 @@ async function planTrust<Begun>(
     run.judge("preflight.trust", MESH, { ...unknown(cause, hint), clusters: missing });
     return undefined;
   }
-  return attempt(
+  return reached(
     run.step("preflight.trust", MESH, [], async () => {
       const { value, evidence } = trustPlan(decision);
       return { value: { trust: value, begun: begin(value) }, evidence };
@@ -266,13 +262,20 @@ async function readAll(
 ): Promise<ReadonlyMap<string, Survey> | undefined> {
   const read = await Promise.all(members.map(look));
   const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
-  const whole = surveys.size === members.length;
+  await tellDistinct(run, members, surveys);
+  return surveys.size === members.length ? surveys : undefined;
+}
+
+/** Two that are the same are told even where a third could not be read; that all differ is only known of all. */
+async function tellDistinct(
+  run: Run,
+  members: readonly Member[],
+  surveys: ReadonlyMap<string, Survey>,
+): Promise<Finding> {
   const distinct = checks.distinct(new Map([...surveys].map(([name, { uid }]) => [name, uid])));
-  // Two that are the same are told even where a third could not be read; that all differ is only known of all.
-  if (whole || distinct.verdict === "failed") {
-    await attempt(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
-  }
-  return whole ? surveys : undefined;
+  if (surveys.size === members.length || distinct.verdict === "failed")
+    await reached(run.step("preflight.distinct", MESH, [], async () => toOutcome(distinct)));
+  return distinct;
 }
 
 async function haveIstioctl(
@@ -332,7 +335,7 @@ async function look(
     const cni = mesh.installer === "sail" && (await likelyNeedsCni(member));
     return toOutcome(await checks.checkRights(cni ? [...wanted, ...cniRights(mesh)] : wanted, member));
   });
-  const survey = await attempt(
+  const survey = await reached(
     run.step("preflight.read", subject, [rights], async () => {
       const value = await reading;
       return { value, evidence: `What is there was read; its kube-system has UID ${value.uid}.` };

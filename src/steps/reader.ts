@@ -1,5 +1,5 @@
 import { clusterCa, type Survey } from "../checks/survey.ts";
-import type { Cluster, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type KubernetesObject, refOf } from "../mesh/objects/object.ts";
@@ -154,7 +154,7 @@ async function applyToken(step: Step, mesh: MeshSpec, cluster: Cluster, token: S
 async function filled(mesh: MeshSpec, cluster: Cluster, secret: Secret): Promise<Secret> {
   if (mesh.tokenTtl !== undefined) return secret;
   const what = `Kubernetes to fill the Secret ${secret.metadata.name}`;
-  return cluster.poll(what, async (): Promise<Probe<Secret>> => {
+  return cluster.poll(what, async (): Promise<Look<Secret>> => {
     const now = await cluster.get<Secret>(refOf(secret));
     if (now && secretText(now, "token") && secretText(now, "ca.crt")) return { done: now };
     return { seen: now ? "the Secret has no token yet; does the token controller run?" : "the Secret is gone" };

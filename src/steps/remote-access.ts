@@ -15,9 +15,9 @@ import { lifetime, span, tokenClaims } from "../mesh/token.ts";
 import { listed } from "../mesh/words.ts";
 import type { AsBefore } from "./as-before.ts";
 import { credentials } from "./reader.ts";
-import { type Written, written } from "./reading.ts";
 import { readAfterRemoval } from "./restart.ts";
 import type { Needs, Run } from "./run.ts";
+import { type Written, written } from "./synced.ts";
 
 /** What an observer's remote secret for the target says; `undefined` where it has none that is ours to judge. */
 export function remoteOf(observer: Survey, target: string): RemoteKubeconfig | undefined {

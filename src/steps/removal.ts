@@ -2,7 +2,7 @@ import { foreignContents, goingRevisions, type Inventory, terminating } from "..
 import { ISTIOD } from "../checks/istiod.ts";
 import { operatorAvailable } from "../checks/operator.ts";
 import { isActive } from "../checks/pods.ts";
-import type { Cluster, ListQuery, Probe } from "../cluster/cluster.ts";
+import type { Cluster, ListQuery, Look } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { notOurs, type Owner } from "../mesh/claim.ts";
@@ -156,7 +156,7 @@ async function stillRuns({ namespace }: MeshSpec, cluster: Cluster): Promise<str
   const istiods = { namespace, labelSelector: ISTIOD };
   return cluster.poll(
     `the control plane's pods in ${namespace} to end`,
-    async (): Promise<Probe<string | undefined>> => {
+    async (): Promise<Look<string | undefined>> => {
       const [istios, deployments, pods] = await Promise.all([
         cluster.list<IstioResource>(ISTIO),
         cluster.list({ apiVersion: "apps/v1", kind: "Deployment", ...istiods }),

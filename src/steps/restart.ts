@@ -1,6 +1,6 @@
 import { ISTIOD, namesOfRunning } from "../checks/istiod.ts";
 import { rolledOut } from "../checks/pods.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { Failure } from "../mesh/failure.ts";
 import { matches } from "../mesh/label-selector.ts";
@@ -50,7 +50,7 @@ export async function restartIstiods(
     await cluster.waitFor(
       `the restart of ${describe(ref)}`,
       { deployments: { ...deployment, ...inNamespace }, pods: { ...pod, ...inNamespace } },
-      (seen): Probe<unknown> => {
+      (seen): Look<unknown> => {
         const now = (seen.deployments as Deployment[]).find((each) => each.metadata.name === metadata.name);
         const own = (seen.pods as unknown as Pod[]).filter((each) => now && owns(now, each));
         return rolledOut(now, own);

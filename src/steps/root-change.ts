@@ -1,6 +1,6 @@
 // Leads a mesh that runs from one root of trust to another, as far as that can be done now.
 import { ISTIOD } from "../checks/istiod.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
@@ -169,7 +169,7 @@ async function pause({ member }: View, what: string, milliseconds: number): Prom
   const end = performance.now() + milliseconds;
   await member.cluster.poll(
     what,
-    async (): Promise<Probe<void>> =>
+    async (): Promise<Look<void>> =>
       performance.now() >= end ? { done: undefined } : { seen: "not all of them have" },
   );
 }

@@ -10,7 +10,7 @@ import {
   type SecretRoots,
   sameRoots,
 } from "../checks/root-change.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import { readInjectors } from "../facts/injectors.ts";
 import { proxyOf } from "../facts/proxies.ts";
 import { readSigner } from "../facts/signer.ts";
@@ -123,7 +123,7 @@ async function serve(step: Step, view: View): Promise<void> {
   const allServe = (before: ReadonlySet<string>, within?: number) =>
     cluster.poll(
       `every istiod to sign by what Secret ${namespace}/cacerts holds`,
-      async (): Promise<Probe<void>> => {
+      async (): Promise<Look<void>> => {
         const why = await lagging(before).catch((error: unknown) => {
           if (error instanceof Failure) return error.message;
           throw error;
@@ -187,7 +187,7 @@ async function inAllNamespaces(view: View, seen: SecretRoots): Promise<void> {
   const revisions = (await cluster.list<Deployment>(query)).map(revisionOf);
   await cluster.poll(
     `the roots in Secret ${view.mesh.namespace}/cacerts to be told everywhere`,
-    async (): Promise<Probe<void>> => {
+    async (): Promise<Look<void>> => {
       const { pem } = await view.inEffect();
       const deaf = (await readInjectors(cluster)).find(
         ({ revision, namespace, roots }) =>

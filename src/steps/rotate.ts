@@ -11,7 +11,6 @@ import type { MeshSpec } from "../mesh/spec.ts";
 import { tokenClaims } from "../mesh/token.ts";
 import type { AsBefore } from "./as-before.ts";
 import { makeReaderToken } from "./reader.ts";
-import { type Written, written } from "./reading.ts";
 import {
   isAccepted,
   isCurrent,
@@ -22,6 +21,7 @@ import {
   standsWith,
 } from "./remote-access.ts";
 import type { Run } from "./run.ts";
+import { type Written, written } from "./synced.ts";
 
 /**
  * Makes the Secret of the target's new token, or takes up the one that an earlier run has made and not finished with: it

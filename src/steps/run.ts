@@ -41,7 +41,7 @@ export interface Progress {
 export class NotReached extends Error {}
 
 /** The step's value, or `undefined` where it was noted as failed or skipped already. */
-export async function attempt<T>(step: Promise<T>): Promise<T | undefined> {
+export async function reached<T>(step: Promise<T>): Promise<T | undefined> {
   try {
     return await step;
   } catch (error) {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Call, isFrom, told } from "../checks/attempt.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type MeshSpec, orderedPairs, type TrafficPair } from "../mesh/spec.ts";
 import { count, listed } from "../mesh/words.ts";
@@ -87,7 +87,7 @@ export class Steady {
     );
     const begun = performance.now();
     const [first] = members;
-    await first?.cluster.poll("the clusters to answer each other", async (): Promise<Probe<void>> => {
+    await first?.cluster.poll("the clusters to answer each other", async (): Promise<Look<void>> => {
       const open = pairs.filter(({ answered }) => answered === undefined);
       return open.length === 0 || performance.now() - begun >= PATIENCE
         ? { done: undefined }
@@ -116,7 +116,7 @@ export class Steady {
   async cut({ cluster }: Member, patience: number): Promise<string | undefined> {
     const since = performance.now();
     const before = this.#tallies.filter(({ answered }) => answered !== undefined);
-    return cluster.poll("the clusters to answer each other as before", async (): Promise<Probe<string | undefined>> => {
+    return cluster.poll("the clusters to answer each other as before", async (): Promise<Look<string | undefined>> => {
       const silent = before.filter(({ answered = 0 }) => answered < since);
       if (silent.length === 0) return { done: undefined };
       const seen = `${namesOf(silent)}: ${silent[0]?.why || "not asked yet"}`;

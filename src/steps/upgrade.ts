@@ -1,6 +1,6 @@
 import { ISTIOD, type IstiodView, istiodViews, namesOfRunning, statusOf } from "../checks/istiod.ts";
 import type { Survey } from "../checks/survey.ts";
-import type { Cluster, Probe } from "../cluster/cluster.ts";
+import type { Cluster, Look } from "../cluster/cluster.ts";
 import { clip } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { readConnections } from "../facts/connections.ts";
@@ -256,7 +256,7 @@ export function readAgain(
   views: readonly IstiodView[],
   targets: readonly string[],
   milliseconds: number,
-): Probe<string | undefined> {
+): Look<string | undefined> {
   if (targets.length === 0) return { done: undefined };
   if (views.length === 0) return { seen: "no istiod runs" };
   const waiting = views.flatMap((view) =>

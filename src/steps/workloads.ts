@@ -6,7 +6,7 @@ import { mayHoldIstiodsOwn } from "../checks/proxy-root.ts";
 import { stillSo, type Trouble, troublesOf } from "../checks/proxy-sync.ts";
 import { revisionsToAsk } from "../checks/sidecars.ts";
 import { workloadChecks } from "../checks/workloads.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import type { Member } from "../cluster/member.ts";
 import { type InjectionPolicy, readInjectionPolicy } from "../facts/injectors.ts";
 import { readSample } from "../facts/workloads.ts";
@@ -76,7 +76,7 @@ async function lastingTroubles(
   ];
   for (const { after, needed } of looks) {
     if (!needed()) break;
-    await cluster.poll("the proxies to take their configuration", async (): Promise<Probe<void>> => {
+    await cluster.poll("the proxies to take their configuration", async (): Promise<Look<void>> => {
       if (performance.now() - since >= (after * lasting) / LASTING) return { done: undefined };
       const { name, what } = troubles[0] as Trouble;
       return { seen: `${name} ${what === "absent" ? "is connected to no istiod" : "has not taken it"}` };

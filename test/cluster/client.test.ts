@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { connect, type Watcher } from "../../src/cluster/client.ts";
-import type { Cluster, Probe, Wait } from "../../src/cluster/cluster.ts";
+import type { Cluster, Look, Wait } from "../../src/cluster/cluster.ts";
 import { Deadline } from "../../src/cluster/deadline.ts";
 import { ApiError } from "../../src/cluster/errors.ts";
 import { Failure } from "../../src/mesh/failure.ts";
@@ -95,7 +95,7 @@ const phases = (seen: { pods: KubernetesObject[] }) =>
 /** Done when the pods are as expected. */
 const until =
   (expected: string) =>
-  (seen: { pods: KubernetesObject[] }): Probe<string> =>
+  (seen: { pods: KubernetesObject[] }): Look<string> =>
     phases(seen) === expected ? { done: expected } : { seen: phases(seen) };
 const requests = () => server.received.map(({ path }) => (path.includes("watch=true") ? "watch" : "list"));
 const failure = (promise: Promise<unknown>): Promise<Failure> =>
@@ -450,7 +450,7 @@ describe("waiting", () => {
     const result = await client().cluster.waitFor(
       "x",
       { pods, services },
-      (seen): Probe<number> =>
+      (seen): Look<number> =>
         seen.pods.length + seen.services.length === 2 ? { done: seen.services.length } : { seen: "not yet" },
     );
     expect(result).toBe(1);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { podTrouble, rolledOut } from "../../src/checks/pods.ts";
-import type { Probe } from "../../src/cluster/cluster.ts";
+import type { Look } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { Deployment } from "../../src/mesh/shapes/deployment.ts";
 import type { IstioResource } from "../../src/mesh/shapes/istio.ts";
@@ -45,8 +45,8 @@ const FOREIGN =
   'failed to reconcile: ServiceAccount "istio-reader-service-account" in namespace "istio-system" exists and cannot be imported into the current release: invalid ownership metadata; label validation error: missing key "app.kubernetes.io/managed-by"';
 const NO_NAMESPACE = `validation error: namespace "istio-system" doesn't exist`;
 
-const done = (probe: Probe<unknown>) => ("done" in probe ? probe.done : undefined);
-const seen = (probe: Probe<unknown>) => ("seen" in probe ? probe.seen : undefined);
+const done = (probe: Look<unknown>) => ("done" in probe ? probe.done : undefined);
+const seen = (probe: Look<unknown>) => ("seen" in probe ? probe.seen : undefined);
 
 describe("reconciled", () => {
   test.each<[string, IstioResource, string]>([

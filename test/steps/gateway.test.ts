@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import type { Cluster, ListQuery, Probe } from "../../src/cluster/cluster.ts";
+import type { Cluster, ListQuery, Look } from "../../src/cluster/cluster.ts";
 import type { KubernetesObject, ObjectRef } from "../../src/mesh/objects/object.ts";
 import { addressed, runGateway } from "../../src/steps/gateway.ts";
 import { Run } from "../../src/steps/run.ts";
@@ -93,7 +93,7 @@ describe("pods that cannot become ready as they are", () => {
     const waitFor: Cluster["waitFor"] = async <K extends string, R>(
       _: string,
       __: Readonly<Record<K, ListQuery>>,
-      probe: (seen: Record<K, KubernetesObject[]>) => Probe<R> | Promise<Probe<R>>,
+      probe: (seen: Record<K, KubernetesObject[]>) => Look<R> | Promise<Look<R>>,
     ) => {
       for (const [i, pods] of lists.entries()) {
         const deployment = i === lists.length - 1 ? [available] : [];

@@ -4,7 +4,7 @@ import type { CheckId } from "../../src/mesh/catalogue.ts";
 import { Failure } from "../../src/mesh/failure.ts";
 import type { Verdict } from "../../src/mesh/phases.ts";
 import type { CheckRef, Finding, Result, Subject } from "../../src/mesh/report.ts";
-import { attempt, NotReached, Run } from "../../src/steps/run.ts";
+import { NotReached, Run, reached } from "../../src/steps/run.ts";
 import { applying, clusterOf, memberOf, meshOf, ownSecret, secret, secretRef, Told } from "./support.ts";
 
 /** A step of each of two phases, one after the other, and a second one of the later. */
@@ -158,12 +158,12 @@ describe("a step", () => {
 
 describe("an attempt", () => {
   test("gives the value, or nothing where the step was noted as failed", async () => {
-    expect(await attempt(Promise.resolve(1))).toBe(1);
-    expect(await attempt(Promise.reject(new NotReached("x")))).toBeUndefined();
+    expect(await reached(Promise.resolve(1))).toBe(1);
+    expect(await reached(Promise.reject(new NotReached("x")))).toBeUndefined();
   });
 
   test("does not hide what was not noted", async () => {
-    await expect(attempt(Promise.reject(new TypeError("x")))).rejects.toThrow(TypeError);
+    await expect(reached(Promise.reject(new TypeError("x")))).rejects.toThrow(TypeError);
   });
 });
 
@@ -440,7 +440,7 @@ describe("changes", () => {
     const { run } = begin();
     const cluster = clusterOf("a", { get: async () => undefined, apply: applying("created") });
     run.plan(planned(TRUST, A));
-    await attempt(
+    await reached(
       run.step(TRUST, A, [], async (step) => {
         await step.apply(cluster, secret);
         throw new Failure("It broke.");

@@ -1,5 +1,5 @@
 import { type IstiodView, istiodViews, managesAll, NOT_REGISTERED, statusOf } from "../checks/istiod.ts";
-import type { Probe } from "../cluster/cluster.ts";
+import type { Look } from "../cluster/cluster.ts";
 import { ApiError } from "../cluster/errors.ts";
 import type { Member } from "../cluster/member.ts";
 import { DEBUG_SWITCH } from "../facts/debug.ts";
@@ -135,7 +135,7 @@ class Istiod {
     return Promise.race([seen, this.#poll.then(() => seen)]);
   }
 
-  async #look(): Promise<Probe<void>> {
+  async #look(): Promise<Look<void>> {
     const running = await this.#running();
     // Those that began to wait while istiod was being asked, too.
     const waits = [...this.#waits.values()];

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Cluster, ExecResult, Probe } from "../../src/cluster/cluster.ts";
+import type { Cluster, ExecResult, Look } from "../../src/cluster/cluster.ts";
 import { Failure } from "../../src/mesh/failure.ts";
-import { confirmRead, tookUp, type Written } from "../../src/steps/reading.ts";
 import { Run } from "../../src/steps/run.ts";
+import { confirmRead, tookUp, type Written } from "../../src/steps/synced.ts";
 import { memberOf, meshOf, Told } from "./support.ts";
 
 const CREATED: Written = { at: new Date("2026-11-24T10:00:00Z"), changed: false };
@@ -19,7 +19,7 @@ describe("every replica of istiod reports every other cluster synced", () => {
     const mesh = meshOf(["a", "b", "c"]);
     const told: string[] = [];
     let round = -1;
-    const poll: Cluster["poll"] = async <R>(_: string, probe: () => Promise<Probe<R>>) => {
+    const poll: Cluster["poll"] = async <R>(_: string, probe: () => Promise<Look<R>>) => {
       while (++round < rounds.length) {
         const outcome = await probe();
         if ("done" in outcome) return outcome.done;

@@ -8,7 +8,7 @@ import { cniNamespaceName } from "../mesh/objects/cni.ts";
 import { type CheckRef, clustersOf } from "../mesh/report.ts";
 import type { MeshSpec, UninstallScope } from "../mesh/spec.ts";
 import { toOutcome } from "./preflight.ts";
-import { attempt, type Run } from "./run.ts";
+import { type Run, reached } from "./run.ts";
 
 /** What an uninstallation is told, and asks by. */
 export interface UninstallTools {
@@ -42,7 +42,7 @@ export async function takeStock(
   const stock = new Map(members.flatMap((member, i) => (found[i] ? [[member, found[i] as Inventory] as const] : [])));
   const byName = new Map([...stock].map(([{ spec }, inventory]) => [spec.name, inventory]));
   const unread = [...stock.keys()].map(({ spec: { name } }) =>
-    attempt(
+    reached(
       run.step("preflight.readers", { cluster: name }, [], async () => ({
         ...toOutcome(await noReaders(mesh, name, byName, gone, call)),
         value: true,
@@ -91,10 +91,10 @@ async function look(
       evidence: `Of what was found ${number} are this action's and go, ${strangers.length} are like them and stay.`,
     };
   });
-  const version = await attempt(api);
+  const version = await reached(api);
   if (version) run.clusterReport(spec.name).kubernetesVersion = version;
-  const allowed = await attempt(rights);
-  const inventory = await attempt(read);
+  const allowed = await reached(rights);
+  const inventory = await reached(read);
   if (inventory) {
     for (const { ref, why } of inventory.strangers) run.leave("preflight", spec.name, ref, why);
     return inventory;
