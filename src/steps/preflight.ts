@@ -1,6 +1,5 @@
-import { waitsToJoin } from "../checks/adoption.ts";
 import { likelyNeedsCni } from "../checks/cni.ts";
-import { passed, unknown } from "../checks/finding.ts";
+import { unknown } from "../checks/finding.ts";
 import type { FoundOperator } from "../checks/found-operator.ts";
 import { checkOperator, isToInstall } from "../checks/operator.ts";
 import * as checks from "../checks/preflight.ts";
@@ -16,7 +15,6 @@ import type { Istioctl } from "../istioctl/istioctl.ts";
 import { type Category, CHECKS } from "../mesh/catalogue.ts";
 import { readableIn } from "../mesh/certificates/pem.ts";
 import type { RootCa } from "../mesh/certificates/root.ts";
-import { ownerOf } from "../mesh/claim.ts";
 import { Failure } from "../mesh/failure.ts";
 import { type CheckRef, clustersOf, type Finding, subjectName } from "../mesh/report.ts";
 import type { MeshSpec, SettledMesh } from "../mesh/spec.ts";
@@ -24,10 +22,9 @@ import type { Transition } from "../mesh/transition.ts";
 import { decideTrust, needsEveryCluster, type TrustDecision, type TrustPlan } from "../mesh/trust.ts";
 import { withImages } from "./images.ts";
 import { tryWrites } from "./rehearsal.ts";
-import { foreignRemoteSecret, isCurrent, strangersOf } from "./remote-access.ts";
+import { isCurrent } from "./remote-access.ts";
 import { decideRootChange } from "./root-plan.ts";
 import { type Outcome, type Run, reached } from "./run.ts";
-import { together } from "./trial.ts";
 import { settleVersion } from "./version.ts";
 
 export interface Ready<Begun> {
@@ -72,12 +69,11 @@ const CLUSTER_CHECKS = [
   "ownership",
   "dry-run",
 ] as const;
-type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
+export type ClusterCheck = (typeof CLUSTER_CHECKS)[number];
 /** Of what is tried. A plan tells it with what would become. */
 const TRIED: readonly ClusterCheck[] = ["ownership", "dry-run"];
-/** What there is to look at before the access to clusters that are joined already is changed. */
-const ACCESS_CHECKS: readonly ClusterCheck[] = ["api", "rights", "read", "remote-secrets", "ownership"];
-type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
+/** What is looked at further in a cluster that was read. */
+export type Looks = (member: Member, survey: Survey) => Partial<Record<ClusterCheck, () => Finding | Promise<Finding>>>;
 
 /** The preflight's steps, for the run's plan. @param tools which of them the run may need */
 export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: true, dryRun: true }): CheckRef[] {
@@ -89,11 +85,6 @@ export function planPreflight(mesh: MeshSpec, tools = { istioctl: true, helm: tr
     ...(tools.istioctl ? [{ id: "preflight.istioctl", subject: MESH } as const] : []),
     ...(mesh.operator && tools.helm ? [{ id: "preflight.helm", subject: MESH } as const] : []),
   ];
-}
-
-/** The steps of `accessPreflight`, for the run's plan. */
-export function planAccessPreflight(mesh: MeshSpec): CheckRef[] {
-  return planned(mesh, ACCESS_CHECKS);
 }
 
 function installChecks({ installer }: MeshSpec): readonly ClusterCheck[] {
@@ -118,7 +109,8 @@ function installLooks(run: Run, mesh: SettledMesh, shared: SharedServices): Look
   });
 }
 
-function planned(mesh: MeshSpec, ids: readonly ClusterCheck[]): CheckRef[] {
+/** These checks of each cluster, for the run's plan. */
+export function planned(mesh: MeshSpec, ids: readonly ClusterCheck[]): CheckRef[] {
   return [
     ...mesh.clusters.flatMap(({ name }) =>
       ids.map((id): CheckRef => ({ id: `preflight.${id}`, subject: { cluster: name } })),
@@ -216,58 +208,8 @@ async function planTrust<Begun>(
   );
 }
 
-/**
- * Looks at clusters that are joined already, as far as who reads whom is concerned, and changes nothing.
- * @returns what was read, or `undefined` where something stands in the way
- */
-export async function accessPreflight(
-  run: Run,
-  mesh: MeshSpec,
-  members: readonly Member[],
-  rights: readonly Right[],
-  prune: boolean,
-  first: (member: Member) => Promise<void>,
-): Promise<ReadonlyMap<string, Survey> | undefined> {
-  const looks: Looks = (member, survey) => ({
-    "remote-secrets": () => {
-      if (waitsToJoin({ istios: () => survey.istios, namespace: () => survey.namespace }))
-        throw new Failure(`${member.spec.name} is not joined yet.`, "Run `install` first.");
-      // A cluster that is not in the list may read this one, too, and would be left behind.
-      const { uid, remoteSecrets } = survey;
-      const { left } = strangersOf(ownerOf(mesh, uid), mesh, member.spec.name, remoteSecrets, prune);
-      if (left) throw left;
-      return checks.checkRemoteSecrets(mesh, member, survey);
-    },
-    ownership: () => {
-      const foreign = members.flatMap(({ spec }) => foreignRemoteSecret(mesh, survey, spec.name) ?? []);
-      if (foreign.length > 0) throw together(foreign);
-      return passed("The remote secrets that are there are this action's.");
-    },
-  });
-  // By what the control planes are installed has no part in it, and would take further rights to look at.
-  const bare = { ...mesh, installer: "existing" } as const;
-  const surveys = await readAll(run, members, async (member) => {
-    const survey = await look(run, bare, member, rights, first);
-    if (survey) await lookFurther(run, member, looks(member, survey));
-    return survey;
-  });
-  return run.failed ? undefined : surveys;
-}
-
-/** What each cluster's survey gave; `undefined` where one could not be read. */
-async function readAll(
-  run: Run,
-  members: readonly Member[],
-  look: (member: Member) => Promise<Survey | undefined>,
-): Promise<ReadonlyMap<string, Survey> | undefined> {
-  const read = await Promise.all(members.map(look));
-  const surveys = new Map(members.flatMap(({ spec }, i) => (read[i] ? [[spec.name, read[i]] as const] : [])));
-  await tellDistinct(run, members, surveys);
-  return surveys.size === members.length ? surveys : undefined;
-}
-
 /** Two that are the same are told even where a third could not be read; that all differ is only known of all. */
-async function tellDistinct(
+export async function tellDistinct(
   run: Run,
   members: readonly Member[],
   surveys: ReadonlyMap<string, Survey>,
@@ -314,7 +256,7 @@ async function haveHelm(mesh: MeshSpec, surveys: readonly Survey[], helm: Helm):
 }
 
 /** Reads a cluster; `undefined` where it cannot be read. @param first done before it is read */
-async function look(
+export async function look(
   run: Run,
   mesh: MeshSpec,
   member: Member,
@@ -365,7 +307,7 @@ async function look(
 }
 
 /** Takes the further looks at a cluster that could be read. */
-async function lookFurther(run: Run, { spec }: Member, looks: ReturnType<Looks>): Promise<void> {
+export async function lookFurther(run: Run, { spec }: Member, looks: ReturnType<Looks>): Promise<void> {
   const further = Object.entries(looks) as [ClusterCheck, () => Finding | Promise<Finding>][];
   const take = (id: ClusterCheck, finding: () => Finding | Promise<Finding>) =>
     run.step(`preflight.${id}`, { cluster: spec.name }, [], async () => toOutcome(await finding()));

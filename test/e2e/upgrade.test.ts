@@ -1,8 +1,11 @@
 // A mesh that runs goes up by a minor while its workloads call each other: one cluster after the other, each whole before the
 // next is touched, gateways too. Wants clusters without a mesh, and leaves none.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { issueIntermediate } from "../../src/mesh/certificates/issue.ts";
+import { loadRoot } from "../../src/mesh/certificates/root.ts";
 import { OWNER, proofOf } from "../../src/mesh/claim.ts";
 import { MANAGER, ownership } from "../../src/mesh/objects/ownership.ts";
+import { rootCa } from "../cluster/certificates.ts";
 import type { RunResult } from "../runner.ts";
 import { Cluster } from "./cluster.ts";
 import { explain, logOf, runOn } from "./run.ts";
@@ -145,38 +148,50 @@ describe.skipIf(missing)(`an upgrade by a second revision${missing ? ` (skipped:
   const both = <T>(task: (cluster: Cluster) => Promise<T>): Promise<T[]> => Promise.all(two.map(task));
 
   beforeAll(async () => {
-    // As a run would leave them that made the resource while the strategy was set by the platform team.
+    const { certificate, key } = await rootCa();
+    const root = await loadRoot(certificate, key);
+    // As a run would have left them that made the resource while its strategy was set by the platform team.
     await both(async (cluster) => {
       const { metadata } = await cluster.get("namespace", "kube-system");
       const kind = { apiVersion: "sailoperator.io/v1", kind: "Istio" };
-      const ref = { ...kind, name: "default" };
+      const owner = proofOf({ mesh: "mesh1", namespace: SYSTEM, cluster: metadata.uid }, { ...kind, name: "default" });
       const global = { meshID: "mesh1", network: cluster.network, multiCluster: { clusterName: cluster.name } };
-      const istio = {
-        ...kind,
-        metadata: {
-          name: ref.name,
-          labels: ownership({ id: "mesh1" }, "control-plane"),
-          annotations: { [OWNER]: proofOf({ mesh: "mesh1", namespace: SYSTEM, cluster: metadata.uid }, ref) },
-        },
-        spec: { version: `v${older}`, namespace: SYSTEM, values: { global } },
-      };
-      await cluster.kubectl(["create", "namespace", SYSTEM]);
+      const updateStrategy = { type: "RevisionBased" };
       const apply = (manager: string, object: object) =>
         cluster.kubectl(["apply", "--server-side", "--field-manager", manager, "-f", "-"], {
           input: JSON.stringify(object),
         });
-      const strategy = { version: `v${older}`, namespace: SYSTEM, updateStrategy: { type: "RevisionBased" } };
-      await apply("platform-team", { ...kind, metadata: { name: ref.name }, spec: strategy });
-      await apply(MANAGER, istio);
-      await apply("platform-team", {
+      await cluster.kubectl(["create", "namespace", SYSTEM]);
+      await cluster.kubectl(["label", "namespace", SYSTEM, `topology.istio.io/network=${cluster.network}`]);
+      await cluster.apply([
+        {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: "cacerts", namespace: SYSTEM },
+          stringData: { ...(await issueIntermediate(root, cluster.name, SYSTEM)) },
+        },
+      ]);
+      await apply(MANAGER, {
         ...kind,
-        metadata: { name: ref.name },
-        spec: { updateStrategy: { type: "RevisionBased" } },
+        metadata: {
+          name: "default",
+          labels: ownership({ id: "mesh1" }, "control-plane"),
+          annotations: { [OWNER]: owner },
+        },
+        spec: { version: `v${older}`, namespace: SYSTEM, updateStrategy, values: { global } },
       });
+      await apply("platform-team", { ...kind, metadata: { name: "default" }, spec: { updateStrategy } });
+      const healthy = ["istios.sailoperator.io/default", "--for=jsonpath={.status.state}=Healthy", "--timeout=240s"];
+      await cluster.kubectl(["wait", ...healthy], { timeoutMs: 250_000 });
     });
   });
   afterAll(async () => {
     const result = await runOn(two, { command: "uninstall", "uninstall-scope": "all" });
+    await both(async (cluster) => {
+      await cluster.kubectl(["delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=60s"], {
+        timeoutMs: 70_000,
+      });
+    });
     expect(result.exitCode, logOf(result)).toBe(0);
   });
 
