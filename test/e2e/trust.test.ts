@@ -55,15 +55,13 @@ describe.skipIf(taken)(`the root of a mesh that runs${taken ? ` (skipped: ${take
       crypto: await keyOf(second),
     };
     const short = await authority({ name: "Short", issuer, pathLength: 0, ...term });
-    await cluster.kubectl(["patch", "secret", "cacerts", "-n", SYSTEM, "--type=merge", "--patch-file=/dev/stdin"], {
-      input: JSON.stringify({
-        stringData: {
-          "ca-cert.pem": short.pem,
-          "ca-key.pem": short.key.export({ type: "pkcs8", format: "pem" }),
-          "cert-chain.pem": `${short.pem}${second.certificate}`,
-        },
-      }),
-    });
+    const files = {
+      "ca-cert.pem": short.pem,
+      "ca-key.pem": short.key.export({ type: "pkcs8", format: "pem" }),
+      "cert-chain.pem": `${short.pem}${second.certificate}`,
+    };
+    const patch = JSON.stringify({ stringData: files });
+    await cluster.kubectl(["patch", "secret", "cacerts", "-n", SYSTEM, "--type=merge", "-p", patch]);
     const pods = async () =>
       (await all((each) => each.list("pods", "-n", SYSTEM, "-l", "app=istiod")))
         .flat()
