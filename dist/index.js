@@ -503,7 +503,7 @@ var __webpack_exports__ = {};
 /* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8995);
 /* harmony import */ var _chunk_SALPXKWR_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9473);
  const require = (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url);
-var o=()=>Promise.all(/* import() */[__nccwpck_require__.e(794), __nccwpck_require__.e(723), __nccwpck_require__.e(837), __nccwpck_require__.e(504)]).then(__nccwpck_require__.bind(__nccwpck_require__, 7504)),t=()=>Promise.all(/* import() */[__nccwpck_require__.e(837), __nccwpck_require__.e(588)]).then(__nccwpck_require__.bind(__nccwpck_require__, 4588));
+var o=()=>Promise.all(/* import() */[__nccwpck_require__.e(635), __nccwpck_require__.e(723), __nccwpck_require__.e(837), __nccwpck_require__.e(922)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8922)),t=()=>Promise.all(/* import() */[__nccwpck_require__.e(837), __nccwpck_require__.e(892)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8892));
 
 var __webpack_exports__main = __webpack_exports__.i;
 var __webpack_exports__post = __webpack_exports__.b;

@@ -26,7 +26,7 @@ import { istiodReady } from "../steps/istiod.ts";
 import { LOCK_CHECK } from "../steps/lock.ts";
 import { ensureOperator } from "../steps/operator.ts";
 import { planPreflight, preflight, type Ready } from "../steps/preflight.ts";
-import type { Injection } from "../steps/probe.ts";
+import { injectionFor } from "../steps/probe.ts";
 import { ensureReader } from "../steps/reader.ts";
 import { leaveNoStrangers, shareRemoteSecret } from "../steps/remote-access.ts";
 import { type Run, reached } from "../steps/run.ts";
@@ -266,10 +266,6 @@ function gatewaySteps(
     exposeServices(run, mesh, member, survey, revision, [istiod]),
     runGateway(run, mesh, member, controlPlane, version, root, [istiod, ...early, requested]),
   ];
-}
-
-async function injectionFor({ namespace }: MeshSpec, { cluster }: Member, revision: string): Promise<Injection> {
-  return { revision, namespace: await cluster.get({ apiVersion: "v1", kind: "Namespace", name: namespace }) };
 }
 
 /** The steps after the preflight, for the run's plan. */

@@ -44,6 +44,11 @@ export interface Injection {
   readonly namespace: KubernetesObject | undefined;
 }
 
+/** By a control plane of this revision. Reads its namespace. */
+export async function injectionFor({ namespace }: MeshSpec, { cluster }: Member, revision: string): Promise<Injection> {
+  return { revision, namespace: await cluster.get({ apiVersion: "v1", kind: "Namespace", name: namespace }) };
+}
+
 /** A probe that is being started. */
 export interface StartingProbe {
   /** Settled once nothing more will be created. */

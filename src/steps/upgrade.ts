@@ -11,7 +11,7 @@ import type { Transition } from "../mesh/transition.ts";
 import { listed } from "../mesh/words.ts";
 import type { AsBefore } from "./as-before.ts";
 import { type ControlPlane, istiodSelector } from "./control-plane.ts";
-import type { Injection } from "./probe.ts";
+import { injectionFor } from "./probe.ts";
 import type { Needs, Outcome, Run } from "./run.ts";
 import type { Steady } from "./steady.ts";
 
@@ -109,7 +109,7 @@ export class Upgrade {
     const reads = new Map(running.map((each) => [each.spec.name, this.#targets(each).map(({ spec }) => spec.name)]));
     await this.#tools.steady?.begin(
       running,
-      (each) => injectedBy(this.#mesh, each, this.#survey(each)),
+      (each) => injectionFor(this.#mesh, each, this.#survey(each).controlPlanes.revision),
       ({ source, target }) => reads.get(source)?.includes(target) ?? false,
     );
   }
@@ -222,11 +222,6 @@ async function answering(observer: string, { spec, cluster }: Member): Promise<v
       "Run again once it answers; nothing of this cluster was changed.",
     );
   }
-}
-
-async function injectedBy({ namespace }: MeshSpec, { cluster }: Member, { controlPlanes }: Survey): Promise<Injection> {
-  const found = await cluster.get({ apiVersion: "v1", kind: "Namespace", name: namespace });
-  return { revision: controlPlanes.revision, istiod: controlPlanes.istiod, namespace: found };
 }
 
 /** What proxies refuse of their configuration; `undefined` where that cannot be seen. */
